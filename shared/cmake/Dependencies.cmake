@@ -1,0 +1,29 @@
+# What the suite links against. librdkafka is a pinned build of our own (shared/cmake/librdkafka.sh says
+# from where and why); everything else is the distribution's.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+set(LIBRDKAFKA_VERSION 2.15.1)
+if(DEFINED ENV{XDG_CACHE_HOME})
+    set(_cache $ENV{XDG_CACHE_HOME})
+else()
+    set(_cache $ENV{HOME}/.cache)
+endif()
+set(LIBRDKAFKA_ROOT ${_cache}/insideout/librdkafka-${LIBRDKAFKA_VERSION} CACHE PATH "where librdkafka is installed")
+if(NOT EXISTS ${LIBRDKAFKA_ROOT}/include/librdkafka/rdkafka.h)
+    message(FATAL_ERROR "no librdkafka in ${LIBRDKAFKA_ROOT}: run shared/cmake/librdkafka.sh (./demo does)")
+endif()
+add_library(io::rdkafka SHARED IMPORTED GLOBAL)
+set_target_properties(io::rdkafka PROPERTIES
+    IMPORTED_LOCATION ${LIBRDKAFKA_ROOT}/lib/librdkafka.so.1
+    INTERFACE_INCLUDE_DIRECTORIES ${LIBRDKAFKA_ROOT}/include)
+
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET GLOBAL jansson)
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET GLOBAL libmicrohttpd)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET GLOBAL libcurl)
+pkg_check_modules(AVRO REQUIRED IMPORTED_TARGET GLOBAL avro-c)
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET GLOBAL cmocka)
+find_library(ROCKSDB_LIBRARY rocksdb REQUIRED)
+add_library(io::rocksdb SHARED IMPORTED GLOBAL)
+set_target_properties(io::rocksdb PROPERTIES IMPORTED_LOCATION ${ROCKSDB_LIBRARY})

@@ -1,0 +1,29 @@
+# io_library(NAME SOURCES … USES … PRIVATE …): one layer of shared/, a static library insideout_NAME.
+#   USES are the layers below that its headers may mention; PRIVATE are third parties, never in a header.
+# A wrong include does not compile: each layer sees only the include directories of what it USES.
+function(io_library name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;USES;PRIVATE" ${ARGN})
+    add_library(insideout_${name} STATIC ${ARG_SOURCES})
+    add_library(io::${name} ALIAS insideout_${name})
+    # Headers live in shared/NAME and are included as "NAME/header.h"; a farm of one link a layer
+    # keeps the others out of sight.
+    set(farm ${CMAKE_BINARY_DIR}/include/${name})
+    file(MAKE_DIRECTORY ${farm})
+    file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${farm}/${name} SYMBOLIC)
+    target_include_directories(insideout_${name} PUBLIC
+        $<BUILD_INTERFACE:${farm}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/insideout>)
+    list(TRANSFORM ARG_USES PREPEND insideout_)
+    target_link_libraries(insideout_${name} PUBLIC ${ARG_USES} PRIVATE ${ARG_PRIVATE})
+endfunction()
+
+# io_test(NAME LABEL SOURCES … LINK …): a cmocka program, run by ctest under LABEL.
+function(io_test name label)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+    if(NOT BUILD_TESTING)
+        return()
+    endif()
+    add_executable(${name} ${ARG_SOURCES})
+    target_link_libraries(${name} PRIVATE ${ARG_LINK} PkgConfig::CMOCKA)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 120)
+endfunction()
