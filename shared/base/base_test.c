@@ -1,0 +1,96 @@
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/num.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void err_keeps_kind_and_prefixes_text(void **state) {
+    (void)state;
+    struct err e = {0};
+    assert_false(err_set(&e, ERR_POISON, "byte %d", 3));
+    assert_false(err_prefix(&e, "orders/%d", 1));
+    assert_int_equal(e.kind, ERR_POISON);
+    assert_string_equal(e.text, "orders/1: byte 3");
+    assert_string_equal(err_kind_name(e.kind), "poison");
+    assert_false(err_set(NULL, ERR_RETRY, "nobody asks"));
+}
+
+static void err_truncates_long_text(void **state) {
+    (void)state;
+    struct err e;
+    char text[2000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    err_set(&e, ERR_RETRY, "%s", text);
+    err_prefix(&e, "%s", "p");
+    assert_int_equal(strlen(e.text), sizeof e.text - 1);
+    assert_memory_equal(e.text, "p: x", 4);
+}
+
+static void buf_grows(void **state) {
+    (void)state;
+    struct buf b = {0};
+    for (int i = 0; i < 100; i++)
+        buf_printf(&b, "%02d,", i);
+    assert_int_equal(b.size, 300);
+    assert_memory_equal(b.data, "00,01,02,", 9);
+    buf_clear(&b);
+    buf_printf(&b, "%0200d", 7); /* longer than the first guess */
+    assert_int_equal(b.size, 200);
+    assert_int_equal(b.data[199], '7');
+    buf_free(&b);
+    assert_null(b.data);
+}
+
+static void arena_survives_large_and_small(void **state) {
+    (void)state;
+    struct arena a = {0};
+    struct slice first = arena_copy(&a, SLICE("first"));
+    char *large = arena_alloc(&a, 1 << 20);
+    memset(large, 1, 1 << 20);
+    struct slice text = arena_printf(&a, "%s-%d", "order", 7);
+    assert_true(slice_equal(first, SLICE("first")));
+    assert_true(slice_equal(text, SLICE("order-7")));
+    assert_int_equal((uintptr_t)arena_alloc(&a, 1) % 16, 0);
+    arena_reset(&a);
+    assert_null(arena_copy(&a, SLICE_NONE).data);
+    arena_free(&a);
+}
+
+static void slices_order_as_bytes(void **state) {
+    (void)state;
+    assert_true(slice_compare(SLICE("a"), SLICE("b")) < 0);
+    assert_true(slice_compare(SLICE("a"), SLICE("a\0")) < 0);
+    assert_int_equal(slice_compare(SLICE("ab"), SLICE("ab")), 0);
+    assert_true(slice_starts_with(SLICE("orders"), SLICE("ord")));
+    assert_false(slice_starts_with(SLICE("or"), SLICE("ord")));
+}
+
+static void amounts_saturate(void **state) {
+    (void)state;
+    assert_int_equal(sat_mul(INT64_MAX, 2), INT64_MAX);
+    assert_int_equal(sat_mul(INT64_MIN, 2), INT64_MIN);
+    assert_int_equal(sat_mul(INT64_MIN, -1), INT64_MAX);
+    assert_int_equal(sat_add(INT64_MAX, 1), INT64_MAX);
+    assert_int_equal(sat_add(INT64_MIN, -1), INT64_MIN);
+    assert_int_equal(sat_sub(0, INT64_MIN), INT64_MAX);
+    assert_int_equal(sat_sub(-2, INT64_MAX), INT64_MIN);
+    assert_int_equal(sat_add(2, 3), 5);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(err_keeps_kind_and_prefixes_text),
+        cmocka_unit_test(err_truncates_long_text),
+        cmocka_unit_test(buf_grows),
+        cmocka_unit_test(arena_survives_large_and_small),
+        cmocka_unit_test(slices_order_as_bytes),
+        cmocka_unit_test(amounts_saturate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,140 @@
+#include "base/buf.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void *checked(void *p) {
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+void *xmalloc(size_t size) {
+    return checked(malloc(size > 0 ? size : 1));
+}
+
+void *xcalloc(size_t count, size_t size) {
+    return checked(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
+}
+
+void *xrealloc(void *old, size_t size) {
+    return checked(realloc(old, size > 0 ? size : 1));
+}
+
+char *xstrdup(const char *text) {
+    return checked(strdup(text));
+}
+
+void buf_free(struct buf *b) {
+    free(b->data);
+    *b = (struct buf){0};
+}
+
+char *buf_reserve(struct buf *b, size_t extra) {
+    if (b->capacity - b->size < extra) {
+        size_t wanted = b->capacity * 2 > b->size + extra ? b->capacity * 2 : b->size + extra;
+        b->capacity = wanted < 64 ? 64 : wanted;
+        b->data = xrealloc(b->data, b->capacity);
+    }
+    return b->data + b->size;
+}
+
+void buf_append(struct buf *b, const void *data, size_t size) {
+    if (size == 0)
+        return;
+    memcpy(buf_reserve(b, size), data, size);
+    b->size += size;
+}
+
+void buf_append_slice(struct buf *b, struct slice s) {
+    buf_append(b, s.data, s.size);
+}
+
+void buf_append_byte(struct buf *b, uint8_t byte) {
+    buf_append(b, &byte, 1);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(buf_reserve(b, 128), 128, fmt, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    if (n >= 128) {
+        buf_reserve(b, (size_t)n + 1);
+        va_start(args, fmt);
+        vsnprintf(b->data + b->size, (size_t)n + 1, fmt, args);
+        va_end(args);
+    }
+    b->size += (size_t)n;
+}
+
+enum { ARENA_BLOCK = 64 * 1024 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size;
+    alignas(max_align_t) char data[];
+};
+
+static struct arena_block *arena_block_create(size_t size, struct arena_block *next) {
+    struct arena_block *block = xmalloc(sizeof *block + size);
+    block->next = next;
+    block->size = size;
+    return block;
+}
+
+void arena_free(struct arena *a) {
+    while (a->block != NULL) {
+        struct arena_block *next = a->block->next;
+        free(a->block);
+        a->block = next;
+    }
+    *a = (struct arena){0};
+}
+
+void arena_reset(struct arena *a) {
+    while (a->block != NULL && a->block->next != NULL) {
+        struct arena_block *next = a->block->next;
+        free(a->block);
+        a->block = next;
+    }
+    a->used = 0;
+}
+
+void *arena_alloc(struct arena *a, size_t size) {
+    size_t align = alignof(max_align_t);
+    size = (size + align - 1) & ~(align - 1);
+    if (a->block == NULL || a->block->size - a->used < size) {
+        a->block = arena_block_create(size > ARENA_BLOCK ? size : ARENA_BLOCK, a->block);
+        a->used = 0;
+    }
+    void *p = a->block->data + a->used;
+    a->used += size;
+    return p;
+}
+
+struct slice arena_copy(struct arena *a, struct slice s) {
+    if (s.data == NULL)
+        return s;
+    char *copy = arena_alloc(a, s.size);
+    memcpy(copy, s.data, s.size);
+    return (struct slice){copy, s.size};
+}
+
+struct slice arena_printf(struct arena *a, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (n < 0)
+        abort();
+    char *text = arena_alloc(a, (size_t)n + 1);
+    va_start(args, fmt);
+    vsnprintf(text, (size_t)n + 1, fmt, args);
+    va_end(args);
+    return (struct slice){text, (size_t)n};
+}

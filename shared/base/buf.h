@@ -1,0 +1,46 @@
+/* A byte buffer that grows, and an arena whose memory is given back all at once.
+ *
+ * One thread at a time. Running out of memory ends the process: there is nothing sensible to undo, and
+ * the log has everything. */
+#pragma once
+
+#include "base/slice.h"
+
+#include <stdint.h>
+
+void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
+void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));
+char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
+
+struct buf { /* zero-initialise */
+    char *data;
+    size_t size, capacity;
+};
+
+void buf_free(struct buf *b);
+static inline void buf_clear(struct buf *b) {
+    b->size = 0;
+}
+/* Makes room for `extra` bytes behind size and returns where they begin. */
+char *buf_reserve(struct buf *b, size_t extra);
+void buf_append(struct buf *b, const void *data, size_t size);
+void buf_append_slice(struct buf *b, struct slice s);
+void buf_append_byte(struct buf *b, uint8_t byte);
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline struct slice buf_slice(const struct buf *b) {
+    return (struct slice){b->data, b->size};
+}
+
+struct arena { /* zero-initialise */
+    struct arena_block *block;
+    size_t used;
+};
+
+void arena_free(struct arena *a);
+/* Everything allocated becomes invalid; the first block is kept for the next use. */
+void arena_reset(struct arena *a);
+/* Aligned for any type, not zeroed. */
+void *arena_alloc(struct arena *a, size_t size) __attribute__((malloc, returns_nonnull));
+struct slice arena_copy(struct arena *a, struct slice s);
+struct slice arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

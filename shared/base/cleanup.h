@@ -1,0 +1,4 @@
+/* Scope-bound release: `_cleanup_(buf_free) struct buf b = {0};` */
+#pragma once
+
+#define _cleanup_(f) __attribute__((cleanup(f)))

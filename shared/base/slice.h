@@ -1,0 +1,38 @@
+/* A run of bytes that somebody else owns: strings, keys and payloads are passed as slices, never copied
+ * without need. Not NUL-terminated. data == NULL means "none" where a function says so. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct slice {
+    const char *data;
+    size_t size;
+};
+
+#define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
+#define SLICE_NONE ((struct slice){NULL, 0})
+
+/* For printf("%.*s"). */
+#define SLICE_FMT "%.*s"
+#define SLICE_ARG(s) (int)(s).size, (s).data
+
+static inline struct slice slice_of(const char *text) {
+    return (struct slice){text, text == NULL ? 0 : strlen(text)};
+}
+
+static inline bool slice_equal(struct slice a, struct slice b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* Byte order, shorter first; as RocksDB and Kafka's tools sort keys. */
+static inline int slice_compare(struct slice a, struct slice b) {
+    size_t n = a.size < b.size ? a.size : b.size;
+    int d = n == 0 ? 0 : memcmp(a.data, b.data, n);
+    return d != 0 ? d : (a.size > b.size) - (a.size < b.size);
+}
+
+static inline bool slice_starts_with(struct slice s, struct slice prefix) {
+    return s.size >= prefix.size && (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
+}
