@@ -1,0 +1,58 @@
+/* The life of a service's process: settings, signals, logging, health, metrics, its streams and its HTTP.
+ *
+ * A service is data: its name, its topologies and its routes. main() hands it to service_main() and that
+ * is all. Each topology runs in a thread of its own; handlers of routes run on the HTTP thread. */
+#pragma once
+
+#include "base/err.h"
+#include "http/exchange.h"
+#include "http/server.h"
+#include "stream/topology.h"
+
+struct service {
+    const char *name;
+    const struct topology *const *topologies; /* NULL-terminated */
+    const struct http_route *routes;          /* up to {0}; their context is the struct instance */
+    const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
+};
+
+/* Runs until SIGTERM or SIGINT. Exit codes: 0 a clean end; 75 a call to Kafka overran its deadline; 77
+ * another process has this identity; 78 a setting, a schema or a partition count is wrong; 1 anything else.
+ * The last line of the log says why. */
+int service_main(int argc, char **argv, const struct service *service);
+
+/* A running service, as its routes see it. HTTP thread only. */
+struct instance;
+
+/* The row of a key, decoded into the exchange's arena (http_arena); row->value is NULL when there is none.
+ * On false a 503 has been sent. */
+WARN_UNUSED bool instance_row(struct instance *i, struct http_exchange *x, const struct table *t,
+                              struct slice key, struct event *row);
+
+/* Rows by index key, see stream_scan(). On false a 503 has been sent. */
+WARN_UNUSED bool instance_scan(struct instance *i, struct http_exchange *x, const struct table *t,
+                               struct slice prefix, struct slice from,
+                               bool (*each)(void *context, struct slice index_key, struct slice key),
+                               void *context);
+
+/* The same over all rows of a table, by key. */
+WARN_UNUSED bool instance_scan_rows(struct instance *i, struct http_exchange *x, const struct table *t,
+                                    struct slice from, bool (*each)(void *context, const struct event *row),
+                                    void *context);
+
+/* The exchange runs again when this row changes. Call it before looking at the row. */
+void instance_watch(struct instance *i, struct http_exchange *x, const struct table *t, struct slice key);
+
+/* Whether the table holds all that was in the log when this exchange first asked. While it does not, answer
+ * HTTP_WAIT: the exchange runs again. So a client reads what it wrote, at whichever instance. */
+bool instance_fresh(struct instance *i, struct http_exchange *x, const struct table *t);
+
+/* Writes a record into the log, once per exchange, acknowledged by all replicas. The record carries the
+ * request's trace. While it is PENDING, answer HTTP_WAIT: the exchange runs again. FAILED: nobody knows
+ * whether it was written; answer 503. */
+enum publish { PUBLISH_PENDING, PUBLISH_DONE, PUBLISH_FAILED };
+enum publish instance_publish(struct instance *i, struct http_exchange *x, const struct topic *t,
+                              struct slice key, const void *value);
+
+/* 503 with Retry-After, naming what is missing. */
+enum http_result instance_unavailable(struct http_exchange *x, const char *detail);

@@ -1,0 +1,28 @@
+/* The test driver: "given these events, expect these events", over the real handlers, with the views and
+ * tables in memory. No Kafka, no thread, no sleep. Assertion failures abort through assert(). */
+#pragma once
+
+#include "stream/topology.h"
+
+#include "base/buf.h"
+
+struct driver;
+
+/* `service` decides which dead letters the topology writes (see the catalogue of topics). */
+struct driver *driver_create(const struct topology *t, const char *service);
+void driver_destroy(struct driver *d);
+
+/* Gives one record to the source or table that reads the topic; partition and offset count up from
+ * 0/0. `value` NULL is a tombstone. */
+void driver_send(struct driver *d, const struct topic *t, struct slice key, const void *value, int64_t timestamp);
+
+/* The same with raw bytes, for poison. */
+void driver_send_raw(struct driver *d, const struct topic *t, struct slice key, struct slice payload,
+                     int64_t timestamp);
+
+/* The next output in the order of emission, changelogs left out; false when there is none. `value` is the
+ * generated struct, NULL for a tombstone, valid until the driver is destroyed. */
+bool driver_next(struct driver *d, struct event *out);
+
+/* The state of a view, `key` or `key/sub`. */
+bool driver_view(struct driver *d, const struct view *v, struct slice key, struct slice sub, void *value);

@@ -1,0 +1,114 @@
+/* All that the runtime asks of Kafka, behind one interface: a member of a consumer group, a reader without
+ * a group (tables and changelogs), and a transactional producer. kafka.h has the real one; the simulation
+ * has another.
+ *
+ * One log belongs to one stream and its thread; only log_wake may be called from elsewhere. Callbacks run
+ * inside log_poll. Positions are "the next offset", as Kafka counts them. */
+#pragma once
+
+#include "base/err.h"
+#include "base/slice.h"
+#include "events/topic.h"
+
+#include <stdint.h>
+
+struct log_position {
+    const struct topic *topic;
+    int32_t partition;
+    int64_t offset; /* -1: none is known */
+};
+
+struct log_header {
+    const char *name;
+    struct slice value;
+};
+
+enum log_origin { LOG_INPUT, LOG_READER };
+
+/* What log_poll returns: a record, or (of the reader) the news that its position reached the end that
+ * committed readers see. */
+struct log_record {
+    enum log_origin origin;
+    bool end; /* no record: only topic, partition, and offset = the position */
+    const struct topic *topic;
+    int32_t partition;
+    int64_t offset, timestamp;
+    struct slice key;   /* data NULL: none */
+    struct slice value; /* data NULL: tombstone */
+    void *handle;       /* of the implementation */
+};
+
+/* What a producer is given. */
+struct log_message {
+    const struct topic *topic;
+    int32_t partition;
+    int64_t timestamp;
+    struct slice key, value; /* copied */
+    const struct log_header *headers;
+    size_t header_count;
+    int64_t *delivered; /* raised to the record's offset + 1 once known, not later than the commit; or NULL */
+};
+
+/* A task is a partition number: the group balances the first topic subscribed, the others follow it. */
+struct log_listener {
+    void *context;
+    void (*assigned)(void *context, const int32_t *tasks, size_t n);
+    /* Before it returns, whatever was done for these tasks must be committed or aborted; `lost`: they are
+     * somebody else's already, so it can only be aborted. */
+    void (*revoked)(void *context, const int32_t *tasks, size_t n, bool lost);
+};
+
+struct log {
+    const struct log_ops *ops;
+};
+
+struct log_ops {
+    /* Milliseconds of the monotonic clock, for the age of transactions and retries. */
+    int64_t (*now_ms)(struct log *l);
+
+    /* How many partitions a topic has. ERR_RETRY when Kafka is away, ERR_CONFIG when there is no such topic. */
+    bool (*partitions)(struct log *l, const struct topic *t, int32_t *count, struct err *e);
+
+    /* Joins the group. New tasks come paused. */
+    bool (*subscribe)(struct log *l, const struct topic *const *topics, size_t n,
+                      const struct log_listener *listener, struct err *e);
+
+    /* Up to `max` records of the reader and, if `inputs`, of the group. Waits up to `timeout_ms` for the
+     * first; returns earlier after log_wake or a callback. The records are given back by release. */
+    bool (*poll)(struct log *l, bool inputs, struct log_record *records, size_t max, int timeout_ms, size_t *n,
+                 struct err *e);
+    void (*release)(struct log *l, struct log_record *records, size_t n);
+    /* The value of a header, data NULL if absent; valid until release. */
+    struct slice (*header)(const struct log_record *r, const char *name);
+    /* All headers, up to `max`. */
+    size_t (*headers)(const struct log_record *r, struct log_header *headers, size_t max);
+
+    /* Inputs of a task flow from these positions on (-1: from the beginning). */
+    bool (*resume)(struct log *l, const struct log_position *from, size_t n, struct err *e);
+    /* No inputs of this task until the next resume; what was fetched is dropped. */
+    bool (*pause)(struct log *l, int32_t task, struct err *e);
+
+    /* The group's committed offsets, stable: transactions that could still change them have ended.
+     * ERR_RETRY while they have not. */
+    bool (*committed)(struct log *l, struct log_position *positions, size_t n, struct err *e);
+
+    /* The ends as committed readers see them, or as they will once open transactions have ended. */
+    bool (*ends)(struct log *l, struct log_position *positions, size_t n, bool committed, struct err *e);
+
+    /* Starts and stops the reader on one partition. A position that is gone starts at the first record. */
+    bool (*read)(struct log *l, const struct log_position *from, struct err *e);
+    void (*unread)(struct log *l, const struct topic *t, int32_t partition);
+
+    /* Takes the transactional identity: fences whoever has it, ends what they left open. Also after
+     * ERR_UNKNOWN, with a producer made anew. */
+    bool (*init)(struct log *l, struct err *e);
+    bool (*begin)(struct log *l, struct err *e);
+    bool (*produce)(struct log *l, const struct log_message *m, struct err *e);
+    /* ERR_ABORT: abort; ERR_UNKNOWN: init; ERR_FENCED: exit. */
+    bool (*commit)(struct log *l, const struct log_position *inputs, size_t n, struct err *e);
+    bool (*abort)(struct log *l, struct err *e);
+
+    void (*wake)(struct log *l);
+    /* Leaves everything: an open transaction is aborted. */
+    void (*destroy)(struct log *l);
+};

@@ -1,0 +1,79 @@
+/* A running topology: exactly-once consume, transform, produce, with local views.
+ *
+ * One transaction carries a batch's outputs, its changelog records and its input offsets; after the commit
+ * the store takes the same changes and the changelog positions in one batch. A crash in between replays
+ * the changelog: Kafka is the truth, the store a cache that knows how far it got. DESIGN: docs/ARCHITECTURE.md.
+ *
+ * A stream has a thread of its own, on which stream_run() or stream_step() is called. What is marked
+ * "any thread" may be called from others. */
+#pragma once
+
+#include "stream/topology.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "events/schemas.h"
+#include "store/store.h"
+
+struct log;
+struct stream;
+
+struct stream_options {
+    const struct topology *topology;
+    const char *service;     /* whose dead letters this stream writes, see struct topic */
+    struct schemas *schemas; /* shared by the process, not owned */
+    struct store *store;     /* this stream's alone, not owned */
+    struct log *log;         /* this stream's alone, not owned */
+    void *context;           /* of the callbacks, which run on the stream's thread */
+    /* After a row of a table has changed and can be read. */
+    void (*changed)(void *context, const struct table *t, struct slice key);
+};
+
+struct stream *stream_create(const struct stream_options *options);
+void stream_destroy(struct stream *s);
+
+/* One round: news of the group, restoring, one batch, a commit when it is time. Waits up to `wait_ms` when
+ * there is nothing to do. ERR_RETRY has been dealt with (see stream_status); any other error ends the
+ * stream: ERR_FENCED, ERR_CONFIG, ERR_FATAL. */
+WARN_UNUSED bool stream_step(struct stream *s, int wait_ms, struct err *e);
+
+/* Rounds until stream_stop(); then commits and leaves. */
+WARN_UNUSED bool stream_run(struct stream *s, struct err *e);
+void stream_stop(struct stream *s); /* any thread */
+
+/* Assigned, restored, and the tables were hydrated to where their topics ended at the start. Any thread. */
+bool stream_ready(const struct stream *s);
+
+/* What it is doing, for people: "running", "restoring 2 of 4 tasks", "waiting for Kafka: …". Any thread;
+ * copies at most `size` bytes. */
+void stream_status(struct stream *s, char *text, size_t size);
+
+/* When the call to Kafka that is under way must have ended, in µs of clock_mono_us(), or 0. A watchdog ends
+ * the process after that: calls of a transaction have been seen to hang. Any thread. */
+int64_t stream_deadline(const struct stream *s);
+
+/* Prometheus text, each sample with the label topology="…". Any thread. */
+void stream_metrics(struct stream *s, struct buf *out);
+
+/* Reads of tables. Any thread. `row` is decoded into the arena; `row.value` NULL: there is none. */
+WARN_UNUSED bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a,
+                            struct event *row, struct err *e);
+
+/* Rows by index key, ascending from `from` (inclusive, SLICE_NONE: the first) among those that begin with
+ * `prefix`. `each` returns false to stop; its slices live during the call. */
+WARN_UNUSED bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
+                             bool (*each)(void *context, struct slice index_key, struct slice key), void *context,
+                             struct err *e);
+
+/* The same over the rows themselves, by key. */
+WARN_UNUSED bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
+                                  bool (*each)(void *context, const struct event *row), void *context,
+                                  struct err *e);
+
+/* Asks for the tables to be hydrated to where their topics end now; `done(context, ticket)` is told from
+ * the stream's thread when stream_fresh(ticket) is true. Any thread. */
+uint64_t stream_refresh(struct stream *s);
+bool stream_fresh(const struct stream *s, uint64_t ticket);
+
+/* Writes one index key of a row; from a table_index only. */
+void index_key(struct index *to, struct slice key);

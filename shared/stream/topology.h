@@ -1,0 +1,69 @@
+/* A topology is data: these inputs → these handlers → these outputs, over these views and tables.
+ *
+ * Views and tables are named by the address of their (static const) description. A description never
+ * changes and may be read from any thread. */
+#pragma once
+
+#include "events/topic.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+struct step;
+
+/* One record as a handler sees it. Everything it points to lives until the step's transaction ends. */
+struct event {
+    const struct topic *topic;
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp; /* milliseconds since 1970; the only clock that a handler has */
+    struct slice key;
+    const void *value; /* the generated struct of topic->value; NULL is a tombstone */
+};
+
+/* What follows from one event. Reads and writes through `s` only: no I/O, no clock, no randomness, so
+ * that the same log gives the same result each time. Runs on the stream's thread. */
+typedef void handler(struct step *s, const struct event *in);
+
+/* An input. All sources of a topology are co-partitioned: partition p of each is one task. */
+struct source {
+    const struct topic *topic;
+    handler *handle;        /* NULL: read only so that bad records are found and dead-lettered */
+    bool forward_misplaced; /* a record in a partition that is not its key's is written again to the right
+                               one, for topics that anybody may write; elsewhere it is a dead letter */
+};
+
+/* State by key, partitioned as the input is, made durable by a changelog topic (compacted). A public
+ * topic can be the changelog: then the view is what that topic says. */
+struct view {
+    const char *name;
+    const struct topic *changelog;
+};
+
+/* The index keys of one row: calls index_key() for each. Pure; a row's keys are taken away with it. */
+struct index;
+typedef void table_index(struct index *to, const struct event *row);
+
+/* A replica of a whole topic, all partitions on each instance, looked up by any key. */
+struct table {
+    const char *name;
+    const struct topic *topic;
+    table_index *index; /* NULL: by key only */
+    bool fresh;         /* before a batch of inputs, hydrate to the topic's end at that moment */
+};
+
+struct topology {
+    const char *name;              /* also the consumer group; unique in the suite */
+    const struct source *sources;  /* up to {0}; NULL: hydrates tables and nothing else */
+    const struct view *const *views;    /* NULL-terminated or NULL, as are the next two */
+    const struct table *const *tables;
+    const struct topic *const *outputs;
+};
+
+/* The partition of a key among `count`, as the Java clients have it: murmur2. */
+int32_t partition_of(struct slice key, int32_t count);
+
+/* Writes the declared graph as one JSON object: name, sources, views, tables, outputs. */
+void topology_json(const struct topology *t, struct buf *out);
