@@ -1,0 +1,99 @@
+/* An ordered map of bytes to bytes: what a view is kept in.
+ *
+ * Two implementations: RocksDB, and memory for tests. Keys sort as bytes (slice_compare); a key is not
+ * empty, a value may be. Any thread may read at any time; one thread at a time writes.
+ *
+ * Of the RocksDB store: it has a write-ahead log but does not sync it. Killing the process loses
+ * nothing; a loss of power may lose a tail of the latest batches, each of them as a whole and in order.
+ * That is enough, because the log is the truth: a batch carries the offset up to which it is
+ * the log's state, and what was lost is read from there again. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct store {
+    const struct store_ops *ops;
+};
+
+struct store_change {
+    struct slice key, value; /* value.data == NULL: delete */
+};
+
+/* Approximate, for metrics. */
+struct store_metrics {
+    uint64_t keys;         /* estimate; deleted and overwritten ones may still count */
+    uint64_t bytes;        /* on disk, or for the memory store of keys and values */
+    uint64_t memory_bytes; /* of it not yet in files: RocksDB's memtables */
+};
+
+/* Called for each key in turn; the slices live as long as the call. Returns whether to continue. */
+typedef bool store_visit(void *ctx, struct slice key, struct slice value);
+
+/* What an implementation provides; each as the function store_… below. */
+struct store_ops {
+    bool (*get)(struct store *, struct slice key, struct arena *, struct slice *value, struct err *);
+    bool (*apply)(struct store *, const struct store_change *changes, size_t count, struct err *);
+    bool (*scan)(struct store *, struct slice prefix, struct slice from, bool reverse, store_visit *visit,
+                 void *ctx, struct err *);
+    bool (*delete_prefix)(struct store *, struct slice prefix, struct err *);
+    void (*metrics)(struct store *, struct store_metrics *metrics);
+    void (*close)(struct store *);
+};
+
+/* Copies the value of `key` into `arena`; value->data is NULL when there is none (an empty value has
+ * data). Any thread, each with its own arena. ERR_FATAL: the store is damaged. */
+WARN_UNUSED static inline bool store_get(struct store *s, struct slice key, struct arena *arena,
+                                         struct slice *value, struct err *err) {
+    return s->ops->get(s, key, arena, value, err);
+}
+
+/* Makes all changes or none, in their order: the last one of a key counts. The writing thread.
+ * ERR_FATAL: nothing can be written any more, the process should end. */
+WARN_UNUSED static inline bool store_apply(struct store *s, const struct store_change *changes, size_t count,
+                                           struct err *err) {
+    return s->ops->apply(s, changes, count, err);
+}
+
+/* Visits the keys that begin with `prefix` (empty: all), ascending from `from` on, itself included, or
+ * with `reverse` descending from `from`; SLICE_NONE starts at the first, or the last. `from` need not
+ * exist or begin with `prefix`. Sees the state of one moment; the visitor may read this store and write to
+ * it. Any thread. ERR_FATAL: the store is damaged; some keys may have been visited. */
+WARN_UNUSED static inline bool store_scan(struct store *s, struct slice prefix, struct slice from,
+                                          bool reverse, store_visit *visit, void *ctx, struct err *err) {
+    return s->ops->scan(s, prefix, from, reverse, visit, ctx, err);
+}
+
+/* Deletes the keys that begin with `prefix` (empty: all), at once. The writing thread; errors as apply. */
+WARN_UNUSED static inline bool store_delete_prefix(struct store *s, struct slice prefix, struct err *err) {
+    return s->ops->delete_prefix(s, prefix, err);
+}
+
+/* Any thread. */
+static inline void store_metrics(struct store *s, struct store_metrics *metrics) {
+    s->ops->metrics(s, metrics);
+}
+
+/* Takes NULL. No other call may be under way. */
+static inline void store_close(struct store *s) {
+    if (s != NULL)
+        s->ops->close(s);
+}
+
+struct store_options {         /* zero: the default */
+    size_t write_buffer_bytes; /* of one memtable; there are at most two. 4 MiB */
+    size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 8 MiB */
+};
+
+/* Opens the store in directory `path`, which is made with its parents where missing. `options` may be
+ * NULL. The caller closes *store. ERR_RETRY: another process has it open, and the text says which
+ * one; ERR_FATAL: it is damaged or cannot be read, and the text has the path. */
+WARN_UNUSED bool store_open_rocksdb(const char *path, const struct store_options *options,
+                                    struct store **store, struct err *err);
+
+/* A store that lives until it is closed. */
+struct store *store_create_memory(void);
