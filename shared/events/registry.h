@@ -1,0 +1,36 @@
+/* A schema registry: gives each schema a number and refuses a version that readers could not follow.
+ *
+ * An interface, so that tests and simulations do without one. One thread at a time: struct schemas
+ * (schemas.h) locks around it and remembers what it learns. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct registry {
+    /* The id of `schema` as a version of `subject`; registers it where it is new. ERR_CONFIG with the
+     * registry's words when it is refused, ERR_RETRY when the registry is away. */
+    bool (*add)(struct registry *, const char *subject, const char *schema, int32_t *id, struct err *err);
+
+    /* Appends the schema with this id to `schema`. *found is false when the registry says that it has no
+     * such id. ERR_RETRY when it is away or answers something else. */
+    bool (*schema_by_id)(struct registry *, int32_t id, bool *found, struct buf *schema, struct err *err);
+
+    /* *found is false when there is no such subject yet. Errors as for add. */
+    bool (*set_compatibility)(struct registry *, const char *subject, const char *level, bool *found,
+                              struct err *err);
+
+    void (*destroy)(struct registry *);
+};
+
+/* A Confluent-compatible registry, e.g. "http://localhost:8081/apis/ccompat/v7". No I/O yet. Each call
+ * takes at most `timeout_ms`. */
+struct registry *registry_http_create(const char *url, int timeout_ms);
+
+/* Ids 1, 2, … in the order of arrival, by content; accepts every schema. */
+struct registry *registry_memory_create(void);
+
+/* Takes NULL. */
+void registry_destroy(struct registry *r);
