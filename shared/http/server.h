@@ -1,0 +1,58 @@
+/* An HTTP/1.1 server for one process on loopback behind a gateway: routes as data, and requests that wait
+ * without a thread each. One thread runs every handler; it sleeps while nothing happens.
+ *
+ * What the server itself answers, as problem+json: 400 (ambiguous or invalid framing, path, JSON), 404, 405,
+ * 413 (body over 64 KiB), 415 (POST, PUT, PATCH and DELETE must be application/json), 500, 503 and 504. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "http/exchange.h"
+
+#include <stdint.h>
+
+/* Answers an exchange, or lets it wait; runs on the server's thread, so it must not block. */
+typedef enum http_result (*http_handler)(struct http_exchange *x, void *context);
+
+/* `path` has parameters as whole segments: "/v1/orders/{id}/validated". The first match wins, and GET serves
+ * HEAD too. Arrays of routes end with {0} and must outlive the server. */
+struct http_route {
+    const char *method, *path;
+    http_handler handle;
+};
+
+struct http_config {
+    const char *address;      /* numeric; NULL: 127.0.0.1 */
+    uint16_t port;            /* 0: one that is free */
+    unsigned max_connections; /* 0: 1024; more than that wait in the listen queue */
+};
+
+struct http_server;
+
+/* A server without routes that does not listen yet. The caller destroys it. */
+struct http_server *http_server_create(const struct http_config *config);
+
+/* Adds routes, whose handlers get `context`. Before http_server_start() only. */
+void http_server_mount(struct http_server *s, const struct http_route *routes, void *context);
+
+/* Listens and serves, in a thread of its own with all signals blocked. ERR_CONFIG when the address is taken
+ * or wrong. */
+WARN_UNUSED bool http_server_start(struct http_server *s, struct err *err);
+
+/* The port it listens on. After http_server_start(). */
+uint16_t http_server_port(const struct http_server *s);
+
+/* Answers all that wait with 503, gives the answers up to 2 s to leave, and stops listening. Blocks until no
+ * handler runs any more. Not from a handler; the second call does nothing. */
+void http_server_stop(struct http_server *s);
+
+/* Stops if need be. NULL is fine. */
+void http_server_destroy(struct http_server *s);
+
+/* Every exchange that watches `key` (http_watch) runs its handler again. From any thread, before start and
+ * after stop too; a short lock and one lookup when nobody watches. */
+void http_wake(struct http_server *s, struct slice key);
+
+/* Appends what was served as Prometheus text: http_requests_total{route,method,status},
+ * http_request_duration_seconds{route,method}, http_requests_waiting. Any thread. */
+void http_metrics(struct http_server *s, struct buf *out);
