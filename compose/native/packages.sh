@@ -1,0 +1,90 @@
+# What the suite needs on a machine: Debian packages, librdkafka, jars; and its own build. Sourced by demo.
+# Each part looks first whether it is there already, which is quick.
+# shellcheck shell=bash
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/insideout
+JAVA_LOCK=$ROOT/compose/maven/jars.sha256
+PACKAGES_RUN=(ca-certificates curl jq iproute2 procps runit nginx postgresql default-jre-headless)
+PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev librocksdb-dev
+    libcmocka-dev libavro-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev)
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Installs packages, and lets none of them start a server of its own.
+install_packages() { # install_packages PACKAGE…
+    local missing package policy=/usr/sbin/policy-rc.d ours=0 cluster=/etc/postgresql-common/createcluster.conf
+    missing=$(for package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+    done)
+    [ -n "$missing" ] || return 0
+    if [ ! -e "$cluster" ]; then
+        as_root mkdir -p "${cluster%/*}"
+        echo 'create_main_cluster = false' | as_root tee "$cluster" >/dev/null
+    fi
+    if [ ! -e "$policy" ]; then
+        ours=1
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod +x "$policy"
+    fi
+    package=0
+    # shellcheck disable=SC2086
+    { step "reading the package lists" as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
+        step "installing $(echo $missing)" as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $missing; } || package=$?
+    [ $ours = 0 ] || as_root rm -f "$policy"
+    if [ -d /run/systemd/system ]; then # nor at the next boot
+        for policy in nginx postgresql; do
+            grep -qw "$policy" <<<"$missing" && as_root systemctl disable "$policy" >/dev/null 2>&1
+        done
+    fi
+    return $package
+}
+
+# The jars, into a directory named by what they are, so that another version never mixes with this one.
+java_dir() {
+    echo "$CACHE/java-$(cat "$JAVA_LOCK" "$ROOT/compose/maven/pom.xml" | sha256sum | cut -c 1-12)"
+}
+
+install_jars() {
+    local new=$JAVA_DIR.new
+    [ -d "$JAVA_DIR" ] && return
+    install_packages maven
+    rm -rf "$new"
+    step "fetching the jars" mvn -q -B -ntp -f "$ROOT/compose/maven/pom.xml" package "-Ddest=$new"
+    (cd "$new" && sha256sum --quiet --strict -c "$JAVA_LOCK") || die "the jars are not those of $JAVA_LOCK"
+    rm -rf "$new/target"
+    mv "$new" "$JAVA_DIR"
+}
+
+install_librdkafka() {
+    [ -e "$CACHE/librdkafka-2.15.1/lib/librdkafka.so.1" ] && return
+    install_packages npm
+    step "building librdkafka" "$ROOT/shared/cmake/librdkafka.sh"
+}
+
+# One at a time on a machine: suites side by side share the cache and the build.
+install_all() { # install_all [run]: without the build's needs
+    mkdir -p "$CACHE"
+    exec {INSTALL_FD}>"$CACHE/lock"
+    flock "$INSTALL_FD"
+    install_packages "${PACKAGES_RUN[@]}"
+    install_jars
+    if [ "${1-}" != run ]; then
+        install_packages "${PACKAGES_BUILD[@]}"
+        install_librdkafka
+    fi
+    exec {INSTALL_FD}>&-
+}
+
+build() { # build PRESET
+    exec {INSTALL_FD}>"$CACHE/lock"
+    flock "$INSTALL_FD"
+    (
+        cd "$ROOT" && export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
+        [ -e "build/$1/build.ninja" ] || step "configuring" cmake --preset "$1"
+        step "building" cmake --build --preset "$1"
+    ) || return
+    exec {INSTALL_FD}>&-
+}

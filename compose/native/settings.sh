@@ -1,0 +1,118 @@
+# Settings. Sourced by demo. compose/.env declares each one: `# type · description`, then NAME=default.
+# shellcheck shell=bash
+
+declare -a SETTINGS=()                               # names, in the order of the file
+declare -A SETTING_TYPE=() SETTING_TEXT=() SETTING_ORIGIN=()
+
+accepted_form() { # accepted_form TYPE
+    case $1 in
+    int\ *) echo "a whole number from ${1#int }" ;;
+    port) echo "a port number from 1 to 65535" ;;
+    path) echo "an absolute path of letters, digits and ._-/" ;;
+    url) echo "scheme://host[:port][/path], or nothing" ;;
+    flag) echo "0 or 1" ;;
+    size) echo "a number with k, m or g, such as 256m" ;;
+    word) echo "letters, digits, - and _" ;;
+    esac
+}
+
+is_accepted() { # is_accepted TYPE VALUE
+    local number='^(0|[1-9][0-9]{0,8})$'
+    case $1 in
+    int\ *) [[ $2 =~ $number ]] && in_range "${1#int }" "$2" ;;
+    port) [[ $2 =~ $number ]] && in_range 1..65535 "$2" ;;
+    path) [[ $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
+    url) [[ -z $2 || $2 =~ ^[a-z][a-z0-9+.-]*://[^[:space:]/]+(/[^[:space:]]*)?$ ]] ;;
+    flag) [[ $2 == [01] ]] ;;
+    size) [[ $2 =~ ^[1-9][0-9]*[kmg]$ ]] ;;
+    word) [[ $2 =~ ^[A-Za-z0-9_-]+$ ]] ;;
+    *) die "compose/.env: unknown type '$1'" ;;
+    esac
+}
+
+in_range() { # in_range A..B VALUE
+    (($2 >= ${1%..*} && $2 <= ${1#*..}))
+}
+
+# The setting that each NAME on standard input nearly spells, as "NAME SETTING" lines: underscores left out, or up to
+# two letters wrong (one in short names; names of four letters are too near to everything).
+near_misses() {
+    awk -v settings="${SETTINGS[*]}" '
+        function distance(a, b,    i, j, d, m, cost) {
+            for (i = 0; i <= length(a); i++) d[i, 0] = i
+            for (j = 0; j <= length(b); j++) d[0, j] = j
+            for (i = 1; i <= length(a); i++)
+                for (j = 1; j <= length(b); j++) {
+                    cost = substr(a, i, 1) != substr(b, j, 1)
+                    m = d[i - 1, j - 1] + cost
+                    if (d[i - 1, j] + 1 < m) m = d[i - 1, j] + 1
+                    if (d[i, j - 1] + 1 < m) m = d[i, j - 1] + 1
+                    d[i, j] = m
+                }
+            return d[length(a), length(b)]
+        }
+        BEGIN { n = split(settings, known, " "); for (k = 1; k <= n; k++) exact[known[k]] = 1 }
+        !($0 in exact) {
+            name = toupper($0)
+            plain = name; gsub("_", "", plain)
+            for (k = 1; k <= n; k++) {
+                bare = known[k]; gsub("_", "", bare)
+                allowed = length(bare) >= 8 ? 2 : length(bare) > 4 ? 1 : 0
+                gap = length(plain) - length(bare); if (gap < 0) gap = -gap
+                if (gap <= allowed && distance(plain, bare) <= allowed) { print $0, known[k]; next }
+            }
+        }'
+}
+
+load_settings() {
+    local line name value text type hint
+    while IFS= read -r line; do
+        case $line in
+        '# '*' · '*) type=${line#\# } text=${type#* · } type=${type%% · *} ;;
+        [A-Z]*=*)
+            name=${line%%=*}
+            SETTINGS+=("$name")
+            SETTING_TYPE[$name]=$type SETTING_TEXT[$name]=$text
+            if [ -n "${!name+set}" ]; then
+                SETTING_ORIGIN[$name]=environment
+            else
+                printf -v "$name" %s "${line#*=}"
+                SETTING_ORIGIN[$name]=default
+            fi
+            ;;
+        esac
+    done <"$ROOT/compose/.env"
+
+    read -r name hint < <(compgen -e | near_misses) && usage_error "unknown setting $name: did you mean $hint?"
+    if [ -e "$ROOT/.env.local" ]; then
+        while IFS= read -r line || [ -n "$line" ]; do
+            [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
+            name=${line%%=*}
+            [[ $line == *=* && -n ${SETTING_TYPE[$name]-} ]] || {
+                hint=$(near_misses <<<"$name")
+                usage_error ".env.local: unknown setting $name${hint:+: did you mean ${hint#* }?}"
+            }
+            [ "${SETTING_ORIGIN[$name]}" = environment ] && continue
+            printf -v "$name" %s "${line#*=}"
+            SETTING_ORIGIN[$name]=.env.local
+        done <"$ROOT/.env.local"
+    fi
+
+    if [ -z "$DATA_DIR" ]; then
+        DATA_DIR=/var/lib/insideout
+        [ "$(id -u)" = 0 ] || DATA_DIR=${XDG_STATE_HOME:-$HOME/.local/state}/insideout
+    fi
+    for name in "${SETTINGS[@]}"; do
+        value=${!name}
+        is_accepted "${SETTING_TYPE[$name]}" "$value" ||
+            usage_error "setting $name is '$value' (${SETTING_ORIGIN[$name]}): it takes $(accepted_form "${SETTING_TYPE[$name]}")"
+        export "${name?}"
+    done
+}
+
+print_settings() {
+    local name
+    for name in "${SETTINGS[@]}"; do
+        printf '%-22s %-24s %-12s %s\n' "$name" "${!name:--}" "${SETTING_ORIGIN[$name]}" "${SETTING_TEXT[$name]}"
+    done
+}

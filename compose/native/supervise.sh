@@ -1,0 +1,118 @@
+# Supervision by runit, one `runsv` for each process. Sourced by demo.
+# A process is named KEY = name-instance; its directory is $RUN/KEY ($DATA_DIR/run), its log $DATA_DIR/log/KEY/current.
+# shellcheck shell=bash
+
+is_supervised() { # is_supervised KEY: has it a living runsv (which holds this lock)?
+    [ -e "$RUN/$1/supervise/lock" ] && ! flock -n "$RUN/$1/supervise/lock" true
+}
+
+# The processes at work in the directory of KEY and not in anybody's terminal: its own, also where their
+# supervisor was killed and they live on (nginx's workers, say).
+processes_of() { # processes_of KEY
+    local cwd pid stat tty
+    for cwd in /proc/[0-9]*/cwd; do
+        case $(readlink "$cwd" 2>/dev/null) in "$RUN/$1" | "$RUN/$1/"*) ;; *) continue ;; esac
+        pid=${cwd//[!0-9]/}
+        stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
+        read -r _ _ _ _ tty _ <<<"${stat##*) }"
+        [ "$tty" = 0 ] && echo "$pid"
+    done
+    return 0
+}
+
+# Writes the directory of KEY; its `run` script comes on standard input. Fails where nothing changed.
+define_process() { # define_process KEY
+    local dir=$RUN/$1 script
+    script=$(cat)
+    mkdir -p "$dir/log" "$DATA_DIR/log/$1"
+    [ -e "$dir/run" ] && [ "$(cat "$dir/run")" = "$script" ] && return 1
+    cat >"$dir/finish" <<'END'
+#!/bin/sh
+# $1: exit code, -1 for a signal; $2: the signal. Killed, or restarting itself (75): again at once.
+# A start that cannot succeed (78), an identity in use elsewhere (77): later.
+echo "$1 $2" >exit
+case $1 in
+    -1 | 0 | 75) ;;
+    77) exec sleep 3 ;;
+    78) exec sleep 10 ;;
+    *) exec sleep 1 ;;
+esac
+END
+    printf '#!/bin/sh\nexec svlogd -tt %q\n' "$DATA_DIR/log/$1" >"$dir/log/run"
+    printf 's4000000\nn3\n' >"$DATA_DIR/log/$1/config"
+    printf '%s\n' "$script" >"$dir/run.new"
+    chmod +x "$dir/run.new" "$dir/finish" "$dir/log/run"
+    mv "$dir/run.new" "$dir/run"
+}
+
+start_process() { # start_process KEY: returns at once
+    local dir=$RUN/$1
+    rm -f "$dir/down"
+    if is_supervised "$1"; then
+        sv up "$dir" >/dev/null
+        return
+    fi
+    processes_of "$1" | xargs -r kill -KILL 2>/dev/null || true
+    rm -f "$dir/exit"
+    # LOCK_FD must not live on in what we leave behind.
+    (cd "$dir" && exec setsid runsv . {LOCK_FD}>&- </dev/null >/dev/null 2>>"$DATA_DIR/log/$1/supervisor") &
+    disown
+}
+
+
+# What the supervisor says: run, down, finish (backing off after a failure), or nothing.
+supervised_state() { # supervised_state KEY
+    local stat
+    is_supervised "$1" || return 0
+    read -r stat <"$RUN/$1/supervise/stat" && echo "${stat%%,*}"
+}
+
+process_id() { # process_id KEY: of the running process, else nothing
+    local pid
+    [ "$(supervised_state "$1")" = run ] && read -r pid <"$RUN/$1/supervise/pid" && echo "$pid"
+    return 0
+}
+
+# A process that backs off before its next start wakes up.
+end_backoff() { # end_backoff KEY
+    local pid
+    [ "$(supervised_state "$1")" = finish ] && read -r pid <"$RUN/$1/supervise/pid" && kill "$pid" 2>/dev/null
+    return 0
+}
+
+# Runs until the processes have stopped and their supervisors too; those that take longer than SECONDS are killed.
+end_processes() { # end_processes SECONDS KEY…
+    local deadline=$((SECONDS + $1)) key left
+    shift
+    for key; do
+        is_supervised "$key" && sv exit "$RUN/$key" >/dev/null
+        end_backoff "$key"
+    done
+    for key; do
+        while is_supervised "$key"; do
+            [ $SECONDS -lt $deadline ] || { sv kill "$RUN/$key" >/dev/null || true; }
+            [ $SECONDS -lt $((deadline + 3)) ] || break
+            sleep 0.05
+        done
+        left=$(processes_of "$key")
+        [ -z "$left" ] || xargs kill -KILL <<<"$left" 2>/dev/null || true
+    done
+}
+
+# Stops and keeps stopped, over a second `up` too.
+stop_process() { # stop_process KEY SECONDS
+    touch "$RUN/$1/down"
+    is_supervised "$1" || return 0
+    sv down "$RUN/$1" >/dev/null
+    end_backoff "$1"
+    sv -w "$2" check "$RUN/$1" >/dev/null || sv -w 5 force-stop "$RUN/$1" >/dev/null
+}
+
+restart_process() { # restart_process KEY
+    stop_process "$1" 15
+    start_process "$1"
+}
+
+last_line() { # last_line KEY: of its log, without the time
+    tail -n 1 "$DATA_DIR/log/$1/current" 2>/dev/null | cut -d ' ' -f 2-
+}

@@ -1,0 +1,104 @@
+# ./demo up. Sourced by demo.
+# shellcheck shell=bash
+
+# Which of the wanted processes to start, by the names given: none means all; a service brings the infrastructure.
+wanted_names() { # wanted_names NAME…
+    local name
+    [ $# -gt 0 ] || { printf '%s\n' "${INFRASTRUCTURE[@]}" "${SERVICES[@]}" && return; }
+    for name; do
+        is_service "$name" && { printf '%s\n' "${INFRASTRUCTURE[@]}" "$@" | sort -u && return; }
+    done
+    printf '%s\n' "$@" | sort -u
+}
+
+want() { [[ " $WANTED " == *" $1 "* ]]; }
+
+# The processes of a service: those there are, at least one.
+service_keys() { # service_keys NAME
+    local keys
+    keys=$(instances_of "$1")
+    echo "${keys:-$1-0}"
+}
+
+running() { # running KEY: is it meant to run?
+    [ ! -e "$RUN/$1/down" ]
+}
+
+create_topics() {
+    local output
+    output=$(KAFKA_BROKERS=localhost:$KAFKA_PORT "$BUILD_DIR/schemas/topics" create 2>&1) || die "the topics cannot be made: $output"
+}
+
+command_up() {
+    local name key keys=() services=()
+    for name; do known "$name"; done
+    for name in $(wanted_names "$@"); do WANTED="${WANTED-} $name"; done
+    WANTED+=" "
+    for name in "${SERVICES[@]}"; do if want "$name"; then services+=("$name"); fi; done
+    trap 'echo; die "interrupted; what was started runs on: ./demo up goes on, ./demo down ends it"' INT TERM
+
+    if [ ${#services[@]} -gt 0 ]; then
+        install_all
+        build "$BUILD"
+    else
+        install_all run
+    fi
+    lock
+    for name; do # named explicitly: no longer stopped
+        for key in $(instances_of "$name"); do rm -f "$RUN/$key/down"; done
+    done
+
+    TOLD=1
+    [ -z "$(all_keys | head -n 1)" ] || TOLD=
+    for name in kafka registry postgres; do
+        if want "$name"; then launch "$name-0" && keys+=("$name-0"); fi
+    done
+    if want gateway; then
+        configure_gateway && [ -n "$(process_id gateway-0)" ] && sv hup "$RUN/gateway-0" >/dev/null
+        launch gateway-0
+        keys+=(gateway-0)
+    fi
+    if want connect || [ ${#services[@]} -gt 0 ]; then
+        wait_ready 60 kafka-0 || exit 1
+    fi
+    if want connect; then launch connect-0; fi
+    if [ -x "$BUILD_DIR/schemas/topics" ] && { want connect || [ ${#services[@]} -gt 0 ]; }; then create_topics; fi
+    if [ ${#services[@]} -gt 0 ]; then wait_ready 60 registry-0 || exit 1; fi
+    for name in ${services[@]+"${services[@]}"}; do
+        for key in $(service_keys "$name"); do launch "$key" && keys+=("$key"); done
+    done
+    if want gateway; then refresh_gateway; fi
+    if want connect && running connect-0; then
+        wait_ready 60 registry-0 postgres-0 || exit 1
+        register_connector
+        keys+=(connect-0)
+    fi
+    for key in "${keys[@]}"; do running "$key" || say "$key stays stopped (./demo start ${key%-*})"; done
+    # shellcheck disable=SC2046
+    wait_ready 60 $(for key in "${keys[@]}"; do if running "$key"; then echo "$key"; fi; done) || exit 1
+    say "ready"
+    print_addresses
+}
+
+# What legacy tables become; the registry first gets its rule for every subject.
+register_connector() {
+    local url=http://127.0.0.1:$CONNECT_PORT/connectors deadline=$((SECONDS + 60))
+    curl -s -f -m 5 -X PUT -H 'Content-Type: application/json' -d '{"compatibility":"BACKWARD"}' \
+        "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7/config" >/dev/null || die "the registry refuses a compatibility rule"
+    until get "$url" >/dev/null; do
+        [ $SECONDS -lt $deadline ] || { report connect-0 && exit 1; }
+        sleep 0.1
+    done
+    CONNECT_PORT=$CONNECT_PORT "$ROOT/compose/connect/register" || die "the connector cannot be registered; log: $DATA_DIR/log/connect-0/current"
+}
+
+print_addresses() {
+    cat <<END
+
+  gateway         http://localhost:$PORT
+  Kafka           localhost:$KAFKA_PORT
+  registry        http://localhost:$REGISTRY_PORT/apis/ccompat/v7
+  Kafka Connect   http://localhost:$CONNECT_PORT
+  PostgreSQL      postgresql://legacy:legacy@localhost:$POSTGRES_PORT/legacy
+END
+}

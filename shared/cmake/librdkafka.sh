@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds librdkafka, pinned and checked, into the cache outside the tree; nothing to do where it is there.
+#
+# Why not the distribution's: the runtime needs fixes up to 2.10.1 (Debian 12 has 2.0.2, Debian 13 2.8.0).
+# Why from npm: the package of Confluent's JavaScript client carries the complete source of the C library, and
+# comes from a registry with immutable versions.
+set -euo pipefail
+
+VERSION=2.15.1
+PACKAGE=@confluentinc/kafka-javascript@1.10.1
+SHA256=ada7d703bb1d3237e2292bfabf438d663b6160c9f1ac2a2406b5dc4257c81b66
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/insideout
+prefix=$cache/librdkafka-$VERSION
+[ -e "$prefix/lib/librdkafka.so.1" ] && exit
+
+mkdir -p "$cache"
+work=$(mktemp -d "$cache/librdkafka.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+tarball=$(npm pack --silent --ignore-scripts "$PACKAGE")
+echo "$SHA256  $tarball" | sha256sum --quiet --strict -c || {
+    echo "$PACKAGE is not what it was: sha256 $(sha256sum "$tarball" | cut -d ' ' -f 1), expected $SHA256" >&2
+    exit 1
+}
+tar -xzf "$tarball" package/deps/librdkafka
+cd package/deps/librdkafka
+# It is built for its final place, but put there by one rename, so that an interrupted build leaves no half.
+./configure --disable-gssapi --disable-lz4-ext --prefix="$prefix" >/dev/null
+make -s -j"$(nproc)" -C src
+make -s -C src install DESTDIR="$work/root"
+strip --strip-debug "$work/root$prefix"/lib/librdkafka.so.1
+rm -rf "$prefix"
+mv "$work/root$prefix" "$prefix"
