@@ -1,7 +1,10 @@
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/num.h"
+#include "base/utf8.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -83,6 +86,37 @@ static void amounts_saturate(void **state) {
     assert_int_equal(sat_add(2, 3), 5);
 }
 
+static void utf8_is_strict(void **state) {
+    (void)state;
+    assert_true(utf8_valid(SLICE("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\x95")));
+    assert_true(utf8_valid(SLICE("")));
+    assert_true(utf8_valid(SLICE("\xf4\x8f\xbf\xbf")));
+    assert_false(utf8_valid(SLICE("\xc0\x80")));         /* overlong */
+    assert_false(utf8_valid(SLICE("\xe0\x9f\xbf")));     /* overlong */
+    assert_false(utf8_valid(SLICE("\xed\xa0\x80")));     /* surrogate */
+    assert_false(utf8_valid(SLICE("\xf4\x90\x80\x80"))); /* above U+10FFFF */
+    assert_false(utf8_valid(SLICE("\xe2\x82")));         /* cut off */
+    assert_false(utf8_valid(SLICE("\xff")));
+}
+
+static void json_is_valid_whatever_comes(void **state) {
+    (void)state;
+    struct buf b = {0};
+    struct json j = {.out = &b};
+    json_begin_object(&j);
+    json_key(&j, "text"), json_put_string(&j, SLICE("a\"\\\n\x01\xc3\xa9\xff\0z"));
+    json_key(&j, "list"), json_begin_array(&j);
+    json_put_int(&j, INT64_MIN), json_put_double(&j, 0.1), json_put_double(&j, NAN), json_put_bool(&j, true);
+    json_begin_object(&j), json_end_object(&j);
+    json_end_array(&j);
+    json_key(&j, "raw"), json_put_raw(&j, SLICE("[1]"));
+    json_end_object(&j);
+    buf_append_byte(&b, 0);
+    assert_string_equal(b.data, "{\"text\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\\u0000z\","
+                                "\"list\":[-9223372036854775808,0.1,null,true,{}],\"raw\":[1]}");
+    buf_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(err_keeps_kind_and_prefixes_text),
@@ -91,6 +125,8 @@ int main(void) {
         cmocka_unit_test(arena_survives_large_and_small),
         cmocka_unit_test(slices_order_as_bytes),
         cmocka_unit_test(amounts_saturate),
+        cmocka_unit_test(utf8_is_strict),
+        cmocka_unit_test(json_is_valid_whatever_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
