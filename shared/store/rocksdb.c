@@ -1,0 +1,257 @@
+/* The store in RocksDB, set up to be small: a service has several, and a fresh one should weigh nothing. */
+#include "base/cleanup.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <rocksdb/c.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct rocks {
+    struct store store;
+    rocksdb_t *db;
+    rocksdb_readoptions_t *read;
+    rocksdb_writeoptions_t *write;
+    char *path;
+};
+
+static struct rocks *rocks_of(struct store *s) {
+    return (struct rocks *)s;
+}
+
+/* Takes over RocksDB's message. After an error in the background (a full disk, say) every write fails
+ * and the C API has no way to resume: hence fatal. */
+static bool fatal(const char *path, char *message, struct err *err) {
+    err_set(err, ERR_FATAL, "store %s: %s", path, message);
+    rocksdb_free(message);
+    return false;
+}
+
+static bool rocks_get(struct store *s, struct slice key, struct arena *arena, struct slice *value,
+                      struct err *err) {
+    struct rocks *r = rocks_of(s);
+    char *message = NULL;
+    rocksdb_pinnableslice_t *found = rocksdb_get_pinned(r->db, r->read, key.data, key.size, &message);
+    if (message != NULL)
+        return fatal(r->path, message, err);
+    if (found == NULL) {
+        *value = SLICE_NONE;
+        return true;
+    }
+    size_t size;
+    const char *data = rocksdb_pinnableslice_value(found, &size);
+    *value = arena_copy(arena, (struct slice){data != NULL ? data : "", size});
+    rocksdb_pinnableslice_destroy(found);
+    return true;
+}
+
+static bool write_batch(struct rocks *r, rocksdb_writebatch_t *batch, struct err *err) {
+    char *message = NULL;
+    rocksdb_write(r->db, r->write, batch, &message);
+    rocksdb_writebatch_destroy(batch);
+    return message == NULL || fatal(r->path, message, err);
+}
+
+static bool rocks_apply(struct store *s, const struct store_change *changes, size_t count, struct err *err) {
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    for (const struct store_change *c = changes; c < changes + count; c++)
+        if (c->value.data != NULL)
+            rocksdb_writebatch_put(batch, c->key.data, c->key.size, c->value.data, c->value.size);
+        else
+            rocksdb_writebatch_delete(batch, c->key.data, c->key.size);
+    return write_batch(rocks_of(s), batch, err);
+}
+
+/* The least key above all that begin with `prefix`; empty when there is none (all bytes 0xff). */
+static void prefix_end(struct slice prefix, struct buf *end) {
+    size_t n = prefix.size;
+    while (n > 0 && (uint8_t)prefix.data[n - 1] == 0xff)
+        n--;
+    buf_append(end, prefix.data, n);
+    if (n > 0)
+        end->data[n - 1]++;
+}
+
+static void iterator_start(rocksdb_iterator_t *it, struct slice from, bool reverse) {
+    if (from.data != NULL)
+        (reverse ? rocksdb_iter_seek_for_prev : rocksdb_iter_seek)(it, from.data, from.size);
+    else
+        (reverse ? rocksdb_iter_seek_to_last : rocksdb_iter_seek_to_first)(it);
+}
+
+static bool rocks_scan(struct store *s, struct slice prefix, struct slice from, bool reverse,
+                       store_visit *visit, void *ctx, struct err *err) {
+    struct rocks *r = rocks_of(s);
+    _cleanup_(buf_free) struct buf end = {0};
+    prefix_end(prefix, &end);
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    if (prefix.size > 0)
+        rocksdb_readoptions_set_iterate_lower_bound(options, prefix.data, prefix.size);
+    if (end.size > 0)
+        rocksdb_readoptions_set_iterate_upper_bound(options, end.data, end.size);
+    rocksdb_iterator_t *it = rocksdb_create_iterator(r->db, options);
+    for (iterator_start(it, from, reverse); rocksdb_iter_valid(it);
+         (reverse ? rocksdb_iter_prev : rocksdb_iter_next)(it)) {
+        struct slice key, value;
+        key.data = rocksdb_iter_key(it, &key.size);
+        value.data = rocksdb_iter_value(it, &value.size);
+        if (!visit(ctx, key, value))
+            break;
+    }
+    char *message = NULL;
+    rocksdb_iter_get_error(it, &message);
+    rocksdb_iter_destroy(it);
+    rocksdb_readoptions_destroy(options);
+    return message == NULL || fatal(r->path, message, err);
+}
+
+/* Puts the key just behind the one visited into a buf. */
+static bool visit_end(void *ctx, struct slice key, struct slice value) {
+    (void)value;
+    buf_append_slice(ctx, key);
+    buf_append_byte(ctx, 0);
+    return false;
+}
+
+static bool rocks_delete_prefix(struct store *s, struct slice prefix, struct err *err) {
+    _cleanup_(buf_free) struct buf end = {0};
+    prefix_end(prefix, &end);
+    /* A range needs an end: without an upper bound, the last key there is. */
+    if (end.size == 0 && !rocks_scan(s, prefix, SLICE_NONE, true, visit_end, &end, err))
+        return false;
+    if (end.size == 0)
+        return true;
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    rocksdb_writebatch_delete_range(batch, prefix.size > 0 ? prefix.data : "", prefix.size, end.data,
+                                    end.size);
+    return write_batch(rocks_of(s), batch, err);
+}
+
+static uint64_t property(struct rocks *r, const char *name) {
+    uint64_t value = 0;
+    return rocksdb_property_int(r->db, name, &value) == 0 ? value : 0;
+}
+
+static void rocks_metrics(struct store *s, struct store_metrics *metrics) {
+    struct rocks *r = rocks_of(s);
+    *metrics = (struct store_metrics){
+        .keys = property(r, "rocksdb.estimate-num-keys"),
+        .bytes = property(r, "rocksdb.total-sst-files-size"),
+        .memory_bytes = property(r, "rocksdb.cur-size-all-mem-tables"),
+    };
+}
+
+static void rocks_close(struct store *s) {
+    struct rocks *r = rocks_of(s);
+    if (r->db != NULL)
+        rocksdb_close(r->db);
+    rocksdb_readoptions_destroy(r->read);
+    rocksdb_writeoptions_destroy(r->write);
+    free(r->path);
+    free(r);
+}
+
+static void set_table_options(rocksdb_options_t *o, size_t block_cache_bytes) {
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru(block_cache_bytes);
+    rocksdb_block_based_options_set_block_cache(table, cache);
+    rocksdb_cache_destroy(cache); /* the options hold it now */
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+    rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_options_set_block_based_table_factory(o, table);
+    rocksdb_block_based_options_destroy(table);
+}
+
+static rocksdb_options_t *options_create(const struct store_options *wanted) {
+    size_t write_buffer =
+        wanted != NULL && wanted->write_buffer_bytes > 0 ? wanted->write_buffer_bytes : 4 << 20;
+    size_t block_cache =
+        wanted != NULL && wanted->block_cache_bytes > 0 ? wanted->block_cache_bytes : 8 << 20;
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_write_buffer_size(o, write_buffer);
+    rocksdb_options_set_max_write_buffer_number(o, 2);
+    rocksdb_options_set_target_file_size_base(o, 2 * write_buffer);
+    rocksdb_options_set_max_bytes_for_level_base(o, 8 * write_buffer);
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    rocksdb_options_set_max_open_files(o, 128);
+    rocksdb_options_set_max_file_opening_threads(o, 1);
+    rocksdb_options_set_max_background_jobs(o, 2);
+    rocksdb_options_set_manifest_preallocation_size(o, 64 << 10);
+    rocksdb_options_set_info_log_level(o, 4 /* fatal only */);
+    rocksdb_options_set_keep_log_file_num(o, 1);
+    rocksdb_options_set_stats_dump_period_sec(o, 0); /* no thread that wakes up to write statistics */
+    rocksdb_options_set_stats_persist_period_sec(o, 0);
+    set_table_options(o, block_cache);
+    return o;
+}
+
+/* mkdir -p */
+static bool make_directories(const char *path, struct err *err) {
+    _cleanup_(buf_free) struct buf b = {0};
+    buf_append(&b, path, strlen(path) + 1);
+    for (char *p = b.data + 1;; p++) {
+        if (*p != '/' && *p != 0)
+            continue;
+        char end = *p;
+        *p = 0;
+        if (mkdir(b.data, 0755) != 0 && errno != EEXIST)
+            return err_set(err, ERR_FATAL, "store %s: cannot make %s: %s", path, b.data, strerror(errno));
+        if (end == 0)
+            return true;
+        *p = end;
+    }
+}
+
+/* Takes over RocksDB's message about an open that failed, and finds out who has the lock, if that is why. */
+static bool open_failed(const char *path, char *message, struct err *err) {
+    /* Closing any descriptor of a file gives up this process' locks on it: look only if they are not ours. */
+    if (strstr(message, "lock hold by current process") != NULL) {
+        rocksdb_free(message);
+        return err_set(err, ERR_RETRY, "store %s: is open already, in this process (%d)", path,
+                       (int)getpid());
+    }
+    _cleanup_(buf_free) struct buf file = {0};
+    buf_printf(&file, "%s/LOCK", path);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(file.data, O_RDWR | O_CLOEXEC);
+    bool known = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0;
+    if (fd >= 0)
+        close(fd);
+    bool locked = known && lock.l_type != F_UNLCK;
+    if (!locked && strstr(message, "While lock file") == NULL)
+        return fatal(path, message, err);
+    rocksdb_free(message);
+    if (locked && lock.l_pid > 0)
+        return err_set(err, ERR_RETRY, "store %s: process %d has it open", path, (int)lock.l_pid);
+    return err_set(err, ERR_RETRY, "store %s: another process has it open", path);
+}
+
+bool store_open_rocksdb(const char *path, const struct store_options *options, struct store **store,
+                        struct err *err) {
+    static const struct store_ops ops = {
+        .get = rocks_get,
+        .apply = rocks_apply,
+        .scan = rocks_scan,
+        .delete_prefix = rocks_delete_prefix,
+        .metrics = rocks_metrics,
+        .close = rocks_close,
+    };
+    if (!make_directories(path, err))
+        return false;
+    rocksdb_options_t *o = options_create(options);
+    char *message = NULL;
+    rocksdb_t *db = rocksdb_open(o, path, &message);
+    rocksdb_options_destroy(o);
+    if (message != NULL)
+        return open_failed(path, message, err);
+    struct rocks *r = xcalloc(1, sizeof *r);
+    *r = (struct rocks){.store.ops = &ops, .db = db, .path = xstrdup(path)};
+    r->read = rocksdb_readoptions_create();
+    r->write = rocksdb_writeoptions_create();
+    *store = &r->store;
+    return true;
+}

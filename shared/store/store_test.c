@@ -1,0 +1,482 @@
+/* One conformance suite over both stores, and what only RocksDB has: reopening, crashes, the lock. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    bool rocksdb;
+    char dir[64], path[80];
+    struct store *store;
+    struct arena arena;
+};
+
+static void reopen(struct fixture *f, const struct store_options *options) {
+    struct err err = {0};
+    store_close(f->store);
+    f->store = NULL;
+    if (!store_open_rocksdb(f->path, options, &f->store, &err))
+        fail_msg("%s", err.text);
+}
+
+static int setup(void **state, bool rocksdb) {
+    struct fixture *f = xcalloc(1, sizeof *f);
+    f->rocksdb = rocksdb;
+    if (rocksdb) {
+        strcpy(f->dir, "/tmp/store_test.XXXXXX");
+        assert_non_null(mkdtemp(f->dir));
+        snprintf(f->path, sizeof f->path, "%s/some/where", f->dir);
+        reopen(f, NULL);
+    } else {
+        f->store = store_create_memory();
+    }
+    *state = f;
+    return 0;
+}
+
+static int setup_memory(void **state) {
+    return setup(state, false);
+}
+
+static int setup_rocksdb(void **state) {
+    return setup(state, true);
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    store_close(f->store);
+    arena_free(&f->arena);
+    if (f->rocksdb) {
+        char command[100];
+        snprintf(command, sizeof command, "rm -rf %s", f->dir);
+        assert_int_equal(system(command), 0);
+    }
+    free(f);
+    return 0;
+}
+
+#define CHANGE(k, v) ((struct store_change){SLICE(k), SLICE(v)})
+#define DELETE(k) ((struct store_change){SLICE(k), SLICE_NONE})
+#define APPLY(f, ...)                                                                                        \
+    do {                                                                                                     \
+        const struct store_change changes_[] = {__VA_ARGS__};                                                \
+        struct err err_ = {0};                                                                               \
+        if (!store_apply((f)->store, changes_, sizeof changes_ / sizeof *changes_, &err_))                   \
+            fail_msg("%s", err_.text);                                                                       \
+    } while (0)
+
+static struct slice get(struct fixture *f, struct slice key) {
+    struct slice value = SLICE("untouched");
+    struct err err = {0};
+    if (!store_get(f->store, key, &f->arena, &value, &err))
+        fail_msg("%s", err.text);
+    return value;
+}
+
+static void assert_value(struct fixture *f, struct slice key, struct slice wanted) {
+    struct slice value = get(f, key);
+    assert_non_null(value.data);
+    assert_int_equal(value.size, wanted.size);
+    assert_memory_equal(value.data, wanted.data, wanted.size);
+}
+
+struct listing {
+    struct buf text; /* key=value, … */
+    int left;
+};
+
+static bool list_one(void *ctx, struct slice key, struct slice value) {
+    struct listing *l = ctx;
+    buf_append_slice(&l->text, key);
+    buf_append_byte(&l->text, '=');
+    buf_append_slice(&l->text, value);
+    buf_append_byte(&l->text, ' ');
+    return --l->left > 0;
+}
+
+/* What a scan shows; lives in the arena. */
+static const char *list(struct fixture *f, struct slice prefix, struct slice from, bool reverse, int limit) {
+    struct listing l = {.left = limit};
+    struct err err = {0};
+    if (!store_scan(f->store, prefix, from, reverse, list_one, &l, &err))
+        fail_msg("%s", err.text);
+    buf_append_byte(&l.text, 0);
+    const char *text = arena_copy(&f->arena, buf_slice(&l.text)).data;
+    buf_free(&l.text);
+    return text;
+}
+
+static void gets_overwrites_deletes(void **state) {
+    struct fixture *f = *state;
+    assert_null(get(f, SLICE("a")).data);
+    APPLY(f, CHANGE("a", "1"), CHANGE("b", ""), CHANGE("a", "2"), CHANGE("c", "3"), DELETE("c"));
+    assert_value(f, SLICE("a"), SLICE("2"));
+    assert_value(f, SLICE("b"), SLICE(""));
+    assert_null(get(f, SLICE("c")).data);
+    APPLY(f, DELETE("a"), DELETE("never was"), DELETE("b"), CHANGE("b", "again"));
+    assert_null(get(f, SLICE("a")).data);
+    assert_value(f, SLICE("b"), SLICE("again"));
+    APPLY(f, CHANGE("a\0b", "nul"), CHANGE("a\0", "nul at the end"));
+    assert_null(get(f, SLICE("a")).data);
+    assert_value(f, SLICE("a\0"), SLICE("nul at the end"));
+    assert_true(store_apply(f->store, NULL, 0, NULL));
+}
+
+static void values_outlive_the_next_change(void **state) {
+    struct fixture *f = *state;
+    APPLY(f, CHANGE("a", "before"));
+    struct slice value = get(f, SLICE("a"));
+    APPLY(f, DELETE("a"));
+    assert_memory_equal(value.data, "before", 6);
+}
+
+static void scans_both_directions(void **state) {
+    struct fixture *f = *state;
+    APPLY(f, CHANGE("b1", "1"), CHANGE("b3", "3"), CHANGE("a", "0"), CHANGE("b2", "2"), CHANGE("c", "9"),
+          CHANGE("b", "-"));
+    struct slice none = SLICE_NONE, b = SLICE("b");
+    assert_string_equal(list(f, none, none, false, 9), "a=0 b=- b1=1 b2=2 b3=3 c=9 ");
+    assert_string_equal(list(f, none, none, true, 9), "c=9 b3=3 b2=2 b1=1 b=- a=0 ");
+    assert_string_equal(list(f, b, none, false, 9), "b=- b1=1 b2=2 b3=3 ");
+    assert_string_equal(list(f, b, none, true, 9), "b3=3 b2=2 b1=1 b=- ");
+    assert_string_equal(list(f, b, none, true, 2), "b3=3 b2=2 ");
+    assert_string_equal(list(f, b, SLICE("b2"), false, 9), "b2=2 b3=3 ");
+    assert_string_equal(list(f, b, SLICE("b2"), true, 9), "b2=2 b1=1 b=- ");
+    assert_string_equal(list(f, b, SLICE("b11"), false, 1), "b2=2 ");
+    assert_string_equal(list(f, b, SLICE("b11"), true, 1), "b1=1 ");
+    /* A start outside the prefix: everything, or nothing. */
+    assert_string_equal(list(f, b, SLICE("a"), false, 9), "b=- b1=1 b2=2 b3=3 ");
+    assert_string_equal(list(f, b, SLICE("a"), true, 9), "");
+    assert_string_equal(list(f, b, SLICE("c"), false, 9), "");
+    assert_string_equal(list(f, b, SLICE("c"), true, 9), "b3=3 b2=2 b1=1 b=- ");
+    assert_string_equal(list(f, SLICE("bb"), none, false, 9), "");
+    assert_string_equal(list(f, SLICE("bb"), none, true, 9), "");
+}
+
+static void scans_keys_of_extreme_bytes(void **state) {
+    struct fixture *f = *state;
+    APPLY(f, CHANGE("\xff", "a"), CHANGE("\xff\xff", "b"), CHANGE("\xff\xff\xff", "c"),
+          CHANGE("\xfe\xff", "d"), CHANGE("\xfe\xff\x01", "e"), CHANGE("\0", "f"), CHANGE("\0\0", "g"),
+          CHANGE("\x7f\xff", "h"), CHANGE("\x80", "i"));
+    struct slice none = SLICE_NONE;
+    assert_string_equal(list(f, SLICE("\xff\xff"), none, false, 9), "\xff\xff=b \xff\xff\xff=c ");
+    assert_string_equal(list(f, SLICE("\xff\xff"), none, true, 9), "\xff\xff\xff=c \xff\xff=b ");
+    assert_string_equal(list(f, SLICE("\xfe\xff"), none, true, 9), "\xfe\xff\x01=e \xfe\xff=d ");
+    assert_string_equal(list(f, SLICE("\xfe"), none, false, 1), "\xfe\xff=d ");
+    assert_string_equal(list(f, SLICE("\x7f"), none, true, 9), "\x7f\xff=h ");
+    struct listing l = {.left = 9};
+    assert_true(store_scan(f->store, SLICE("\0"), none, true, list_one, &l, NULL));
+    assert_int_equal(l.text.size, 9);
+    assert_memory_equal(l.text.data, "\0\0=g \0=f ", 9);
+    buf_free(&l.text);
+}
+
+static void deletes_prefixes(void **state) {
+    struct fixture *f = *state;
+    APPLY(f, CHANGE("a", "1"), CHANGE("b", "2"), CHANGE("b\xff", "3"), CHANGE("c", "4"),
+          CHANGE("\xff\xff", "5"));
+    assert_true(store_delete_prefix(f->store, SLICE("b"), NULL));
+    assert_true(store_delete_prefix(f->store, SLICE("nothing"), NULL));
+    assert_string_equal(list(f, SLICE_NONE, SLICE_NONE, false, 9), "a=1 c=4 \xff\xff=5 ");
+    assert_true(store_delete_prefix(f->store, SLICE("\xff"), NULL));
+    assert_string_equal(list(f, SLICE_NONE, SLICE_NONE, false, 9), "a=1 c=4 ");
+    APPLY(f, CHANGE("b", "again"));
+    assert_value(f, SLICE("b"), SLICE("again"));
+    assert_true(store_delete_prefix(f->store, SLICE_NONE, NULL));
+    assert_true(store_delete_prefix(f->store, SLICE_NONE, NULL));
+    assert_string_equal(list(f, SLICE_NONE, SLICE_NONE, true, 9), "");
+}
+
+static bool write_while_visiting(void *ctx, struct slice key, struct slice value) {
+    struct fixture *f = ctx;
+    assert_memory_equal(value.data, "old", 3);
+    const struct store_change changes[] = {{key, SLICE("new")}, {SLICE("c"), SLICE("new")}, DELETE("b")};
+    return store_apply(f->store, changes, 3, NULL);
+}
+
+static void scans_see_one_moment(void **state) {
+    struct fixture *f = *state;
+    APPLY(f, CHANGE("a", "old"), CHANGE("b", "old"));
+    assert_true(store_scan(f->store, SLICE_NONE, SLICE_NONE, false, write_while_visiting, f, NULL));
+    assert_string_equal(list(f, SLICE_NONE, SLICE_NONE, false, 9), "a=new c=new ");
+}
+
+struct reader {
+    struct fixture *f;
+    atomic_bool done;
+    int seen, torn;
+};
+
+static bool sum_up(void *ctx, struct slice key, struct slice value) {
+    (void)key;
+    *(int *)ctx += atoi(value.data);
+    return true;
+}
+
+/* Of two amounts that always come to 100. */
+static void *read_sums(void *arg) {
+    struct reader *r = arg;
+    while (!atomic_load(&r->done)) {
+        int sum = 0;
+        if (!store_scan(r->f->store, SLICE("amount"), SLICE_NONE, false, sum_up, &sum, NULL))
+            break;
+        r->seen++;
+        r->torn += sum != 100;
+    }
+    return NULL;
+}
+
+static void readers_see_whole_batches(void **state) {
+    struct reader r = {.f = *state};
+    APPLY(r.f, CHANGE("amount-1", "100"), CHANGE("amount-2", "000"));
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, read_sums, &r), 0);
+    for (int i = 0; i < 2000; i++) {
+        char one[8], two[8];
+        snprintf(one, sizeof one, "%03d", i % 101);
+        snprintf(two, sizeof two, "%03d", 100 - i % 101);
+        APPLY(r.f, {SLICE("amount-1"), {one, 4}}, {SLICE("amount-2"), {two, 4}});
+    }
+    atomic_store(&r.done, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(r.torn, 0);
+}
+
+static void metrics_count(void **state) {
+    struct fixture *f = *state;
+    struct store_metrics m;
+    APPLY(f, CHANGE("a", "1"), CHANGE("b", "2"), CHANGE("c", "3"));
+    store_metrics(f->store, &m);
+    assert_int_equal(m.keys, 3);
+    assert_true(m.memory_bytes > 0);
+}
+
+static void rocksdb_keeps_what_was_written(void **state) {
+    struct fixture *f = *state;
+    APPLY(f, CHANGE("a", "1"), CHANGE("b", ""));
+    reopen(f, NULL);
+    assert_value(f, SLICE("a"), SLICE("1"));
+    assert_value(f, SLICE("b"), SLICE(""));
+    reopen(f, &(struct store_options){.write_buffer_bytes = 64 << 10, .block_cache_bytes = 64 << 10});
+    char value[1000];
+    memset(value, 'v', sizeof value);
+    for (int i = 0; i < 1000; i++) { /* enough for several files */
+        char key[16];
+        snprintf(key, sizeof key, "key-%04d", i);
+        APPLY(f, {slice_of(key), {value, sizeof value}});
+    }
+    assert_true(store_delete_prefix(f->store, SLICE("key-02"), NULL));
+    reopen(f, NULL);
+    assert_int_equal(get(f, SLICE("key-0100")).size, sizeof value);
+    assert_int_equal(get(f, SLICE("key-0999")).size, sizeof value);
+    assert_null(get(f, SLICE("key-0200")).data);
+    struct store_metrics m;
+    store_metrics(f->store, &m);
+    assert_true(m.bytes > 0);
+}
+
+/* ---- in a process of its own: what the kernel and RocksDB's threads know is not shared by a fork ---- */
+
+/* Batch i puts a/i, b/i and last = i, and deletes c/i-1 as it puts c/i; then says i on standard output. */
+static int write_for_ever(const char *path) {
+    struct store *store;
+    struct err err;
+    struct arena arena = {0};
+    struct slice last;
+    if (!store_open_rocksdb(path, &(struct store_options){.write_buffer_bytes = 64 << 10}, &store, &err) ||
+        !store_get(store, SLICE("last"), &arena, &last, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    for (uint32_t i = last.data != NULL ? *(const uint32_t *)last.data + 1 : 1;; i++) {
+        arena_reset(&arena);
+        struct slice number = {(const char *)&i, sizeof i};
+        const struct store_change changes[] = {
+            {arena_printf(&arena, "a/%08" PRIu32, i), number},
+            {arena_printf(&arena, "c/%08" PRIu32, i - 1), SLICE_NONE},
+            {arena_printf(&arena, "b/%08" PRIu32, i), number},
+            {arena_printf(&arena, "c/%08" PRIu32, i), number},
+            {SLICE("last"), number},
+        };
+        if (!store_apply(store, changes, 5, &err) || write(STDOUT_FILENO, &i, sizeof i) != sizeof i)
+            return 1;
+    }
+}
+
+static pid_t writer_start(const char *path, int *output) {
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fds[1], STDOUT_FILENO);
+        execl("/proc/self/exe", "store_test", "--write", path, (char *)NULL);
+        _exit(127);
+    }
+    close(fds[1]);
+    *output = fds[0];
+    return pid;
+}
+
+/* Reads until batch `at_least` is reported. */
+static uint32_t writer_wait(int output, uint32_t at_least) {
+    uint32_t i = 0;
+    while (i < at_least && read(output, &i, sizeof i) == sizeof i)
+        ;
+    assert_true(i >= at_least);
+    return i;
+}
+
+/* Kills it and reads what it had still said. */
+static uint32_t writer_kill(pid_t pid, int output, uint32_t said) {
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    while (read(output, &said, sizeof said) == sizeof said)
+        ;
+    close(output);
+    return said;
+}
+
+struct sequence {
+    const char *prefix;
+    uint32_t next;
+};
+
+static bool expect_next(void *ctx, struct slice key, struct slice value) {
+    struct sequence *s = ctx;
+    char wanted[16];
+    snprintf(wanted, sizeof wanted, "%s%08" PRIu32, s->prefix, s->next);
+    assert_true(slice_equal(key, slice_of(wanted)));
+    assert_memory_equal(value.data, &s->next, sizeof s->next);
+    s->next++;
+    return true;
+}
+
+static void assert_sequence(struct fixture *f, const char *prefix, uint32_t first, uint32_t last) {
+    struct sequence s = {prefix, first};
+    assert_true(store_scan(f->store, slice_of(prefix), SLICE_NONE, false, expect_next, &s, NULL));
+    assert_int_equal(s.next, last + 1);
+}
+
+static void rocksdb_survives_kill(void **state) {
+    struct fixture *f = *state;
+    uint32_t last = 0;
+    for (int round = 0; round < 4; round++) {
+        store_close(f->store);
+        f->store = NULL;
+        int output;
+        pid_t pid = writer_start(f->path, &output);
+        uint32_t said = writer_kill(pid, output, writer_wait(output, last + 300 + 1300 * (uint32_t)round));
+        reopen(f, NULL);
+        memcpy(&last, get(f, SLICE("last")).data, sizeof last);
+        assert_in_range(last, said, said + 1); /* one may be written and not yet said */
+        assert_sequence(f, "a/", 1, last);
+        assert_sequence(f, "b/", 1, last);
+        assert_sequence(f, "c/", last, last);
+    }
+}
+
+static void rocksdb_names_who_has_it_open(void **state) {
+    struct fixture *f = *state;
+    struct store *second = NULL;
+    struct err err = {0};
+    assert_false(store_open_rocksdb(f->path, NULL, &second, &err));
+    assert_int_equal(err.kind, ERR_RETRY);
+    assert_non_null(strstr(err.text, "in this process"));
+    assert_non_null(strstr(err.text, f->path));
+    /* Asking must not have given up the lock. */
+    int output;
+    pid_t pid = writer_start(f->path, &output);
+    int status;
+    waitpid(pid, &status, 0);
+    close(output);
+    assert_int_equal(WEXITSTATUS(status), 1);
+
+    store_close(f->store);
+    f->store = NULL;
+    pid = writer_start(f->path, &output);
+    uint32_t said = writer_wait(output, 1);
+    assert_false(store_open_rocksdb(f->path, NULL, &second, &err));
+    writer_kill(pid, output, said);
+    assert_int_equal(err.kind, ERR_RETRY);
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "process %d has it", (int)pid);
+    assert_non_null(strstr(err.text, wanted));
+    assert_null(second);
+}
+
+static void rocksdb_refuses_damage(void **state) {
+    struct fixture *f = *state;
+    APPLY(f, CHANGE("a", "1"));
+    store_close(f->store);
+    f->store = NULL;
+    char current[100];
+    snprintf(current, sizeof current, "%s/CURRENT", f->path);
+    FILE *file = fopen(current, "w");
+    assert_non_null(file);
+    fputs("not a manifest", file);
+    fclose(file);
+    struct err err = {0};
+    assert_false(store_open_rocksdb(f->path, NULL, &f->store, &err));
+    assert_int_equal(err.kind, ERR_FATAL);
+    assert_non_null(strstr(err.text, f->path));
+    assert_null(f->store);
+    assert_false(store_open_rocksdb("/proc/nowhere/store", NULL, &f->store, &err));
+    assert_int_equal(err.kind, ERR_FATAL);
+    assert_non_null(strstr(err.text, "/proc/nowhere"));
+}
+
+static void rocksdb_opens_fast(void **state) {
+    struct fixture *f = *state;
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < 3; i++) {
+        char path[100];
+        snprintf(path, sizeof path, "%s/fresh-%d", f->dir, i);
+        struct store *store;
+        int64_t start = clock_mono_us();
+        assert_true(store_open_rocksdb(path, NULL, &store, NULL));
+        int64_t took = clock_mono_us() - start;
+        best = took < best ? took : best;
+        store_close(store);
+    }
+    print_message("fresh store open: %" PRId64 " us\n", best);
+    assert_true(best < 50000);
+}
+
+#define BOTH(test)                                                                                           \
+    {"memory: " #test, test, setup_memory, teardown, NULL}, {                                                \
+        "rocksdb: " #test, test, setup_rocksdb, teardown, NULL                                               \
+    }
+#define ROCKSDB(test) cmocka_unit_test_setup_teardown(test, setup_rocksdb, teardown)
+
+int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "--write") == 0)
+        return write_for_ever(argv[2]);
+    const struct CMUnitTest tests[] = {
+        BOTH(gets_overwrites_deletes),
+        BOTH(values_outlive_the_next_change),
+        BOTH(scans_both_directions),
+        BOTH(scans_keys_of_extreme_bytes),
+        BOTH(deletes_prefixes),
+        BOTH(scans_see_one_moment),
+        BOTH(readers_see_whole_batches),
+        BOTH(metrics_count),
+        ROCKSDB(rocksdb_keeps_what_was_written),
+        ROCKSDB(rocksdb_survives_kill),
+        ROCKSDB(rocksdb_names_who_has_it_open),
+        ROCKSDB(rocksdb_refuses_damage),
+        ROCKSDB(rocksdb_opens_fast),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
