@@ -1,22 +1,197 @@
+# Every command but `up`. Sourced by demo.
 # shellcheck shell=bash
 
 command_config() { print_settings; }
 
-command_down() {
-    local keys
-    lock
-    mapfile -t keys < <(all_keys)
-    end_all "${keys[@]}"
-    say "stopped"
-}
-
 # Services, then what they use: each may still write its last words.
-end_all() { # end_all KEY…
+command_down() {
     local key services=() rest=()
-    for key; do
+    [ -d "$DATA_DIR" ] || return 0
+    lock
+    for key in $(all_keys); do
         if is_infrastructure "${key%-*}"; then rest+=("$key"); else services+=("$key"); fi
     done
     end_processes 12 ${services[@]+"${services[@]}"}
     end_processes 20 ${rest[@]+"${rest[@]}"}
     rm -rf "$RUN"
+    say "stopped"
+}
+
+command_reset() {
+    command_down
+    # Only what is ours: a DATA_DIR may be anybody's directory.
+    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,views,log,lock}
+    rmdir "$DATA_DIR" 2>/dev/null || true
+    say "all data is deleted"
+}
+
+command_status() {
+    local name key pid ports rss state kind json=0 page rows=
+    [ "${1-}" != --json ] || { json=1 && shift; }
+    [ $# = 0 ] || usage_error "usage: ./demo status [--json]"
+    page=$(getconf PAGESIZE)
+    for name in "${INFRASTRUCTURE[@]}" "${SERVICES[@]}"; do
+        kind=infrastructure
+        is_service "$name" && kind=service
+        for key in $(instances_of "$name"); do
+            state=$(state_of "$key") pid=$(process_id "$key") rss=0
+            read -r ports _ <<<"$(ports_of "$key")"
+            [ -z "$pid" ] || { read -r _ rss _ <"/proc/$pid/statm" && rss=$((rss * page)); } 2>/dev/null || rss=0
+            rows+=$name$'\t'$kind$'\t'${key##*-}$'\t'$state$'\t'${pid:--}$'\t'$ports$'\t'$rss$'\t'$DATA_DIR/log/$key/current$'\n'
+        done
+    done
+    if [ $json = 1 ]; then
+        printf %s "$rows" | jq -Rn '[inputs | split("\t") | {name: .[0], kind: .[1], instance: (.[2] | tonumber), state: .[3],
+            pid: (.[4] | if . == "-" then null else tonumber end), port: (.[5] | tonumber), rss_bytes: (.[6] | tonumber), log: .[7]}]'
+        return
+    fi
+    printf '%-14s %-15s %2s  %-9s %7s %6s %9s  %s\n' NAME KIND N STATE PID PORT RSS LOG
+    printf %s "$rows" | awk -F '\t' '{ printf "%-14s %-15s %2s  %-9s %7s %6s %6.1f MB  %s\n", $1, $2, $3, $4, $5, $6, $7 / 1048576, $8 }'
+    for key in $(all_keys); do
+        [ "$(state_of "$key")" != failed ] || echo "$key: $(why_not_ready "$key")"
+    done
+}
+
+# The instances meant by NAME [N]: one, or all there are; an error where there are none.
+chosen() { # chosen NAME [N]
+    local keys
+    known "$1"
+    keys=$(instances_of "$1")
+    [ -n "$keys" ] || die "$1 is not there: ./demo up $1"
+    [ -z "${2-}" ] || keys=$(grep -xF "$1-$2" <<<"$keys") || usage_error "$1 has no instance $2"
+    echo "$keys"
+}
+
+command_logs() {
+    local keys key files=()
+    [ $# = 1 ] || usage_error "usage: ./demo logs SERVICE"
+    known "$1"
+    for key in "$DATA_DIR/log/$1"-[0-9]*; do [ -e "$key/current" ] && files+=("$key/current"); done
+    [ ${#files[@]} -gt 0 ] || die "$1 has not logged anything yet"
+    exec tail -n 50 -F "${files[@]}"
+}
+
+command_kill() {
+    local keys key pid
+    [[ $# == 1 || $# == 2 ]] || usage_error "usage: ./demo kill SERVICE [INSTANCE]"
+    keys=$(chosen "$@") || exit
+    read -r key <<<"$keys"
+    pid=$(process_id "$key")
+    [ -n "$pid" ] || die "$key does not run"
+    kill -KILL "$pid"
+    say "killed $key (pid $pid)"
+}
+
+command_stop() {
+    local keys key
+    [[ $# == 1 || $# == 2 ]] || usage_error "usage: ./demo stop SERVICE [INSTANCE]"
+    keys=$(chosen "$@") || exit
+    lock
+    for key in $keys; do
+        stop_process "$key" 20
+        say "stopped $key"
+    done
+    refresh_gateway
+}
+
+command_start() {
+    local keys key
+    [[ $# == 1 || $# == 2 ]] || usage_error "usage: ./demo start SERVICE [INSTANCE]"
+    keys=$(chosen "$@") || exit
+    lock
+    for key in $keys; do
+        rm -f "$RUN/$key/down"
+        launch "$key"
+    done
+    refresh_gateway
+    case $1 in connect | postgres) reconnect ;; esac
+    # shellcheck disable=SC2086
+    TELL=1 wait_ready 60 $keys
+}
+
+# A database that came back may be another one.
+reconnect() {
+    local key
+    for key in connect-0 postgres-0 registry-0 kafka-0; do
+        [ -n "$(process_id "$key")" ] || return 0
+    done
+    wait_ready 60 postgres-0 registry-0 || return
+    register_connector
+}
+
+command_scale() {
+    local slot key keys=()
+    [[ $# == 2 && $2 =~ ^([1-9]|10)$ ]] && is_service "$1" || usage_error "usage: ./demo scale SERVICE N, with N from 1 to 10"
+    [ -n "$(instances_of "$1")" ] || die "$1 is not there: ./demo up $1"
+    lock
+    for ((slot = 0; slot < $2; slot++)); do
+        rm -f "$RUN/$1-$slot/down"
+        launch "$1-$slot"
+        keys+=("$1-$slot")
+    done
+    for key in $(instances_of "$1"); do
+        ((${key##*-} < $2)) || {
+            end_processes 12 "$key"
+            rm -rf "${RUN:?}/$key"
+        }
+    done
+    refresh_gateway
+    TELL=1 wait_ready 60 "${keys[@]}"
+}
+
+# The sum of a counter over its labels, from a service's /metrics.
+metric() { # metric KEY NAME
+    get "http://127.0.0.1:$(ports_of "$1")/metrics" | awk -v name="$2" '$1 ~ "^" name "({|$)" { sum += $2 } END { printf "%d", sum }'
+}
+
+command_rewind() {
+    local keys key from
+    [ $# = 1 ] && is_service "$1" || usage_error "usage: ./demo rewind SERVICE"
+    keys=$(chosen "$1") || exit
+    lock
+    for key in $keys; do
+        stop_process "$key" 12
+        rm -rf "$DATA_DIR/views/$key"
+        from=${EPOCHREALTIME/./}
+        start_process "$key"
+        wait_ready 300 "$key" || exit 1
+        printf '%s: %s events in %ss\n' "$key" "$(metric "$key" restored_records_total)" \
+            "$(printf '%.2f ' "$(((${EPOCHREALTIME/./} - from) / 10000))e-2")"
+    done
+}
+
+command_load() {
+    [ -x "$BUILD_DIR/bench/load" ] || die "bench/load is not built: ./demo up"
+    GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
+        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 exec "$BUILD_DIR/bench/load" "$@"
+}
+
+command_audit() {
+    [ -x "$BUILD_DIR/tests/audit" ] || die "tests/audit is not built: ./demo up"
+    GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
+        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 exec "$BUILD_DIR/tests/audit" "$@"
+}
+
+TEST_LABELS="unit component simulation e2e browser faults compose"
+
+# Tests have ports and data of their own; a suite that one of them started is taken down at the end.
+command_test() {
+    local label pattern= status=0 name data preset=dev
+    for label; do
+        [[ " $TEST_LABELS " == *" $label "* ]] || usage_error "unknown label '$label'; there are: $TEST_LABELS"
+        pattern+="|$label"
+    done
+    install_all
+    [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build "$BUILD"
+    build $preset
+    data=$(mktemp -d)
+    for name in "${SETTINGS[@]}"; do
+        [ "${SETTING_TYPE[$name]}" != port ] || printf -v "$name" %s $((${!name} % 40000 + 20000))
+    done
+    DATA_DIR=$data RUN=$data/run
+    # shellcheck disable=SC2064
+    trap "'$ROOT/demo' reset >/dev/null 2>&1; rm -rf '$data'" EXIT
+    trap 'exit 130' INT TERM
+    ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error ${pattern:+-L "^(${pattern#|})\$"} || status=$?
+    return $status
 }

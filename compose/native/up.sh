@@ -24,6 +24,47 @@ running() { # running KEY: is it meant to run?
     [ ! -e "$RUN/$1/down" ]
 }
 
+# Defines a process and starts it, or restarts it where its definition changed.
+launch() { # launch KEY
+    local changed=0 name=${1%-*}
+    [ ! -e "$RUN/$1/down" ] || return 0
+    if is_service "$name"; then define_service "$1" || changed=$?; else define_infrastructure "$name" || changed=$?; fi
+    case $changed$(supervised_state "$1") in
+    0run | 0finish) restart_process "$1" ;;
+    1run) ;;
+    1finish) end_backoff "$1" ;;
+    *) check_ports "$1" && start_process "$1" ;;
+    esac
+}
+
+# Waits until every process is ready; names those that are not and why.
+declare -A told=()
+wait_ready() { # wait_ready SECONDS KEY…; TELL set: says so when one is
+    local deadline=$((SECONDS + $1)) key left=("${@:2}") still failed=0
+    while [ ${#left[@]} -gt 0 ]; do
+        still=()
+        for key in "${left[@]}"; do
+            if is_ready "$key"; then
+                [ -z "${TELL-}" ] || [ -n "${told[$key]-}" ] || say "$key is ready"
+                told[$key]=1
+            elif [ "$(cat "$RUN/$key/exit" 2>/dev/null)" = "78 0" ] && [ "$(supervised_state "$key")" = finish ]; then
+                report "$key" && failed=1
+            elif [ $SECONDS -ge $deadline ]; then
+                report "$key" && failed=1
+            else
+                still+=("$key")
+            fi
+        done
+        left=(${still[@]+"${still[@]}"})
+        [ ${#left[@]} = 0 ] || sleep 0.05
+    done
+    return $failed
+}
+
+report() { # report KEY: why it is not ready
+    printf 'demo: %s is not ready: %s\n      log: %s\n' "$1" "$(why_not_ready "$1")" "$DATA_DIR/log/$1/current" >&2
+}
+
 create_topics() {
     local output
     output=$(KAFKA_BROKERS=localhost:$KAFKA_PORT "$BUILD_DIR/schemas/topics" create 2>&1) || die "the topics cannot be made: $output"
@@ -48,8 +89,8 @@ command_up() {
         for key in $(instances_of "$name"); do rm -f "$RUN/$key/down"; done
     done
 
-    TOLD=1
-    [ -z "$(all_keys | head -n 1)" ] || TOLD=
+    TELL=1
+    [ -z "$(all_keys | head -n 1)" ] || TELL=
     for name in kafka registry postgres; do
         if want "$name"; then launch "$name-0" && keys+=("$name-0"); fi
     done

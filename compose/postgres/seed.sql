@@ -1,17 +1,15 @@
 -- The legacy system: a shop for records and what plays them. Every change of these tables becomes an event.
--- Each statement ends in an empty line: the single-user backend asks for it.
-SET ROLE legacy;
 
 CREATE TABLE stock (
     product_id text PRIMARY KEY,
-    name       text NOT NULL,
-    quantity   int  NOT NULL
+    name       text,
+    quantity   int
 );
 
 CREATE TABLE movies (
     movie_id     bigint PRIMARY KEY,
-    title        text NOT NULL,
-    release_year int  NOT NULL
+    title        text,
+    release_year int
 );
 
 CREATE PUBLICATION legacy FOR TABLE stock, movies;
@@ -57,4 +55,3 @@ INSERT INTO stock (product_id, name, quantity) VALUES
     ('lp-river-songs',       'LP: River Songs, Maya Holt',             210),
     ('lp-static-garden',     'LP: Static Garden, Low Voltage',         64),
     ('single-lighthouse',    '7 inch: Lighthouse, The Night Trains',   150);
-
