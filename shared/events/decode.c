@@ -1,0 +1,468 @@
+#include "events/node.h"
+
+#include "base/utf8.h"
+
+#include <inttypes.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* A body being read. */
+struct in {
+    const uint8_t *begin, *at, *end;
+    struct arena *arena;
+    size_t items; /* how many array items may still come: bounds the work that items of no bytes make */
+    int depth;
+    struct err *err;
+};
+
+#define FAIL(in, ...) fail_at(in, (in)->at, __VA_ARGS__)
+
+__attribute__((format(printf, 3, 4), cold)) static bool fail_at(struct in *in, const uint8_t *at,
+                                                                const char *fmt, ...) {
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return err_set(in->err, ERR_POISON, "byte %td: %s", at - in->begin, text);
+}
+
+static size_t left(const struct in *in) {
+    return (size_t)(in->end - in->at);
+}
+
+/* --- What both walks read --- */
+
+static bool read_long_slow(struct in *in, int64_t *value) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < 10; i++) {
+        if (i == left(in))
+            return FAIL(in, "truncated in a number");
+        uint8_t byte = in->at[i];
+        if (i == 9 && byte > 1)
+            break;
+        n |= (uint64_t)(byte & 0x7f) << 7 * i;
+        if (byte < 0x80) {
+            in->at += i + 1;
+            *value = (int64_t)(n >> 1) ^ -(int64_t)(n & 1);
+            return true;
+        }
+    }
+    return FAIL(in, "a number of more than 64 bits");
+}
+
+static inline bool read_long(struct in *in, int64_t *value) {
+    if (in->at < in->end && *in->at < 0x80) {
+        uint8_t n = *in->at++;
+        *value = (n >> 1) ^ -(int64_t)(n & 1);
+        return true;
+    }
+    return read_long_slow(in, value);
+}
+
+static bool read_int(struct in *in, int64_t *value) {
+    const uint8_t *at = in->at;
+    int64_t n;
+    if (!read_long(in, &n))
+        return false;
+    if (n < INT32_MIN || n > INT32_MAX)
+        return fail_at(in, at, "%" PRId64 " is no int", n);
+    *value = n;
+    return true;
+}
+
+static bool read_bytes(struct in *in, size_t size, struct slice *bytes) {
+    if (size > left(in))
+        return FAIL(in, "truncated: %zu bytes wanted, %zu left", size, left(in));
+    *bytes = (struct slice){(const char *)in->at, size};
+    in->at += size;
+    return true;
+}
+
+static bool read_slice(struct in *in, bool text, struct slice *s) {
+    const uint8_t *at = in->at;
+    int64_t size;
+    if (!read_long(in, &size))
+        return false;
+    if (size < 0)
+        return fail_at(in, at, "a length of %" PRId64, size);
+    struct slice bytes;
+    if (!read_bytes(in, (size_t)size, &bytes))
+        return false;
+    if (text && !utf8_valid(bytes))
+        return fail_at(in, at, "a string that is not UTF-8");
+    *s = bytes;
+    return true;
+}
+
+static bool read_float(struct in *in, double *value) {
+    struct slice b;
+    if (!read_bytes(in, 4, &b))
+        return false;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < 4; i++)
+        bits |= (uint32_t)(uint8_t)b.data[i] << 8 * i;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    *value = (double)f;
+    return true;
+}
+
+static bool read_double(struct in *in, double *value) {
+    struct slice b;
+    if (!read_bytes(in, 8, &b))
+        return false;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < 8; i++)
+        bits |= (uint64_t)(uint8_t)b.data[i] << 8 * i;
+    memcpy(value, &bits, sizeof bits);
+    return true;
+}
+
+static bool read_boolean(struct in *in, bool *value) {
+    if (in->at == in->end)
+        return FAIL(in, "truncated before a boolean");
+    if (*in->at > 1)
+        return FAIL(in, "a boolean of %d", *in->at);
+    *value = *in->at++ == 1;
+    return true;
+}
+
+/* The index of a symbol or of a branch. */
+static bool read_index(struct in *in, const char *what, size_t count, size_t *index) {
+    const uint8_t *at = in->at;
+    int64_t n;
+    if (!read_long(in, &n))
+        return false;
+    if (n < 0 || (uint64_t)n >= count)
+        return fail_at(in, at, "%s %" PRId64 " of %zu", what, n, count);
+    *index = (size_t)n;
+    return true;
+}
+
+/* One block of an array or a map. */
+struct block {
+    size_t count;       /* 0: that was the last */
+    const uint8_t *end; /* as it says itself; NULL when it does not */
+};
+
+static bool read_block(struct in *in, struct block *block) {
+    const uint8_t *at = in->at;
+    int64_t count, size = 0;
+    if (!read_long(in, &count))
+        return false;
+    if (count == INT64_MIN)
+        return fail_at(in, at, "a block of %" PRId64 " items", count);
+    bool sized = count < 0;
+    if (sized && !read_long(in, &size))
+        return false;
+    if (size < 0 || (uint64_t)size > left(in))
+        return fail_at(in, at, "a block of %" PRId64 " bytes in the %zu that are left", size, left(in));
+    count = sized ? -count : count;
+    if ((uint64_t)count > left(in) || (uint64_t)count > in->items)
+        return fail_at(in, at, "a block of %" PRId64 " items in %zu bytes", count, left(in));
+    in->items -= (size_t)count;
+    *block = (struct block){(size_t)count, sized ? in->at + size : NULL};
+    return true;
+}
+
+static bool end_block(struct in *in, const struct block *block) {
+    return block->end == NULL || block->end == in->at || FAIL(in, "a block is not as long as it says");
+}
+
+static bool enter(struct in *in) {
+    if (in->depth == EVENT_DEPTH_MAX)
+        return FAIL(in, "deeper than %d", EVENT_DEPTH_MAX);
+    in->depth++;
+    return true;
+}
+
+/* --- Into a struct --- */
+
+static bool decode(struct in *in, const struct node *n, char *base);
+
+static bool store_number(const struct node *n, void *value, int64_t number) {
+    switch (n->to) {
+    case EVENT_INT:
+        *(int32_t *)value = (int32_t)number;
+        break;
+    case EVENT_LONG:
+        *(int64_t *)value = number;
+        break;
+    case EVENT_DOUBLE:
+        *(double *)value = (double)number;
+        break;
+    default:; /* NODE_SKIP */
+    }
+    return true;
+}
+
+static bool decode_enum(struct in *in, const struct node *n, int *value) {
+    const uint8_t *at = in->at;
+    size_t symbol;
+    if (!read_index(in, "symbol", n->count, &symbol))
+        return false;
+    if (n->to == NODE_SKIP)
+        return true;
+    if (n->map[symbol] < 0)
+        return fail_at(in, at, "the reader does not know the symbol %.64s", n->symbols[symbol]);
+    *value = n->map[symbol];
+    return true;
+}
+
+static bool decode_record(struct in *in, const struct node *n, char *record) {
+    if (!enter(in))
+        return false;
+    if (n->image != NULL)
+        memcpy(record, n->image, n->size);
+    for (const struct node *f = n->children; f < n->children + n->count; f++) {
+        if (!decode(in, f, record))
+            return err_prefix(in->err, "%.64s", f->name);
+    }
+    in->depth--;
+    return true;
+}
+
+/* Items so far, in a piece of the arena that grows as they really come. */
+struct items {
+    char *data;
+    size_t count, capacity;
+};
+
+static char *add_item(struct in *in, struct items *items, size_t wanted, size_t size) {
+    if (items->count == items->capacity) {
+        size_t more = items->capacity > 0 ? 2 * items->capacity : wanted < 64 ? wanted : 64;
+        char *data = arena_alloc(in->arena, more * size);
+        if (items->count > 0)
+            memcpy(data, items->data, items->count * size);
+        items->data = data;
+        items->capacity = more;
+    }
+    return items->data + items->count++ * size;
+}
+
+static bool decode_array(struct in *in, const struct node *n, struct event_array *array) {
+    struct items items = {0};
+    struct block block;
+    if (!enter(in))
+        return false;
+    for (;;) {
+        if (!read_block(in, &block))
+            return false;
+        if (block.count == 0)
+            break;
+        for (size_t i = 0; i < block.count; i++) {
+            char *item = n->to == NODE_SKIP ? NULL : add_item(in, &items, block.count, n->size);
+            struct slice key;
+            if (n->op == NODE_MAP && !read_slice(in, true, &key))
+                return false;
+            if (!decode(in, n->children, item))
+                return false;
+        }
+        if (!end_block(in, &block))
+            return false;
+    }
+    in->depth--;
+    if (n->to != NODE_SKIP)
+        *array = (struct event_array){items.data, items.count};
+    return true;
+}
+
+static bool decode_text(struct in *in, const struct node *n, struct slice *value) {
+    struct slice s;
+    if (!read_slice(in, n->op == NODE_STRING || n->to == EVENT_STRING, &s))
+        return false;
+    if (n->to != NODE_SKIP)
+        *value = s;
+    return true;
+}
+
+static bool decode_double(struct in *in, const struct node *n, double *value) {
+    double d;
+    if (!(n->op == NODE_FLOAT ? read_float(in, &d) : read_double(in, &d)))
+        return false;
+    if (n->to != NODE_SKIP)
+        *value = d;
+    return true;
+}
+
+/* Reads what `n` describes into the struct at `base`; a skipped value has none. */
+static bool decode(struct in *in, const struct node *n, char *base) {
+    void *value = n->to == NODE_SKIP ? NULL : base + n->value;
+    int64_t number;
+    size_t index;
+    bool flag;
+    struct slice bytes;
+    if (n->optional)
+        *(bool *)(base + n->present) = true;
+    switch (n->op) {
+    case NODE_NULL:
+        return true; /* as the image has it */
+    case NODE_BOOLEAN:
+        if (!read_boolean(in, &flag))
+            return false;
+        if (value != NULL)
+            *(bool *)value = flag;
+        return true;
+    case NODE_INT:
+        return read_int(in, &number) && store_number(n, value, number);
+    case NODE_LONG:
+        return read_long(in, &number) && store_number(n, value, number);
+    case NODE_FLOAT:
+    case NODE_DOUBLE:
+        return decode_double(in, n, value);
+    case NODE_STRING:
+    case NODE_BYTES:
+        return decode_text(in, n, value);
+    case NODE_FIXED:
+        return read_bytes(in, n->count, &bytes);
+    case NODE_ENUM:
+        return decode_enum(in, n, value);
+    case NODE_RECORD:
+        return decode_record(in, n, value);
+    case NODE_ARRAY:
+    case NODE_MAP:
+        return decode_array(in, n, value);
+    case NODE_UNION:
+        return read_index(in, "branch", n->count, &index) && decode(in, &n->children[index], base);
+    case NODE_MISMATCH:
+        return FAIL(in, "%s", n->why);
+    }
+    __builtin_unreachable();
+}
+
+static bool begin(struct in *in, struct slice payload, size_t from, struct arena *arena, struct err *err) {
+    const uint8_t *data = (const uint8_t *)payload.data;
+    if (payload.size < from)
+        return err_set(err, ERR_POISON, "byte %zu: truncated", payload.size);
+    if (payload.size - from > EVENT_SIZE_MAX)
+        return err_set(err, ERR_POISON, "%zu bytes, more than %d", payload.size, EVENT_SIZE_MAX);
+    *in = (struct in){data, data + from, data + payload.size, arena, payload.size, 0, err};
+    return true;
+}
+
+static bool finish(struct in *in) {
+    return in->at == in->end || FAIL(in, "%zu bytes too many", left(in));
+}
+
+bool plan_decode(const struct plan *p, struct slice payload, size_t from, struct arena *arena, void *out,
+                 struct err *err) {
+    alignas(max_align_t) char room[512];
+    char *value = p->size <= sizeof room ? room : arena_alloc(arena, p->size);
+    struct in in;
+    if (!begin(&in, payload, from, arena, err) || !decode(&in, &p->root, value) || !finish(&in))
+        return false;
+    memcpy(out, value, p->size);
+    return true;
+}
+
+/* --- Into JSON --- */
+
+static bool to_json(struct in *in, const struct node *n, struct json *j);
+
+static bool record_to_json(struct in *in, const struct node *n, struct json *j) {
+    if (!enter(in))
+        return false;
+    json_begin_object(j);
+    for (const struct node *f = n->children; f < n->children + n->count; f++) {
+        json_key(j, f->name);
+        if (!to_json(in, f, j))
+            return err_prefix(in->err, "%.64s", f->name);
+    }
+    json_end_object(j);
+    in->depth--;
+    return true;
+}
+
+static bool items_to_json(struct in *in, const struct node *n, struct json *j) {
+    struct block block;
+    if (!enter(in))
+        return false;
+    if (n->op == NODE_MAP)
+        json_begin_object(j);
+    else
+        json_begin_array(j);
+    for (;;) {
+        if (!read_block(in, &block))
+            return false;
+        if (block.count == 0)
+            break;
+        for (size_t i = 0; i < block.count; i++) {
+            struct slice key;
+            if (n->op == NODE_MAP) {
+                if (!read_slice(in, true, &key))
+                    return false;
+                json_put_string(j, key);
+                buf_append_byte(j->out, ':');
+                j->comma = false;
+            }
+            if (!to_json(in, n->children, j))
+                return false;
+        }
+        if (!end_block(in, &block))
+            return false;
+    }
+    if (n->op == NODE_MAP)
+        json_end_object(j);
+    else
+        json_end_array(j);
+    in->depth--;
+    return true;
+}
+
+static bool to_json(struct in *in, const struct node *n, struct json *j) {
+    int64_t number = 0;
+    size_t index = 0;
+    bool flag = false;
+    double d = 0;
+    struct slice s = SLICE_NONE;
+    switch (n->op) {
+    case NODE_NULL:
+        json_put_null(j);
+        return true;
+    case NODE_BOOLEAN:
+        return read_boolean(in, &flag) && (json_put_bool(j, flag), true);
+    case NODE_INT:
+        return read_int(in, &number) && (json_put_int(j, number), true);
+    case NODE_LONG:
+        return read_long(in, &number) && (json_put_int(j, number), true);
+    case NODE_FLOAT:
+        return read_float(in, &d) && (json_put_double(j, d), true);
+    case NODE_DOUBLE:
+        return read_double(in, &d) && (json_put_double(j, d), true);
+    case NODE_STRING:
+        return read_slice(in, true, &s) && (json_put_string(j, s), true);
+    case NODE_BYTES:
+        return read_slice(in, false, &s) && (event_json_bytes(j, s), true);
+    case NODE_FIXED:
+        return read_bytes(in, n->count, &s) && (event_json_bytes(j, s), true);
+    case NODE_ENUM:
+        return read_index(in, "symbol", n->count, &index) &&
+               (json_put_string(j, slice_of(n->symbols[index])), true);
+    case NODE_RECORD:
+        return record_to_json(in, n, j);
+    case NODE_ARRAY:
+    case NODE_MAP:
+        return items_to_json(in, n, j);
+    case NODE_UNION:
+        return read_index(in, "branch", n->count, &index) && to_json(in, &n->children[index], j);
+    case NODE_MISMATCH:
+        return FAIL(in, "%s", n->why);
+    }
+    __builtin_unreachable();
+}
+
+bool plan_json(const struct plan *p, struct slice payload, size_t from, struct buf *out, struct err *err) {
+    size_t start = out->size;
+    struct json j = {.out = out};
+    struct in in;
+    if (!begin(&in, payload, from, NULL, err))
+        return false;
+    if (!to_json(&in, &p->root, &j) || !finish(&in)) {
+        out->size = start;
+        return false;
+    }
+    return true;
+}

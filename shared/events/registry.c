@@ -1,0 +1,6 @@
+#include "events/registry.h"
+
+void registry_destroy(struct registry *r) {
+    if (r != NULL)
+        r->destroy(r);
+}

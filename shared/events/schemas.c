@@ -1,0 +1,187 @@
+#include "events/schemas.h"
+
+#include "base/cleanup.h"
+#include "events/plan.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { BUCKETS = 64, PREFIX = 5 };
+
+/* How the schema `id` is read as the type `as`; as == NULL: as JSON. All entries of an id are in one bucket.
+ */
+struct entry {
+    struct entry *next;
+    int32_t id;
+    const struct event_type *as;
+    struct plan *plan;
+    struct buf schema;
+};
+
+struct registered {
+    struct registered *next;
+    const struct topic *topic;
+    int32_t id;
+};
+
+/* Lists only grow, at their head, under the lock, and what is in them never changes: readers need no lock. */
+struct schemas {
+    struct registry *registry;
+    pthread_mutex_t lock; /* also around the registry */
+    struct entry *_Atomic entries[BUCKETS];
+    struct registered *_Atomic registered[BUCKETS];
+};
+
+struct schemas *schemas_create(struct registry *registry) {
+    struct schemas *s = xcalloc(1, sizeof *s);
+    s->registry = registry;
+    pthread_mutex_init(&s->lock, NULL);
+    return s;
+}
+
+void schemas_destroy(struct schemas *s) {
+    if (s == NULL)
+        return;
+    for (int i = 0; i < BUCKETS; i++) {
+        for (struct entry *e = s->entries[i], *next; e != NULL; e = next) {
+            next = e->next;
+            plan_destroy(e->plan);
+            buf_free(&e->schema);
+            free(e);
+        }
+        for (struct registered *r = s->registered[i], *next; r != NULL; r = next) {
+            next = r->next;
+            free(r);
+        }
+    }
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static void unlock(pthread_mutex_t **lock) {
+    pthread_mutex_unlock(*lock);
+}
+
+#define LOCKED(s)                                                                                            \
+    pthread_mutex_lock(&(s)->lock);                                                                          \
+    _cleanup_(unlock) pthread_mutex_t *locked = &(s)->lock
+
+/* --- Registering, encoding --- */
+
+static const struct registered *find_registered(struct schemas *s, const struct topic *topic) {
+    const struct registered *r =
+        atomic_load_explicit(&s->registered[topic->index % BUCKETS], memory_order_acquire);
+    while (r != NULL && r->topic != topic)
+        r = r->next;
+    return r;
+}
+
+/* The level is set before the schema is added, so that it is checked by it; on a new subject, some
+ * registries take it only afterwards. */
+static bool add_to_registry(struct registry *r, const char *subject, const char *schema, int32_t *id,
+                            struct err *err) {
+    bool found;
+    if (!r->set_compatibility(r, subject, "BACKWARD", &found, err) || !r->add(r, subject, schema, id, err))
+        return false;
+    if (!found && !r->set_compatibility(r, subject, "BACKWARD", &found, err))
+        return false;
+    return found || err_set(err, ERR_RETRY, "the registry does not know the subject that it just took");
+}
+
+bool schemas_register(struct schemas *s, const struct topic *topic, struct err *err) {
+    LOCKED(s);
+    if (find_registered(s, topic) != NULL)
+        return true;
+    _cleanup_(buf_free) struct buf subject = {0};
+    buf_printf(&subject, "%s-value%c", topic->name, 0);
+    int32_t id;
+    if (!add_to_registry(s->registry, subject.data, topic->value->schema, &id, err))
+        return err_prefix(err, "schema of %s", subject.data);
+    struct registered *r = xmalloc(sizeof *r);
+    struct registered *_Atomic *head = &s->registered[topic->index % BUCKETS];
+    *r = (struct registered){*head, topic, id};
+    atomic_store_explicit(head, r, memory_order_release);
+    return true;
+}
+
+bool schemas_encode(struct schemas *s, const struct topic *topic, const void *value, struct buf *out,
+                    struct err *err) {
+    const struct registered *r = find_registered(s, topic);
+    if (r == NULL)
+        return err_set(err, ERR_CONFIG, "%s: not registered by this process", topic->name);
+    uint8_t prefix[PREFIX] = {0};
+    for (int i = 0; i < 4; i++)
+        prefix[1 + i] = (uint8_t)((uint32_t)r->id >> (24 - 8 * i));
+    buf_append(out, prefix, sizeof prefix);
+    if (event_encode(topic->value, value, out, err))
+        return true;
+    out->size -= sizeof prefix;
+    return false;
+}
+
+/* --- Decoding --- */
+
+static const struct entry *find_entry(struct schemas *s, int32_t id, const struct event_type *as) {
+    const struct entry *e = atomic_load_explicit(&s->entries[(uint32_t)id % BUCKETS], memory_order_acquire);
+    while (e != NULL && (e->id != id || e->as != as))
+        e = e->next;
+    return e;
+}
+
+/* Appends the text of schema `id`: one that was seen already, or the registry's. Under the lock. */
+static bool schema_text(struct schemas *s, int32_t id, struct buf *text, struct err *err) {
+    for (const struct entry *e = s->entries[(uint32_t)id % BUCKETS]; e != NULL; e = e->next) {
+        if (e->id == id) {
+            buf_append_slice(text, buf_slice(&e->schema));
+            return true;
+        }
+    }
+    bool found;
+    if (!s->registry->schema_by_id(s->registry, id, &found, text, err))
+        return false;
+    return found || err_set(err, ERR_POISON, "the registry has no schema %d", id);
+}
+
+static bool add_entry(struct schemas *s, int32_t id, const struct event_type *as, const struct entry **entry,
+                      struct err *err) {
+    LOCKED(s);
+    if ((*entry = find_entry(s, id, as)) != NULL)
+        return true; /* another thread was first */
+    _cleanup_(buf_free) struct buf text = {0};
+    if (!schema_text(s, id, &text, err))
+        return false;
+    struct entry *e = xmalloc(sizeof *e);
+    struct entry *_Atomic *head = &s->entries[(uint32_t)id % BUCKETS];
+    *e = (struct entry){*head, id, as, plan_create(buf_slice(&text), as), text};
+    text = (struct buf){0};
+    atomic_store_explicit(head, e, memory_order_release);
+    *entry = e;
+    return true;
+}
+
+static bool plan_of(struct schemas *s, const struct event_type *as, struct slice payload,
+                    const struct plan **plan, struct err *err) {
+    const uint8_t *p = (const uint8_t *)payload.data;
+    if (payload.size < PREFIX)
+        return err_set(err, ERR_POISON, "%zu bytes, too short for a schema id", payload.size);
+    if (p[0] != 0)
+        return err_set(err, ERR_POISON, "byte 0: magic byte %d, not 0", p[0]);
+    int32_t id = (int32_t)((uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4]);
+    const struct entry *e = find_entry(s, id, as);
+    if (e == NULL && !add_entry(s, id, as, &e, err))
+        return false;
+    *plan = e->plan;
+    return true;
+}
+
+bool schemas_decode(struct schemas *s, const struct event_type *as, struct slice payload, struct arena *arena,
+                    void *out, struct err *err) {
+    const struct plan *plan;
+    return plan_of(s, as, payload, &plan, err) && plan_decode(plan, payload, PREFIX, arena, out, err);
+}
+
+bool schemas_json(struct schemas *s, struct slice payload, struct buf *out, struct err *err) {
+    const struct plan *plan;
+    return plan_of(s, NULL, payload, &plan, err) && plan_json(plan, payload, PREFIX, out, err);
+}
