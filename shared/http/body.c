@@ -1,0 +1,152 @@
+#include "http/body.h"
+#include "http/internal.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+
+/* The parser names the place where it stopped, a person wants the field: whatever value ends at `end`, the
+ * field is the string before its colon, or that string itself for a duplicate key. Empty when unclear. */
+static struct slice field_before(struct slice text, size_t end) {
+    static const char literal[] = "+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    static const char blank[] = " \t\r\n";
+    size_t i = end < text.size ? end : text.size;
+    while (i > 0 && strchr(literal, text.data[i - 1]) != NULL)
+        i--;
+    while (i > 0 && strchr(blank, text.data[i - 1]) != NULL)
+        i--;
+    if (i > 0 && text.data[i - 1] == ':')
+        i--;
+    while (i > 0 && strchr(blank, text.data[i - 1]) != NULL)
+        i--;
+    if (i == 0 || text.data[i - 1] != '"')
+        return SLICE("");
+    size_t close = --i;
+    while (i > 0 && text.data[i - 1] != '"')
+        i--;
+    return i == 0 ? SLICE("") : (struct slice){text.data + i, close - i};
+}
+
+bool body_parse(struct http_exchange *x) {
+    x->parsed = true;
+    if (x->body.size == 0)
+        return true; /* missing fields will be named by those who ask for them */
+    json_error_t e;
+    json_t *json = json_loadb(x->body.data, x->body.size, JSON_REJECT_DUPLICATES, &e);
+    if (json == NULL) {
+        char field[64] = "";
+        struct slice at = field_before(buf_slice(&x->body), (size_t)e.position);
+        if (at.size < sizeof field)
+            memcpy(field, at.data, at.size);
+        http_reply_problem(x, 400, field[0] != 0 ? field : NULL, "line %d, column %d: %s", e.line, e.column,
+                           e.text);
+        return false;
+    }
+    if (!json_is_object(json)) {
+        json_decref(json);
+        http_reply_problem(x, 400, NULL, "a JSON object is expected");
+        return false;
+    }
+    buf_free(&x->body);
+    x->json = json;
+    return true;
+}
+
+void body_free(json_t *json) {
+    json_decref(json);
+}
+
+/* NULL when absent. */
+static json_t *lookup(const struct http_exchange *x, const char *name) {
+    json_t *v = x->json;
+    for (const char *p = name; v != NULL;) {
+        const char *dot = strchr(p, '.');
+        char key[64];
+        size_t n = dot == NULL ? strlen(p) : (size_t)(dot - p);
+        if (n >= sizeof key)
+            return NULL;
+        memcpy(key, p, n);
+        key[n] = 0;
+        v = json_object_get(v, key); /* NULL for what is no object */
+        if (dot == NULL)
+            break;
+        p = dot + 1;
+    }
+    return v;
+}
+
+static bool expected(struct http_exchange *x, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool expected(struct http_exchange *x, const char *name, const char *fmt, ...) {
+    char what[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    http_reply_problem(x, 400, name, "%s %s", lookup(x, name) == NULL ? "missing:" : "must be", what);
+    return false;
+}
+
+bool http_body_has(struct http_exchange *x, const char *name) {
+    json_t *v = lookup(x, name);
+    return v != NULL && !json_is_null(v);
+}
+
+static struct slice string_of(const json_t *v) {
+    return (struct slice){json_string_value(v), json_string_length(v)};
+}
+
+bool http_body_id(struct http_exchange *x, const char *name, struct slice *id) {
+    struct slice s = string_of(lookup(x, name));
+    if (!is_id(s))
+        return expected(x, name, "a string that matches [A-Za-z0-9._:-]{1,128}");
+    *id = s;
+    return true;
+}
+
+bool http_body_string(struct http_exchange *x, const char *name, size_t max, struct slice *text) {
+    struct slice s = string_of(lookup(x, name));
+    if (s.data == NULL || s.size > max)
+        return expected(x, name, "a string of at most %zu bytes", max);
+    *text = s;
+    return true;
+}
+
+static bool whole_number(struct http_exchange *x, const char *name, int64_t min, int64_t max,
+                         int64_t *value) {
+    json_t *v = lookup(x, name);
+    if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
+        return expected(x, name, "a whole number from %" PRId64 " to %" PRId64, min, max);
+    *value = json_integer_value(v);
+    return true;
+}
+
+bool http_body_int32(struct http_exchange *x, const char *name, int32_t *value) {
+    int64_t n;
+    if (!whole_number(x, name, INT32_MIN, INT32_MAX, &n))
+        return false;
+    *value = (int32_t)n;
+    return true;
+}
+
+bool http_body_int64(struct http_exchange *x, const char *name, int64_t *value) {
+    return whole_number(x, name, INT64_MIN, INT64_MAX, value);
+}
+
+bool http_body_double(struct http_exchange *x, const char *name, double min, double max, double *value) {
+    json_t *v = lookup(x, name);
+    if (!json_is_number(v) || !(json_number_value(v) >= min && json_number_value(v) <= max))
+        return expected(x, name, "a number from %g to %g", min, max);
+    *value = json_number_value(v);
+    return true;
+}
+
+bool http_body_tenths(struct http_exchange *x, const char *name, int32_t min, int32_t max, int32_t *tenths) {
+    json_t *v = lookup(x, name);
+    double n = json_number_value(v) * 10; /* 0 for what is no number */
+    if (!json_is_number(v) || !(n >= min && n <= max) || fabs(n - round(n)) > 1e-9)
+        return expected(x, name, "a number from %.1f to %.1f in steps of 0.1", min / 10.0, max / 10.0);
+    *tenths = (int32_t)lround(n);
+    return true;
+}

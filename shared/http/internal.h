@@ -1,0 +1,147 @@
+/* What the files of this layer share; no other layer includes it. */
+#pragma once
+
+#include "http/exchange.h"
+#include "http/server.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct MHD_Connection;
+struct MHD_Daemon;
+struct MHD_Response;
+struct json_t;
+
+enum {
+    BODY_MAX = 64 * 1024,
+    BODY_DRAIN_MAX = 1024 * 1024, /* read and thrown away, so that the client gets to read the refusal */
+    SEGMENTS_MAX = 16,            /* of a path */
+    WATCH_BUCKETS = 4096,
+};
+
+/* --- router.c: paths --- */
+
+struct path {
+    struct slice segments[SEGMENTS_MAX];
+    size_t count;
+};
+
+struct mounted_route {
+    const struct http_route *spec;
+    void *context;
+    struct path pattern;
+    struct route_metrics *metrics;
+};
+
+/* Splits at '/'. Nothing is copied or decoded. False: no path, or too many segments. */
+bool path_split(struct slice text, struct path *path);
+/* Percent-decodes `s`, into `arena` where there is something to decode. False: NUL or not UTF-8. */
+bool percent_decode(struct arena *arena, struct slice s, struct slice *decoded);
+/* The first route that serves it. None: NULL, with the methods that the path knows in `allow`. */
+const struct mounted_route *route_find(const struct http_server *s, const char *method,
+                                       const struct path *path, struct buf *allow);
+/* The value of {name}, data == NULL when the route has no such parameter. */
+struct slice route_param(const struct mounted_route *route, const struct path *path, const char *name);
+
+/* --- request.c --- */
+
+/* Refuses what two readers could understand differently, where the request's body ends first of all; then
+ * what has no route or no business here. On false the exchange is answered. */
+WARN_UNUSED bool request_admit(struct http_exchange *x, const char *url, const char *method,
+                               const char *version);
+bool is_id(struct slice s);
+
+/* --- body.c --- */
+
+/* Parses the body into x->json. On false the exchange is answered. */
+WARN_UNUSED bool body_parse(struct http_exchange *x);
+void body_free(struct json_t *json);
+
+/* --- reply.c --- */
+
+/* Answers and closes the connection afterwards: what follows on it cannot be trusted. */
+bool reply_and_close(struct http_exchange *x, unsigned status, const char *detail);
+
+/* --- wait.c: exchanges that wait. Every field is under the lock. --- */
+
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t timer; /* the first deadline has changed */
+    pthread_cond_t idle;  /* running has reached 0 */
+    pthread_t thread;
+    bool started, stopping, thread_stop;
+    unsigned running;                   /* exchanges between their first run and their end */
+    unsigned suspended;                 /* of these, the ones that sleep */
+    struct http_exchange *first, *last; /* those that have waited, by deadline */
+    struct watch *buckets[WATCH_BUCKETS];
+};
+
+void waiting_init(struct waiting *w);
+void waiting_finish(struct waiting *w);
+/* The thread that wakes at deadlines. */
+WARN_UNUSED bool waiting_start(struct waiting *w, struct err *err);
+void waiting_stop(struct waiting *w);
+/* Wakes everything, lets nothing sleep any more, and waits until all has ended, at most `ms`. */
+void waiting_drain(struct waiting *w, int64_t ms);
+/* Before each run of the handler. False: the server stops, answer 503. */
+bool exchange_run(struct http_exchange *x);
+/* After HTTP_WAIT. False: something has happened meanwhile, run again. */
+bool exchange_sleep(struct http_exchange *x);
+/* Forgets watches and deadline. */
+void exchange_end(struct http_exchange *x);
+
+/* --- metrics.c --- */
+
+struct route_metrics *route_metrics_create(void);
+void route_metrics_add(struct route_metrics *m, unsigned status, int64_t duration_us);
+
+struct http_server {
+    struct http_config config;
+    char *address;
+    struct mounted_route *routes;
+    size_t route_count;
+    struct route_metrics *unmatched;
+    struct MHD_Daemon *daemon;
+    int socket;
+    uint16_t port;
+    struct waiting waiting;
+};
+
+struct state {
+    struct state *next;
+    const void *owner;
+    void (*finish)(void *);
+    _Alignas(max_align_t) char data[];
+};
+
+struct reply_header {
+    struct reply_header *next;
+    const char *name;
+    struct slice value;
+};
+
+struct http_exchange {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    const struct mounted_route *route; /* NULL: none */
+    struct path path;
+    struct arena arena;
+    struct state *states;
+    int64_t started_us, first_run_us;
+
+    struct buf body;
+    size_t received; /* bytes of the body so far */
+    bool wants_body, parsed;
+    struct json_t *json;
+
+    struct reply_header *headers;
+    struct MHD_Response *response; /* set once */
+    unsigned status;
+    bool close;
+
+    int64_t deadline_us;               /* 0: none yet */
+    bool timed_out;                    /* when the present run began */
+    bool ran, woken, suspended, timed; /* under the lock of struct waiting */
+    struct watch *watches;
+    struct http_exchange *earlier, *later;
+};

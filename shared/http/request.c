@@ -1,0 +1,271 @@
+#include "http/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define ID_EXPECTED "must match [A-Za-z0-9._:-]{1,128}"
+
+/* The headers that say where a request ends and for whom it is, and how often each came. */
+struct framing {
+    unsigned host, length, encoding, type;
+    const char *length_value, *encoding_value;
+    bool bad_name;
+};
+
+static bool is_token(const char *name) {
+    for (const char *p = name; *p != 0; p++)
+        if (*p <= ' ' || *p >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", *p) != NULL)
+            return false;
+    return *name != 0;
+}
+
+static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                 const char *value) {
+    (void)kind;
+    struct framing *f = context;
+    if (!is_token(name))
+        f->bad_name = true;
+    else if (strcasecmp(name, "Host") == 0)
+        f->host++;
+    else if (strcasecmp(name, "Content-Type") == 0)
+        f->type++;
+    else if (strcasecmp(name, "Content-Length") == 0)
+        f->length++, f->length_value = value;
+    else if (strcasecmp(name, "Transfer-Encoding") == 0)
+        f->encoding++, f->encoding_value = value;
+    return MHD_YES;
+}
+
+static const char *framing_error(const struct framing *f, bool http_1_1) {
+    if (f->bad_name)
+        return "a header name has characters that are not allowed";
+    if (f->host > 1 || (f->host == 0 && http_1_1))
+        return "exactly one Host is expected";
+    if (f->length > 1)
+        return "more than one Content-Length";
+    if (f->type > 1)
+        return "more than one Content-Type";
+    if (f->encoding == 0)
+        return NULL;
+    if (f->length > 0)
+        return "Content-Length together with Transfer-Encoding";
+    if (f->encoding > 1 || !http_1_1 || f->encoding_value == NULL ||
+        strcasecmp(f->encoding_value, "chunked") != 0)
+        return "the only Transfer-Encoding is chunked";
+    return NULL;
+}
+
+static bool changes_state(const char *method) {
+    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0 ||
+           strcmp(method, "DELETE") == 0;
+}
+
+static bool is_json(struct slice type) {
+    static const char json[] = "application/json";
+    size_t n = sizeof json - 1;
+    if (type.size < n || strncasecmp(type.data, json, n) != 0)
+        return false;
+    return type.size == n || strchr("; \t", type.data[n]) != NULL;
+}
+
+static bool find_route(struct http_exchange *x, const char *url, const char *method) {
+    if (!path_split(slice_of(url), &x->path)) {
+        http_reply_problem(x, 404, NULL, "nothing here");
+        return false;
+    }
+    for (size_t i = 0; i < x->path.count; i++)
+        if (!percent_decode(&x->arena, x->path.segments[i], &x->path.segments[i])) {
+            http_reply_problem(x, 400, NULL, "the path is not percent-encoded UTF-8 without NUL");
+            return false;
+        }
+    struct buf allow = {0};
+    x->route = route_find(x->server, method, &x->path, &allow);
+    if (x->route == NULL && allow.size == 0) {
+        http_reply_problem(x, 404, NULL, "nothing here");
+    } else if (x->route == NULL) {
+        http_reply_header(x, "Allow", SLICE_FMT, SLICE_ARG(buf_slice(&allow)));
+        http_reply_problem(x, 405, NULL, "allowed: " SLICE_FMT, SLICE_ARG(buf_slice(&allow)));
+    }
+    buf_free(&allow);
+    return x->route != NULL;
+}
+
+/* True when a body of `length` bytes is coming that will not be read to its end. */
+static bool too_much_to_drain(struct http_exchange *x, uint64_t length) {
+    bool announced = length > 0 && http_header(x, "Expect").data != NULL; /* waits for leave to send it */
+    return length > BODY_DRAIN_MAX || announced;
+}
+
+static bool admit_well_framed(struct http_exchange *x, const char *url, const char *method, uint64_t length) {
+    if (!find_route(x, url, method))
+        return false;
+    if (!changes_state(method))
+        return true;
+    x->wants_body = true;
+    if (length > BODY_MAX) {
+        http_reply_problem(x, 413, NULL, "the body may have up to %d bytes", BODY_MAX);
+        return false;
+    }
+    if (!is_json(http_header(x, "Content-Type"))) {
+        http_reply_problem(x, 415, NULL, "Content-Type must be application/json");
+        return false;
+    }
+    return true;
+}
+
+bool request_admit(struct http_exchange *x, const char *url, const char *method, const char *version) {
+    bool http_1_1 = strcmp(version, "HTTP/1.1") == 0;
+    if (!http_1_1 && strcmp(version, "HTTP/1.0") != 0)
+        return reply_and_close(x, 505, "HTTP/1.1 is spoken here");
+    struct framing f = {0};
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, &f);
+    const char *error = framing_error(&f, http_1_1);
+    if (error != NULL)
+        return reply_and_close(x, 400, error);
+    uint64_t length = f.length_value != NULL ? strtoull(f.length_value, NULL, 10) : f.encoding;
+    x->close = too_much_to_drain(x, length);
+    bool admitted = admit_well_framed(x, url, method, length);
+    x->close = x->close && !admitted;
+    return admitted;
+}
+
+bool is_id(struct slice s) {
+    if (s.size < 1 || s.size > 128)
+        return false;
+    for (size_t i = 0; i < s.size; i++) {
+        char c = s.data[i];
+        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!alnum && c != '.' && c != '_' && c != ':' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+static bool check_id(struct http_exchange *x, const char *name, struct slice s, struct slice *id) {
+    if (!is_id(s)) {
+        http_reply_problem(x, 400, name, ID_EXPECTED);
+        return false;
+    }
+    *id = s;
+    return true;
+}
+
+static bool check_int64(struct http_exchange *x, const char *name, struct slice s, int64_t min, int64_t max,
+                        int64_t *value) {
+    char text[24];
+    bool digits = s.size > 0 && s.size < sizeof text;
+    for (size_t i = 0; i < s.size && digits; i++)
+        digits = (s.data[i] >= '0' && s.data[i] <= '9') || (i == 0 && s.data[i] == '-' && s.size > 1);
+    long long n = 0;
+    if (digits) {
+        memcpy(text, s.data, s.size);
+        text[s.size] = 0;
+        errno = 0;
+        n = strtoll(text, NULL, 10);
+        digits = errno == 0;
+    }
+    if (!digits || n < min || n > max) {
+        http_reply_problem(x, 400, name, "must be a whole number from %" PRId64 " to %" PRId64, min, max);
+        return false;
+    }
+    *value = n;
+    return true;
+}
+
+static struct slice path_param(struct http_exchange *x, const char *name) {
+    struct slice s = route_param(x->route, &x->path, name);
+    assert(s.data != NULL); /* the route has such a parameter */
+    return s;
+}
+
+bool http_path_id(struct http_exchange *x, const char *name, struct slice *id) {
+    return check_id(x, name, path_param(x, name), id);
+}
+
+bool http_path_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max, int64_t *value) {
+    return check_int64(x, name, path_param(x, name), min, max, value);
+}
+
+bool http_query_string(struct http_exchange *x, const char *name, struct slice *text) {
+    const char *value = NULL;
+    size_t size = 0;
+    MHD_lookup_connection_value_n(x->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &size);
+    struct slice decoded = SLICE_NONE;
+    if (value != NULL && !percent_decode(&x->arena, (struct slice){value, size}, &decoded)) {
+        http_reply_problem(x, 400, name, "must be percent-encoded UTF-8 without NUL");
+        return false;
+    }
+    *text = decoded;
+    return true;
+}
+
+bool http_query_id(struct http_exchange *x, const char *name, struct slice *id) {
+    struct slice s;
+    if (!http_query_string(x, name, &s))
+        return false;
+    if (s.data != NULL)
+        return check_id(x, name, s, id);
+    *id = SLICE_NONE;
+    return true;
+}
+
+bool http_query_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max, int64_t fallback,
+                      int64_t *value) {
+    struct slice s;
+    if (!http_query_string(x, name, &s))
+        return false;
+    if (s.data != NULL)
+        return check_int64(x, name, s, min, max, value);
+    *value = fallback;
+    return true;
+}
+
+struct slice http_header(struct http_exchange *x, const char *name) {
+    return slice_of(MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name));
+}
+
+/* Lower-case hex digits, not all of them zero. */
+static bool is_trace_hex(const char *s, size_t size) {
+    bool zero = true;
+    for (size_t i = 0; i < size; i++) {
+        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f')))
+            return false;
+        zero = zero && s[i] == '0';
+    }
+    return !zero;
+}
+
+/* version "-" trace-id "-" parent-id "-" flags; later versions may add fields behind these. */
+struct slice http_traceparent(struct http_exchange *x) {
+    struct slice s = http_header(x, "traceparent");
+    const char *t = s.data;
+    bool valid = s.size >= 55 && t[2] == '-' && t[35] == '-' && t[52] == '-' && is_trace_hex(t + 3, 32) &&
+                 is_trace_hex(t + 36, 16);
+    if (!valid)
+        return SLICE_NONE;
+    bool version_0 = t[0] == '0' && t[1] == '0';
+    bool future = !version_0 && is_trace_hex(t, 2) && !(t[0] == 'f' && t[1] == 'f');
+    bool flags = (t[53] == '0' && t[54] == '0') || is_trace_hex(t + 53, 2);
+    bool ends = s.size == 55 || (future && t[55] == '-');
+    return (version_0 || future) && flags && ends ? s : SLICE_NONE;
+}
+
+struct arena *http_arena(struct http_exchange *x) {
+    return &x->arena;
+}
+
+void *http_state(struct http_exchange *x, const void *owner, size_t size, void (*finish)(void *state)) {
+    for (struct state *s = x->states; s != NULL; s = s->next)
+        if (s->owner == owner)
+            return s->data;
+    struct state *s = xcalloc(1, sizeof *s + size);
+    s->next = x->states;
+    s->owner = owner;
+    s->finish = finish;
+    x->states = s;
+    return s->data;
+}

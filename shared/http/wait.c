@@ -1,0 +1,223 @@
+#include "http/internal.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+
+enum { DEADLINE_DEFAULT_MS = 30 * 1000, DEADLINE_MAX_MS = 3600 * 1000 };
+
+/* The interest of one exchange in one key: in the list of its bucket and in that of its exchange. */
+struct watch {
+    struct watch *next, **link; /* *link == this */
+    struct watch *next_of_exchange;
+    struct http_exchange *exchange;
+    size_t size;
+    char key[];
+};
+
+void waiting_init(struct waiting *w) {
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->timer, &monotonic);
+    pthread_cond_init(&w->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+void waiting_finish(struct waiting *w) {
+    pthread_cond_destroy(&w->idle);
+    pthread_cond_destroy(&w->timer);
+    pthread_mutex_destroy(&w->lock);
+}
+
+/* False at the deadline. */
+static bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_us) {
+    struct timespec t = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
+    return pthread_cond_timedwait(cond, lock, &t) != ETIMEDOUT;
+}
+
+/* Under the lock. An exchange that is not asleep runs once more when its present run wants to wait. */
+static void exchange_wake(struct http_exchange *x) {
+    x->woken = true;
+    if (x->suspended) {
+        x->suspended = false;
+        x->server->waiting.suspended--;
+        MHD_resume_connection(x->connection);
+    }
+}
+
+/* From the end: a new deadline is mostly the last one. */
+static void timer_insert(struct waiting *w, struct http_exchange *x) {
+    struct http_exchange *before = w->last;
+    while (before != NULL && before->deadline_us > x->deadline_us)
+        before = before->earlier;
+    x->earlier = before;
+    x->later = before == NULL ? w->first : before->later;
+    *(x->earlier == NULL ? &w->first : &x->earlier->later) = x;
+    *(x->later == NULL ? &w->last : &x->later->earlier) = x;
+    x->timed = true;
+    if (w->first == x)
+        pthread_cond_signal(&w->timer);
+}
+
+static void timer_remove(struct waiting *w, struct http_exchange *x) {
+    *(x->earlier == NULL ? &w->first : &x->earlier->later) = x->later;
+    *(x->later == NULL ? &w->last : &x->later->earlier) = x->earlier;
+    x->timed = false;
+}
+
+static void *timer_run(void *context) {
+    struct waiting *w = context;
+    pthread_mutex_lock(&w->lock);
+    while (!w->thread_stop) {
+        struct http_exchange *x = w->first;
+        if (x == NULL) {
+            pthread_cond_wait(&w->timer, &w->lock);
+        } else if (clock_mono_us() < x->deadline_us) {
+            cond_wait_until(&w->timer, &w->lock, x->deadline_us);
+        } else {
+            timer_remove(w, x);
+            exchange_wake(x);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+bool waiting_start(struct waiting *w, struct err *err) {
+    int e = pthread_create(&w->thread, NULL, timer_run, w);
+    if (e != 0)
+        return err_set(err, ERR_FATAL, "cannot start a thread: %s", strerror(e));
+    w->started = true;
+    return true;
+}
+
+void waiting_stop(struct waiting *w) {
+    if (!w->started)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->thread_stop = true;
+    pthread_cond_signal(&w->timer);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    w->started = false;
+}
+
+void waiting_drain(struct waiting *w, int64_t ms) {
+    int64_t deadline_us = clock_mono_us() + ms * 1000;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    for (struct http_exchange *x = w->first; x != NULL; x = x->later)
+        exchange_wake(x);
+    while (w->running > 0 && cond_wait_until(&w->idle, &w->lock, deadline_us))
+        ;
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool exchange_run(struct http_exchange *x) {
+    struct waiting *w = &x->server->waiting;
+    pthread_mutex_lock(&w->lock);
+    if (!x->ran) {
+        x->ran = true;
+        x->first_run_us = clock_mono_us();
+        w->running++;
+    }
+    x->woken = false;
+    bool stopping = w->stopping;
+    pthread_mutex_unlock(&w->lock);
+    x->timed_out = x->deadline_us != 0 && clock_mono_us() >= x->deadline_us;
+    return !stopping;
+}
+
+bool exchange_sleep(struct http_exchange *x) {
+    struct waiting *w = &x->server->waiting;
+    http_deadline(x, DEADLINE_DEFAULT_MS);
+    pthread_mutex_lock(&w->lock);
+    bool sleep = !x->woken && !w->stopping && clock_mono_us() < x->deadline_us;
+    if (sleep) {
+        if (!x->timed)
+            timer_insert(w, x);
+        x->suspended = true;
+        w->suspended++;
+        MHD_suspend_connection(x->connection);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return sleep;
+}
+
+void exchange_end(struct http_exchange *x) {
+    struct waiting *w = &x->server->waiting;
+    pthread_mutex_lock(&w->lock);
+    if (x->timed)
+        timer_remove(w, x);
+    w->suspended -= x->suspended;
+    for (struct watch *watch = x->watches; watch != NULL;) {
+        struct watch *next = watch->next_of_exchange;
+        *watch->link = watch->next;
+        if (watch->next != NULL)
+            watch->next->link = watch->link;
+        free(watch);
+        watch = next;
+    }
+    x->watches = NULL;
+    w->running -= x->ran;
+    x->ran = false;
+    if (w->running == 0)
+        pthread_cond_signal(&w->idle);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static struct watch **bucket_of(struct waiting *w, struct slice key) {
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < key.size; i++)
+        hash = (hash ^ (uint8_t)key.data[i]) * 1099511628211u;
+    return &w->buckets[(hash ^ hash >> 32) % WATCH_BUCKETS];
+}
+
+static bool watches(const struct watch *watch, struct slice key) {
+    return slice_equal((struct slice){watch->key, watch->size}, key);
+}
+
+void http_watch(struct http_exchange *x, struct slice key) {
+    for (struct watch *watch = x->watches; watch != NULL; watch = watch->next_of_exchange)
+        if (watches(watch, key))
+            return;
+    struct waiting *w = &x->server->waiting;
+    struct watch *watch = xmalloc(sizeof *watch + key.size);
+    memcpy(watch->key, key.data, key.size);
+    watch->size = key.size;
+    watch->exchange = x;
+    watch->next_of_exchange = x->watches;
+    x->watches = watch;
+    watch->link = bucket_of(w, key);
+    pthread_mutex_lock(&w->lock);
+    watch->next = *watch->link;
+    if (watch->next != NULL)
+        watch->next->link = &watch->next;
+    *watch->link = watch;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void http_wake(struct http_server *s, struct slice key) {
+    struct waiting *w = &s->waiting;
+    struct watch **bucket = bucket_of(w, key);
+    pthread_mutex_lock(&w->lock);
+    for (struct watch *watch = *bucket; watch != NULL; watch = watch->next)
+        if (watches(watch, key))
+            exchange_wake(watch->exchange);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void http_deadline(struct http_exchange *x, int64_t ms) {
+    if (x->deadline_us != 0)
+        return;
+    ms = ms < 0 ? 0 : ms > DEADLINE_MAX_MS ? DEADLINE_MAX_MS : ms;
+    x->deadline_us = x->first_run_us + ms * 1000;
+}
+
+bool http_timed_out(const struct http_exchange *x) {
+    return x->timed_out;
+}
