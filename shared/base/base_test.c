@@ -1,5 +1,6 @@
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/num.h"
 #include "base/utf8.h"
@@ -117,6 +118,30 @@ static void json_is_valid_whatever_comes(void **state) {
     buf_free(&b);
 }
 
+static void ids_match_their_pattern(void **state) {
+    (void)state;
+    char text[129];
+    memset(text, 'x', sizeof text);
+    assert_true(id_valid(SLICE("A-z0.9_:")));
+    assert_true(id_valid((struct slice){text, 128}));
+    assert_false(id_valid((struct slice){text, 129}));
+    assert_false(id_valid(SLICE("")));
+    assert_false(id_valid(SLICE_NONE));
+    assert_false(id_valid(SLICE("a/b")));
+    assert_false(id_valid(SLICE("a\0b")));
+    assert_false(id_valid(SLICE("\xc3\xa9")));
+}
+
+static void uuids_sort_by_time(void **state) {
+    (void)state;
+    char a[UUID_SIZE], b[UUID_SIZE];
+    uuid_make(a, 0x0123456789ab);
+    uuid_make(b, 0x0123456789ab);
+    assert_memory_equal(a, "01234567-89ab-7", 15);
+    assert_memory_not_equal(a, b, UUID_SIZE);
+    assert_true(a[19] == '8' || a[19] == '9' || a[19] == 'a' || a[19] == 'b');
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(err_keeps_kind_and_prefixes_text),
@@ -127,6 +152,8 @@ int main(void) {
         cmocka_unit_test(amounts_saturate),
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(json_is_valid_whatever_comes),
+        cmocka_unit_test(ids_match_their_pattern),
+        cmocka_unit_test(uuids_sort_by_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
