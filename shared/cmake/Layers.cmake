@@ -27,3 +27,13 @@ function(io_test name label)
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 120)
 endfunction()
+
+# io_service(NAME SOURCES …): a service of this directory. Its topology, rules and routes are a library,
+# service_NAME, so that tests drive them; with main.c it is the program NAME.
+function(io_service name)
+    cmake_parse_arguments(ARG "" "" "SOURCES" ${ARGN})
+    add_library(service_${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(service_${name} PUBLIC io::service io::schemas)
+    add_executable(${name} main.c)
+    target_link_libraries(${name} PRIVATE service_${name})
+endfunction()

@@ -1,0 +1,96 @@
+#include "customers.h"
+
+#include "base/cleanup.h"
+#include "http/body.h"
+#include "service/service.h"
+
+enum { ANSWER_MS = 8000, NAME_MAX_BYTES = 200, EMAIL_MAX_BYTES = 320, ADDRESS_MAX_BYTES = 1000 };
+
+static enum http_result reply_customer(struct http_exchange *x, unsigned status, const struct customer *c) {
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&customer_type, c, &json);
+    return http_reply_json(x, status, buf_slice(&json));
+}
+
+static bool read_level(struct http_exchange *x, enum customer_level *level) {
+    struct slice symbol;
+    int found = CUSTOMER_LEVEL_BRONZE;
+    if (http_body_has(x, "level")) {
+        if (!http_body_string(x, "level", 16, &symbol))
+            return false;
+        if (!event_enum_find(&customer_level_enum, symbol, &found)) {
+            http_reply_problem(x, 400, "level", "must be BRONZE, SILVER, GOLD or PLATINUM");
+            return false;
+        }
+    }
+    *level = (enum customer_level)found;
+    return true;
+}
+
+static bool read_customer(struct http_exchange *x, struct customer *c) {
+    struct slice id;
+    if (!http_path_id(x, "id", &c->id))
+        return false;
+    if (http_body_has(x, "id")) {
+        if (!http_body_id(x, "id", &id))
+            return false;
+        if (!slice_equal(id, c->id)) {
+            http_reply_problem(x, 400, "id", "differs from the id in the path");
+            return false;
+        }
+    }
+    return http_body_string(x, "firstName", NAME_MAX_BYTES, &c->first_name) &&
+           http_body_string(x, "lastName", NAME_MAX_BYTES, &c->last_name) &&
+           http_body_string(x, "email", EMAIL_MAX_BYTES, &c->email) &&
+           http_body_string(x, "address", ADDRESS_MAX_BYTES, &c->address) && read_level(x, &c->level);
+}
+
+struct put {
+    bool looked, existed;
+};
+
+/* 200 or 201 once the customer is in the log and can be read here. */
+static enum http_result put_customer(struct http_exchange *x, void *context) {
+    static const char owner;
+    struct instance *i = context;
+    struct put *put = http_state(x, &owner, sizeof *put, NULL);
+    struct customer c;
+    if (!read_customer(x, &c))
+        return HTTP_DONE;
+    http_deadline(x, ANSWER_MS);
+    if (!put->looked) {
+        struct event row;
+        if (!instance_row(i, x, &customers_table, c.id, &row))
+            return HTTP_DONE;
+        put->existed = row.value != NULL;
+        put->looked = true;
+    }
+    enum publish published = instance_publish(i, x, &topic_customers, c.id, &c);
+    if (published == PUBLISH_DONE && instance_fresh(i, x, &customers_table))
+        return reply_customer(x, put->existed ? 200 : 201, &c);
+    if (published == PUBLISH_FAILED || http_timed_out(x))
+        return instance_unavailable(x, "no answer in time; it is safe to repeat");
+    return HTTP_WAIT;
+}
+
+static enum http_result get_customer(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct slice id;
+    struct event row;
+    if (!http_path_id(x, "id", &id))
+        return HTTP_DONE;
+    http_deadline(x, ANSWER_MS);
+    if (!instance_fresh(i, x, &customers_table))
+        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    if (!instance_row(i, x, &customers_table, id, &row))
+        return HTTP_DONE;
+    if (row.value == NULL)
+        return http_reply_problem(x, 404, NULL, "no customer " SLICE_FMT, SLICE_ARG(id));
+    return reply_customer(x, 200, row.value);
+}
+
+const struct http_route customers_routes[] = {
+    {"PUT", "/v1/customers/{id}", put_customer},
+    {"GET", "/v1/customers/{id}", get_customer},
+    {0},
+};

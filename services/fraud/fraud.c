@@ -1,0 +1,44 @@
+#include "fraud.h"
+
+#include "fraud_rules.h"
+#include "stream/step.h"
+
+#include <inttypes.h>
+
+static void on_order(struct step *s, const struct event *in);
+
+const struct view fraud_sessions_view = {"sessions", &topic_fraud_sessions};
+const struct view fraud_verdicts = {"verdicts", &topic_fraud_verdicts};
+
+const struct topology fraud_topology = {
+    .name = "fraud",
+    .sources = (const struct source[]){{.topic = &topic_orders_by_customer, .handle = on_order}, {0}},
+    .views = (const struct view *const[]){&fraud_sessions_view, &fraud_verdicts, NULL},
+    .outputs = (const struct topic *const[]){&topic_order_validations, NULL},
+    .dead_letters = &topic_dead_letters,
+};
+
+/* Once per order and in the order of arrival; one that fails counts towards its session all the same. */
+static void on_order(struct step *s, const struct event *in) {
+    const struct order *o = in->value;
+    struct verdict verdict;
+    if (o->state != ORDER_STATE_CREATED || step_get(s, &fraud_verdicts, o->id, &verdict))
+        return;
+
+    struct fraud_sessions sessions = {.stream_time = in->timestamp};
+    step_get(s, &fraud_sessions_view, SLICE_NONE, &sessions);
+    int64_t total;
+    sessions =
+        fraud_add(&sessions, in->timestamp, fraud_amount(o->quantity, o->price_cents), step_arena(s), &total);
+    bool fail = total >= FRAUD_LIMIT_CENTS;
+    verdict = (struct verdict){.order_id = o->id, .result = fail ? CHECK_RESULT_FAIL : CHECK_RESULT_PASS};
+    step_put(s, &fraud_sessions_view, SLICE_NONE, &sessions);
+    step_put(s, &fraud_verdicts, o->id, &verdict);
+
+    struct validation v = {.order_id = o->id, .check = CHECK_FRAUD_CHECK, .result = verdict.result};
+    if (fail)
+        v.reason = arena_printf(
+            step_arena(s), "customerId: orders of %" PRId64 " cents in one session, the limit is %" PRId64,
+            total, FRAUD_LIMIT_CENTS);
+    step_emit(s, &topic_order_validations, o->id, &v);
+}

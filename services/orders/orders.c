@@ -1,0 +1,168 @@
+#include "orders.h"
+
+#include "base/cleanup.h"
+#include "base/id.h"
+#include "stream/step.h"
+#include "stream/stream.h"
+
+#include <inttypes.h>
+
+static void on_request(struct step *s, const struct event *in);
+static void on_validation(struct step *s, const struct event *in);
+static void index_order(struct index *to, const struct event *row);
+
+const struct view orders_decisions = {"decisions", &topic_order_decisions};
+
+const struct topology orders_topology = {
+    .name = "orders",
+    .sources =
+        (const struct source[]){
+            {.topic = &topic_order_requests, .handle = on_request, .forward_misplaced = true},
+            {.topic = &topic_order_validations, .handle = on_validation},
+            {0},
+        },
+    .views = (const struct view *const[]){&orders_decisions, NULL},
+    .outputs = (const struct topic *const[]){&topic_orders, &topic_orders_by_product,
+                                             &topic_orders_by_customer, NULL},
+    .dead_letters = &topic_dead_letters,
+};
+
+const struct table orders_table = {.name = "orders", .topic = &topic_orders, .index = index_order};
+
+const struct topology orders_view_topology = {
+    .name = "orders-view",
+    .tables = (const struct table *const[]){&orders_table, NULL},
+};
+
+/* To the log, and to its two indexes: whoever follows a product or a customer sees each fact in order. */
+static void emit_order(struct step *s, const struct order *o) {
+    step_emit(s, &topic_orders, o->id, o);
+    step_emit(s, &topic_orders_by_product, o->product_id, o);
+    step_emit(s, &topic_orders_by_customer, o->customer_id, o);
+}
+
+/* The first request of an id makes the order; later ones, equal or not, change nothing. */
+static void on_request(struct step *s, const struct event *in) {
+    const struct order_request *r = in->value;
+    const char *bad = !id_valid(r->id)            ? "id"
+                      : !id_valid(r->customer_id) ? "customerId"
+                      : !id_valid(r->product_id)  ? "productId"
+                                                  : NULL;
+    if (bad != NULL) {
+        step_reject(s, "%s: must match " ID_PATTERN, bad);
+        return;
+    }
+    if (!slice_equal(in->key, r->id)) {
+        step_reject(s, "id: differs from the record's key");
+        return;
+    }
+    struct order_decision d;
+    if (step_get(s, &orders_decisions, SLICE_NONE, &d))
+        return;
+    d = (struct order_decision){
+        .customer_id = r->customer_id,
+        .product_id = r->product_id,
+        .quantity = r->quantity,
+        .price_cents = r->price_cents,
+        .state = ORDER_STATE_CREATED,
+    };
+    step_put(s, &orders_decisions, SLICE_NONE, &d);
+    emit_order(s, &(struct order){
+                      .id = r->id,
+                      .customer_id = r->customer_id,
+                      .product_id = r->product_id,
+                      .quantity = r->quantity,
+                      .price_cents = r->price_cents,
+                      .state = ORDER_STATE_CREATED,
+                  });
+}
+
+static enum check_state *check_of(struct order_decision *d, enum check check) {
+    switch (check) {
+    case CHECK_INVENTORY_CHECK:
+        return &d->inventory;
+    case CHECK_FRAUD_CHECK:
+        return &d->fraud;
+    case CHECK_ORDER_DETAILS_CHECK:
+        break;
+    }
+    return &d->order_details;
+}
+
+enum order_state orders_outcome(const struct order_decision *d) {
+    if (d->inventory == CHECK_STATE_FAIL || d->fraud == CHECK_STATE_FAIL ||
+        d->order_details == CHECK_STATE_FAIL)
+        return ORDER_STATE_FAILED;
+    if (d->inventory == CHECK_STATE_PASS && d->fraud == CHECK_STATE_PASS &&
+        d->order_details == CHECK_STATE_PASS)
+        return ORDER_STATE_VALIDATED;
+    return ORDER_STATE_CREATED;
+}
+
+/* Each check counts once, and an order that has its outcome keeps it. */
+static void on_validation(struct step *s, const struct event *in) {
+    const struct validation *v = in->value;
+    if (!slice_equal(in->key, v->order_id)) {
+        step_reject(s, "orderId: differs from the record's key");
+        return;
+    }
+    struct order_decision d;
+    if (!step_get(s, &orders_decisions, SLICE_NONE, &d)) {
+        step_reject(s, "orderId: no such order"); /* a check speaks of an order only after its CREATED */
+        return;
+    }
+    enum check_state *check = check_of(&d, v->check);
+    if (d.state != ORDER_STATE_CREATED || *check != CHECK_STATE_NONE)
+        return;
+    *check = v->result == CHECK_RESULT_PASS ? CHECK_STATE_PASS : CHECK_STATE_FAIL;
+    d.state = orders_outcome(&d);
+    step_put(s, &orders_decisions, SLICE_NONE, &d);
+    if (d.state == ORDER_STATE_CREATED)
+        return;
+    struct slice reason =
+        v->reason.data != NULL ? v->reason : slice_of(event_enum_name(&check_enum, (int)v->check));
+    emit_order(s, &(struct order){
+                      .id = in->key,
+                      .customer_id = d.customer_id,
+                      .product_id = d.product_id,
+                      .quantity = d.quantity,
+                      .price_cents = d.price_cents,
+                      .state = d.state,
+                      .reasons = {&reason, d.state == ORDER_STATE_FAILED ? 1 : 0},
+                  });
+}
+
+/* An id has no '/', so no list's prefix begins another's. */
+void orders_list_prefix(struct slice customer_id, int state, struct buf *out) {
+    buf_printf(out, SLICE_FMT "/%s/", SLICE_ARG(customer_id),
+               state < 0 ? "" : event_enum_name(&order_state_enum, state));
+}
+
+/* Sixteen hex digits that fall as time rises, then the id: of one millisecond too, each has its place. */
+void orders_list_place(int64_t timestamp, struct slice id, struct buf *out) {
+    uint64_t descending = UINT64_MAX - ((uint64_t)timestamp ^ (UINT64_C(1) << 63));
+    buf_printf(out, "%016" PRIx64 SLICE_FMT, descending, SLICE_ARG(id));
+}
+
+bool orders_list_place_valid(struct slice place) {
+    size_t n = 0;
+    while (n < place.size && n < 16 && memchr("0123456789abcdef", place.data[n], 16) != NULL)
+        n++;
+    return n == 16 && id_valid((struct slice){place.data + n, place.size - n});
+}
+
+static void index_order(struct index *to, const struct event *row) {
+    const struct order *o = row->value;
+    const struct {
+        struct slice customer_id;
+        int state;
+    } lists[] = {
+        {SLICE_NONE, -1}, {o->customer_id, -1}, {SLICE_NONE, (int)o->state}, {o->customer_id, (int)o->state}};
+    _cleanup_(buf_free) struct buf key = {0};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        buf_clear(&key);
+        orders_list_prefix(lists[i].customer_id, lists[i].state, &key);
+        orders_list_place(row->timestamp, row->key, &key);
+        index_key(to, buf_slice(&key));
+    }
+}

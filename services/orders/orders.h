@@ -1,0 +1,27 @@
+/* orders: makes an order of each new request, and one outcome of its three validations. Keeps the orders
+ * for reading, and beside them the log's secondary indexes by product and by customer. */
+#pragma once
+
+#include "http/server.h"
+#include "schemas/schemas.gen.h"
+#include "stream/topology.h"
+
+extern const struct topology orders_topology;
+extern const struct view orders_decisions;
+
+/* Hydrates the table of orders that HTTP reads; each instance has all of it. */
+extern const struct topology orders_view_topology;
+extern const struct table orders_table;
+
+extern const struct http_route orders_routes[];
+
+/* Where an order stands after these checks: the first FAIL makes FAILED, three times PASS VALIDATED. */
+enum order_state orders_outcome(const struct order_decision *d);
+
+/* Index keys of orders_table, newest first: those of all orders, of a customer's, of a state's, of both.
+ * Appends the part that all keys of such a list begin with. No customer: data NULL; no state: -1. */
+void orders_list_prefix(struct slice customer_id, int state, struct buf *out);
+
+/* Appends what follows the prefix, an order's place in each of its lists; also the cursor of a page. */
+void orders_list_place(int64_t timestamp, struct slice id, struct buf *out);
+bool orders_list_place_valid(struct slice place);

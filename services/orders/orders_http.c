@@ -1,0 +1,240 @@
+#include "orders.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "http/body.h"
+#include "service/service.h"
+
+enum {
+    ANSWER_MS = 8000,   /* how long a client waits for what the log should say at once */
+    OUTCOME_MS = 10000, /* … and for an outcome, unless it says how long */
+    WAIT_MAX_MS = 60000,
+    PAGE = 50,
+    PAGE_MAX = 500,
+};
+
+static void append_order(const struct event *row, struct buf *out) {
+    event_json(&order_type, row->value, out);
+    out->size--; /* into the object */
+    buf_printf(out, ",\"createdAt\":%lld}", (long long)row->timestamp);
+}
+
+static enum http_result reply_order(struct http_exchange *x, unsigned status, const struct event *row) {
+    _cleanup_(buf_free) struct buf json = {0};
+    append_order(row, &json);
+    return http_reply_json(x, status, buf_slice(&json));
+}
+
+struct post {
+    bool asked; /* the order was not there when we first looked */
+    char id[UUID_SIZE];
+};
+
+static bool read_request(struct http_exchange *x, struct post *post, struct order_request *r) {
+    if (http_body_has(x, "id")) {
+        if (!http_body_id(x, "id", &r->id))
+            return false;
+    } else {
+        if (post->id[0] == 0)
+            uuid_make(post->id, clock_wall_ms());
+        r->id = (struct slice){post->id, sizeof post->id};
+    }
+    return http_body_id(x, "customerId", &r->customer_id) && http_body_id(x, "productId", &r->product_id) &&
+           http_body_int32(x, "quantity", &r->quantity) && http_body_int64(x, "priceCents", &r->price_cents);
+}
+
+static bool same_order(const struct order *o, const struct order_request *r) {
+    return slice_equal(o->customer_id, r->customer_id) && slice_equal(o->product_id, r->product_id) &&
+           o->quantity == r->quantity && o->price_cents == r->price_cents;
+}
+
+/* Nothing is decided here: the request goes into the log, and whichever request of this id made the order
+ * shows in the view. Repeats and races all end with the same comparison. */
+static enum http_result post_order(struct http_exchange *x, void *context) {
+    static const char owner;
+    struct instance *i = context;
+    struct post *post = http_state(x, &owner, sizeof *post, NULL);
+    struct order_request r;
+    struct event row;
+    if (!read_request(x, post, &r))
+        return HTTP_DONE;
+    instance_watch(i, x, &orders_table, r.id);
+    if (!instance_row(i, x, &orders_table, r.id, &row))
+        return HTTP_DONE;
+    if (row.value != NULL) {
+        if (!same_order(row.value, &r))
+            return http_reply_problem(x, 409, "id", "there is an order of this id with other fields");
+        http_reply_header(x, "Location", "/v1/orders/" SLICE_FMT, SLICE_ARG(r.id));
+        return reply_order(x, post->asked ? 201 : 200, &row);
+    }
+    http_deadline(x, ANSWER_MS);
+    post->asked = true;
+    enum publish published = instance_publish(i, x, &topic_order_requests, r.id, &r);
+    if (published == PUBLISH_FAILED || http_timed_out(x))
+        return http_reply_problem(x, 503, NULL, "no answer in time; repeat with id " SLICE_FMT,
+                                  SLICE_ARG(r.id));
+    return HTTP_WAIT;
+}
+
+/* Without a timeout the answer is what the log says now: 404 only of a view that has read all of it. */
+static enum http_result get_order(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct slice id;
+    struct event row;
+    int64_t timeout;
+    if (!http_path_id(x, "id", &id) || !http_query_int64(x, "timeout", 0, INT32_MAX, -1, &timeout))
+        return HTTP_DONE;
+    instance_watch(i, x, &orders_table, id);
+    if (!instance_row(i, x, &orders_table, id, &row))
+        return HTTP_DONE;
+    bool waits = timeout >= 0, fresh = false;
+    if (row.value == NULL && !waits && instance_fresh(i, x, &orders_table)) {
+        fresh = true; /* only now: look again */
+        if (!instance_row(i, x, &orders_table, id, &row))
+            return HTTP_DONE;
+    }
+    if (row.value != NULL)
+        return reply_order(x, 200, &row);
+    if (fresh)
+        return http_reply_problem(x, 404, NULL, "no order " SLICE_FMT, SLICE_ARG(id));
+    if (http_timed_out(x) && !waits)
+        return instance_unavailable(x, "Kafka does not answer");
+    if (http_timed_out(x))
+        return http_reply_problem(x, 504, NULL, "order " SLICE_FMT " did not appear in time", SLICE_ARG(id));
+    http_deadline(x, !waits ? ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
+    return HTTP_WAIT;
+}
+
+static enum http_result get_outcome(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct slice id;
+    struct event row;
+    int64_t timeout;
+    if (!http_path_id(x, "id", &id) || !http_query_int64(x, "timeout", 0, INT32_MAX, OUTCOME_MS, &timeout))
+        return HTTP_DONE;
+    instance_watch(i, x, &orders_table, id);
+    if (!instance_row(i, x, &orders_table, id, &row))
+        return HTTP_DONE;
+    const struct order *o = row.value;
+    if (o != NULL && o->state != ORDER_STATE_CREATED)
+        return reply_order(x, 200, &row);
+    if (http_timed_out(x))
+        return http_reply_problem(x, 504, NULL, "%s order " SLICE_FMT " in time",
+                                  o == NULL ? "there was no" : "there was no outcome of", SLICE_ARG(id));
+    http_deadline(x, timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
+    return HTTP_WAIT;
+}
+
+/* Which orders a client wants to see. */
+struct query {
+    struct slice customer_id, after; /* data NULL: any; from the first */
+    int state;                       /* -1: any */
+    int64_t limit;
+};
+
+static bool read_query(struct http_exchange *x, struct query *q) {
+    struct slice state;
+    q->state = -1;
+    if (!http_query_id(x, "customerId", &q->customer_id) || !http_query_string(x, "state", &state) ||
+        !http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &q->limit) ||
+        !http_query_string(x, "after", &q->after))
+        return false;
+    if (q->after.data != NULL && !orders_list_place_valid(q->after)) {
+        http_reply_problem(x, 400, "after", "must be a cursor that an earlier page gave");
+        return false;
+    }
+    if (state.data != NULL && !event_enum_find(&order_state_enum, state, &q->state)) {
+        http_reply_problem(x, 400, "state", "must be CREATED, VALIDATED or FAILED");
+        return false;
+    }
+    return true;
+}
+
+struct page {
+    struct arena *arena;
+    struct slice after; /* the cursor that the page begins behind, as an index key */
+    struct slice *ids, last;
+    size_t count, limit, prefix_size;
+    bool more;
+};
+
+static bool take(void *context, struct slice index_key, struct slice id) {
+    struct page *p = context;
+    if (slice_equal(index_key, p->after))
+        return true;
+    if (p->count == p->limit) {
+        p->more = true;
+        return false;
+    }
+    p->ids[p->count++] = arena_copy(p->arena, id);
+    if (p->count == p->limit)
+        p->last = arena_copy(
+            p->arena, (struct slice){index_key.data + p->prefix_size, index_key.size - p->prefix_size});
+    return true;
+}
+
+static void put_cursor(const struct query *q, const struct page *p, struct json *j) {
+    if (!p->more) {
+        json_key(j, "next"), json_put_null(j);
+        return;
+    }
+    struct slice next = arena_printf(p->arena, "/v1/orders?limit=%lld&after=" SLICE_FMT, (long long)q->limit,
+                                     SLICE_ARG(p->last));
+    if (q->customer_id.data != NULL)
+        next = arena_printf(p->arena, SLICE_FMT "&customerId=" SLICE_FMT, SLICE_ARG(next),
+                            SLICE_ARG(q->customer_id));
+    if (q->state >= 0)
+        next = arena_printf(p->arena, SLICE_FMT "&state=%s", SLICE_ARG(next),
+                            event_enum_name(&order_state_enum, q->state));
+    json_key(j, "next"), json_put_string(j, next);
+    json_key(j, "after"), json_put_string(j, p->last);
+}
+
+static enum http_result list_orders(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct query q;
+    if (!read_query(x, &q))
+        return HTTP_DONE;
+    http_deadline(x, ANSWER_MS);
+    if (!instance_fresh(i, x, &orders_table))
+        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+
+    struct arena *a = http_arena(x);
+    _cleanup_(buf_free) struct buf prefix = {0}, json = {0};
+    orders_list_prefix(q.customer_id, q.state, &prefix);
+    struct page p = {.arena = a, .limit = (size_t)q.limit, .prefix_size = prefix.size};
+    p.ids = arena_alloc(a, p.limit * sizeof *p.ids);
+    if (q.after.data != NULL)
+        p.after = arena_printf(a, SLICE_FMT SLICE_FMT, SLICE_ARG(buf_slice(&prefix)), SLICE_ARG(q.after));
+    if (!instance_scan(i, x, &orders_table, buf_slice(&prefix), p.after, take, &p))
+        return HTTP_DONE;
+
+    struct json j = {.out = &json};
+    json_begin_object(&j);
+    json_key(&j, "orders"), json_begin_array(&j);
+    for (size_t n = 0; n < p.count; n++) {
+        struct event row;
+        if (!instance_row(i, x, &orders_table, p.ids[n], &row))
+            return HTTP_DONE;
+        const struct order *o = row.value;
+        if (o == NULL || (q.state >= 0 && (int)o->state != q.state))
+            continue; /* it went on between index and row */
+        _cleanup_(buf_free) struct buf one = {0};
+        append_order(&row, &one);
+        json_put_raw(&j, buf_slice(&one));
+    }
+    json_end_array(&j);
+    put_cursor(&q, &p, &j);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+const struct http_route orders_routes[] = {
+    {"POST", "/v1/orders", post_order},
+    {"GET", "/v1/orders", list_orders},
+    {"GET", "/v1/orders/{id}", get_order},
+    {"GET", "/v1/orders/{id}/validated", get_outcome},
+    {0},
+};
