@@ -8,13 +8,13 @@
 
 struct driver;
 
-/* `service` decides which dead letters the topology writes (see the catalogue of topics). */
-struct driver *driver_create(const struct topology *t, const char *service);
+struct driver *driver_create(const struct topology *t);
 void driver_destroy(struct driver *d);
 
 /* Gives one record to the source or table that reads the topic; partition and offset count up from
  * 0/0. `value` NULL is a tombstone. */
-void driver_send(struct driver *d, const struct topic *t, struct slice key, const void *value, int64_t timestamp);
+void driver_send(struct driver *d, const struct topic *t, struct slice key, const void *value,
+                 int64_t timestamp);
 
 /* The same with raw bytes, for poison. */
 void driver_send_raw(struct driver *d, const struct topic *t, struct slice key, struct slice payload,

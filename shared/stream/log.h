@@ -1,6 +1,6 @@
-/* All that the runtime asks of Kafka, behind one interface: a member of a consumer group, a reader without
- * a group (tables and changelogs), and a transactional producer. kafka.h has the real one; the simulation
- * has another.
+/* All that the runtime asks of Kafka, behind one interface: a membership of a consumer group, a reader of
+ * partitions from positions of our choice, and a transactional producer. kafka.h has the real one; a
+ * simulation can have another.
  *
  * One log belongs to one stream and its thread; only log_wake may be called from elsewhere. Callbacks run
  * inside log_poll. Positions are "the next offset", as Kafka counts them. */
@@ -23,13 +23,15 @@ struct log_header {
     struct slice value;
 };
 
-enum log_origin { LOG_INPUT, LOG_READER };
+/* A queue for each purpose: tables can be hydrated while inputs wait, and one partition can be all three. */
+enum log_queue { LOG_INPUTS, LOG_TABLES, LOG_CHANGELOGS };
+enum { LOG_QUEUES = 3 };
 
-/* What log_poll returns: a record, or (of the reader) the news that its position reached the end that
+/* What log_poll returns: a record, or the news that the reader's position has reached the end that
  * committed readers see. */
 struct log_record {
-    enum log_origin origin;
     bool end; /* no record: only topic, partition, and offset = the position */
+    enum log_queue queue;
     const struct topic *topic;
     int32_t partition;
     int64_t offset, timestamp;
@@ -49,7 +51,7 @@ struct log_message {
     int64_t *delivered; /* raised to the record's offset + 1 once known, not later than the commit; or NULL */
 };
 
-/* A task is a partition number: the group balances the first topic subscribed, the others follow it. */
+/* A task is a partition number: the group balances the lead topic, the other sources follow it. */
 struct log_listener {
     void *context;
     void (*assigned)(void *context, const int32_t *tasks, size_t n);
@@ -66,27 +68,27 @@ struct log_ops {
     /* Milliseconds of the monotonic clock, for the age of transactions and retries. */
     int64_t (*now_ms)(struct log *l);
 
-    /* How many partitions a topic has. ERR_RETRY when Kafka is away, ERR_CONFIG when there is no such topic. */
+    /* How many partitions a topic has. ERR_RETRY when Kafka is away or there is no such topic yet. */
     bool (*partitions)(struct log *l, const struct topic *t, int32_t *count, struct err *e);
 
-    /* Joins the group. New tasks come paused. */
-    bool (*subscribe)(struct log *l, const struct topic *const *topics, size_t n,
-                      const struct log_listener *listener, struct err *e);
+    /* Joins the group, which balances the partitions of this topic. Only membership: nothing is read. */
+    bool (*subscribe)(struct log *l, const struct topic *lead, const struct log_listener *listener,
+                      struct err *e);
 
-    /* Up to `max` records of the reader and, if `inputs`, of the group. Waits up to `timeout_ms` for the
-     * first; returns earlier after log_wake or a callback. The records are given back by release. */
-    bool (*poll)(struct log *l, bool inputs, struct log_record *records, size_t max, int timeout_ms, size_t *n,
-                 struct err *e);
+    /* Starts and stops the reader on one partition. A position that is gone, or -1, is the first record. */
+    bool (*read)(struct log *l, enum log_queue queue, const struct log_position *from, struct err *e);
+    void (*unread)(struct log *l, enum log_queue queue, const struct topic *t, int32_t partition);
+
+    /* Up to `max` records of tables and changelogs and, if `inputs`, of inputs too; then also the group is
+     * served. Waits up to `timeout_ms` for the first; returns earlier after wake or a callback. The records
+     * are given back by release. */
+    bool (*poll)(struct log *l, bool inputs, struct log_record *records, size_t max, int timeout_ms,
+                 size_t *n, struct err *e);
     void (*release)(struct log *l, struct log_record *records, size_t n);
     /* The value of a header, data NULL if absent; valid until release. */
     struct slice (*header)(const struct log_record *r, const char *name);
     /* All headers, up to `max`. */
     size_t (*headers)(const struct log_record *r, struct log_header *headers, size_t max);
-
-    /* Inputs of a task flow from these positions on (-1: from the beginning). */
-    bool (*resume)(struct log *l, const struct log_position *from, size_t n, struct err *e);
-    /* No inputs of this task until the next resume; what was fetched is dropped. */
-    bool (*pause)(struct log *l, int32_t task, struct err *e);
 
     /* The group's committed offsets, stable: transactions that could still change them have ended.
      * ERR_RETRY while they have not. */
@@ -94,10 +96,6 @@ struct log_ops {
 
     /* The ends as committed readers see them, or as they will once open transactions have ended. */
     bool (*ends)(struct log *l, struct log_position *positions, size_t n, bool committed, struct err *e);
-
-    /* Starts and stops the reader on one partition. A position that is gone starts at the first record. */
-    bool (*read)(struct log *l, const struct log_position *from, struct err *e);
-    void (*unread)(struct log *l, const struct topic *t, int32_t partition);
 
     /* Takes the transactional identity: fences whoever has it, ends what they left open. Also after
      * ERR_UNKNOWN, with a producer made anew. */

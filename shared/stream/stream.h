@@ -2,7 +2,8 @@
  *
  * One transaction carries a batch's outputs, its changelog records and its input offsets; after the commit
  * the store takes the same changes and the changelog positions in one batch. A crash in between replays
- * the changelog: Kafka is the truth, the store a cache that knows how far it got. DESIGN: docs/ARCHITECTURE.md.
+ * the changelog: Kafka is the truth, the store a cache that knows how far it got. DESIGN:
+ * docs/ARCHITECTURE.md.
  *
  * A stream has a thread of its own, on which stream_run() or stream_step() is called. What is marked
  * "any thread" may be called from others. */
@@ -20,13 +21,14 @@ struct stream;
 
 struct stream_options {
     const struct topology *topology;
-    const char *service;     /* whose dead letters this stream writes, see struct topic */
     struct schemas *schemas; /* shared by the process, not owned */
     struct store *store;     /* this stream's alone, not owned */
     struct log *log;         /* this stream's alone, not owned */
     void *context;           /* of the callbacks, which run on the stream's thread */
     /* After a row of a table has changed and can be read. */
     void (*changed)(void *context, const struct table *t, struct slice key);
+    /* After a stream_refresh() was fulfilled. */
+    void (*refreshed)(void *context);
 };
 
 struct stream *stream_create(const struct stream_options *options);
@@ -62,16 +64,16 @@ WARN_UNUSED bool stream_row(struct stream *s, const struct table *t, struct slic
 /* Rows by index key, ascending from `from` (inclusive, SLICE_NONE: the first) among those that begin with
  * `prefix`. `each` returns false to stop; its slices live during the call. */
 WARN_UNUSED bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
-                             bool (*each)(void *context, struct slice index_key, struct slice key), void *context,
-                             struct err *e);
+                             bool (*each)(void *context, struct slice index_key, struct slice key),
+                             void *context, struct err *e);
 
 /* The same over the rows themselves, by key. */
 WARN_UNUSED bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
                                   bool (*each)(void *context, const struct event *row), void *context,
                                   struct err *e);
 
-/* Asks for the tables to be hydrated to where their topics end now; `done(context, ticket)` is told from
- * the stream's thread when stream_fresh(ticket) is true. Any thread. */
+/* Asks for the tables to be hydrated to where their topics end now. stream_fresh(ticket) becomes true
+ * when they are; options.refreshed is called then. Any thread. */
 uint64_t stream_refresh(struct stream *s);
 bool stream_fresh(const struct stream *s, uint64_t ticket);
 

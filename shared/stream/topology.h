@@ -4,8 +4,8 @@
  * changes and may be read from any thread. */
 #pragma once
 
-#include "events/topic.h"
 #include "base/slice.h"
+#include "events/topic.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,11 +55,14 @@ struct table {
 };
 
 struct topology {
-    const char *name;              /* also the consumer group; unique in the suite */
-    const struct source *sources;  /* up to {0}; NULL: hydrates tables and nothing else */
-    const struct view *const *views;    /* NULL-terminated or NULL, as are the next two */
+    const char *name;                /* also the consumer group; unique in the suite */
+    const struct source *sources;    /* up to {0}; NULL: hydrates tables and nothing else */
+    const struct view *const *views; /* NULL-terminated or NULL, as are the next two */
     const struct table *const *tables;
     const struct topic *const *outputs;
+    /* Where the bad records go of those topics whose catalogue entry names this topology: a topic whose
+     * value has topic, partition, offset, reason and payload. NULL: they are skipped and counted. */
+    const struct topic *dead_letters;
 };
 
 /* The partition of a key among `count`, as the Java clients have it: murmur2. */

@@ -1,0 +1,712 @@
+#include "stream/kafka.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "stream/kafka_client.h"
+#include "stream/topology.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    CALL_MS = 2000,  /* metadata, offsets */
+    STABLE_MS = 300, /* committed offsets: while a transaction is open they are not to be had */
+    INIT_MS = 10000,
+    COMMIT_MS = 15000, /* longer than transaction.timeout.ms: then the broker has decided */
+};
+
+static const struct setting common_settings[] = {
+    {"broker.address.family", "v4"}, /* "localhost" as ::1 first costs a failed connection at each start */
+    {"reconnect.backoff.ms", "20"},  /* a broker that restarts is found again at once */
+    {"reconnect.backoff.max.ms", "500"},
+    {"socket.nagle.disable", "true"},
+    {"allow.auto.create.topics", "false"},
+    {"log_level", "3"},
+    {NULL, NULL},
+};
+
+static const struct setting reader_settings[] = {
+    {"group.id",
+     "unused"}, /* never joined; the legacy consumer wants one for its offset store, which is off */
+    {"enable.auto.commit", "false"},
+    {"enable.auto.offset.store", "false"},
+    {"isolation.level", "read_committed"},
+    {"auto.offset.reset", "earliest"},
+    {"enable.partition.eof", "true"},
+    {"fetch.queue.backoff.ms", "2"}, /* 1 s stalls a queue that was full */
+    {"fetch.error.backoff.ms", "20"},
+    {"queued.min.messages", "5000"}, /* a partition; keeps a flood's memory flat */
+    {"queued.max.messages.kbytes", "1024"},
+    {"fetch.message.max.bytes", "524288"},
+    {"fetch.max.bytes", "4194304"},
+    {NULL, NULL},
+};
+
+static const struct setting member_settings[] = {
+    {"group.protocol", "classic"}, /* with the new one a killed static member cannot come back */
+    {"partition.assignment.strategy", "cooperative-sticky"},
+    {"session.timeout.ms", "6000"},
+    {"heartbeat.interval.ms", "500"},
+    {"enable.auto.commit", "false"},
+    {"enable.auto.offset.store", "false"},
+    {"isolation.level", "read_committed"}, /* makes committed offsets stable ones */
+    {NULL, NULL},
+};
+
+const struct setting producer_settings[] = {
+    {"enable.idempotence", "true"},
+    {"acks", "all"},
+    {"linger.ms", "1"},        /* a flush does not wait for it; more halves the throughput of transactions */
+    {"retry.backoff.ms", "2"}, /* CONCURRENT_TRANSACTIONS right after a commit is ordinary */
+    {"retry.backoff.max.ms", "10"},
+    {"queue.buffering.max.messages", "100000"},
+    {"queue.buffering.max.kbytes", "32768"},
+    {"message.max.bytes", "2097152"}, /* a dead letter is larger than its record */
+    {NULL, NULL},
+};
+
+static const struct setting transaction_settings[] = {
+    {"transaction.timeout.ms", "10000"}, /* what a dead instance left open hides later records until then */
+    {NULL, NULL},
+};
+
+struct kafka {
+    struct log log;
+    char *brokers, *group, *identity;
+    rd_kafka_t *member, *readers[LOG_QUEUES], *producer;
+    rd_kafka_queue_t *member_queue, *queues[LOG_QUEUES];
+    int event; /* an eventfd: something happened on a queue, or log_wake */
+    size_t topic_count;
+    rd_kafka_topic_t **topics[LOG_QUEUES], **producer_topics; /* by the topic's index */
+    int32_t *partitions;                                      /* likewise; 0: not known */
+    const struct topic *lead;
+    struct log_listener listener;
+    bool told;                     /* a callback ran during this poll */
+    atomic_bool down;              /* all brokers */
+    rd_kafka_message_t **messages; /* scratch of a poll */
+    size_t message_capacity;
+};
+
+static struct kafka *of(struct log *l) {
+    return (struct kafka *)l;
+}
+
+/* ---- making clients ---- */
+
+static bool set_all(rd_kafka_conf_t *conf, const struct setting *settings, struct err *e) {
+    char text[256];
+    for (; settings->name != NULL; settings++)
+        if (rd_kafka_conf_set(conf, settings->name, settings->value, text, sizeof text) != RD_KAFKA_CONF_OK)
+            return err_set(e, ERR_CONFIG, "%s", text);
+    return true;
+}
+
+/* What librdkafka would log also comes as an error of some call, or mends itself. */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+bool kafka_client(rd_kafka_type_t type, const char *brokers, const struct setting *const *settings,
+                  rd_kafka_conf_t *conf, rd_kafka_t **rk, struct err *e) {
+    char text[256];
+    const struct setting own[] = {{"bootstrap.servers", brokers}, {NULL, NULL}};
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    bool ok = set_all(conf, own, e) && set_all(conf, common_settings, e);
+    for (; ok && *settings != NULL; settings++)
+        ok = set_all(conf, *settings, e);
+    rd_kafka_t *made = ok ? rd_kafka_new(type, conf, text, sizeof text) : NULL;
+    if (ok && made == NULL)
+        err_set(e, ERR_CONFIG, "%s", text);
+    if (made == NULL) {
+        rd_kafka_conf_destroy(conf);
+        return false;
+    }
+    *rk = made;
+    return true;
+}
+
+static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque) {
+    (void)rk;
+    (void)reason;
+    if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        atomic_store(&((struct kafka *)opaque)->down, true);
+}
+
+static bool client(struct kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                   const struct setting *const *settings, rd_kafka_t **rk, struct err *e) {
+    rd_kafka_conf_set_opaque(conf, k);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    return kafka_client(type, k->brokers, settings, conf, rk, e);
+}
+
+static void watch(struct kafka *k, rd_kafka_queue_t *queue) {
+    static const uint64_t one = 1;
+    rd_kafka_queue_io_event_enable(queue, k->event, &one, sizeof one);
+}
+
+static bool reader(struct kafka *k, enum log_queue q, rd_kafka_t **rk, struct err *e) {
+    if (k->readers[q] == NULL) {
+        const struct setting *const settings[] = {reader_settings, NULL};
+        if (!client(k, RD_KAFKA_CONSUMER, rd_kafka_conf_new(), settings, &k->readers[q], e))
+            return false;
+        k->queues[q] = rd_kafka_queue_new(k->readers[q]);
+        rd_kafka_queue_t *main = rd_kafka_queue_get_main(k->readers[q]);
+        rd_kafka_queue_forward(main, k->queues[q]); /* its callbacks are served with the records */
+        rd_kafka_queue_destroy(main);
+        watch(k, k->queues[q]);
+        k->topics[q] = xcalloc(k->topic_count, sizeof(rd_kafka_topic_t *));
+    }
+    *rk = k->readers[q];
+    return true;
+}
+
+/* Any client: for questions. */
+static bool any(struct kafka *k, rd_kafka_t **rk, struct err *e) {
+    for (int q = 0; q < LOG_QUEUES; q++)
+        if ((*rk = k->readers[q]) != NULL)
+            return true;
+    return reader(k, k->group != NULL ? LOG_INPUTS : LOG_TABLES, rk, e);
+}
+
+rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const struct topic *t) {
+    if (handles[t->index] == NULL) {
+        rd_kafka_topic_conf_t *conf = rd_kafka_topic_conf_new();
+        rd_kafka_topic_conf_set_opaque(conf, (void *)(uintptr_t)t);
+        handles[t->index] = rd_kafka_topic_new(rk, t->name, conf);
+        if (handles[t->index] == NULL)
+            abort(); /* a name that cannot be one: the catalogue was checked */
+    }
+    return handles[t->index];
+}
+
+void kafka_topics_destroy(rd_kafka_topic_t **handles, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (handles[i] != NULL)
+            rd_kafka_topic_destroy(handles[i]);
+    memset(handles, 0, count * sizeof(rd_kafka_topic_t *));
+}
+
+/* ---- questions ---- */
+
+static int64_t kafka_now_ms(struct log *l) {
+    (void)l;
+    return clock_mono_us() / 1000;
+}
+
+static bool away(const struct kafka *k, struct err *e, const char *what) {
+    return err_set(e, ERR_RETRY, "waiting for Kafka at %s: %s", k->brokers, what);
+}
+
+int32_t kafka_partition_count(rd_kafka_t *rk, rd_kafka_topic_t *topic, int timeout_ms,
+                              rd_kafka_resp_err_t *error) {
+    const struct rd_kafka_metadata *m;
+    *error = rd_kafka_metadata(rk, 0, topic, &m, timeout_ms);
+    if (*error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    *error = m->topic_cnt == 1 ? m->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    int32_t count = *error == RD_KAFKA_RESP_ERR_NO_ERROR ? m->topics[0].partition_cnt : 0;
+    rd_kafka_metadata_destroy(m);
+    return count;
+}
+
+static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *count, struct err *e) {
+    struct kafka *k = of(l);
+    if (k->partitions[t->index] == 0) {
+        rd_kafka_t *rk;
+        rd_kafka_resp_err_t error;
+        if (!any(k, &rk, e))
+            return false;
+        enum log_queue q = LOG_INPUTS;
+        while (k->readers[q] != rk)
+            q++;
+        k->partitions[t->index] =
+            kafka_partition_count(rk, kafka_topic(rk, k->topics[q], t), CALL_MS, &error);
+        if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+            return err_set(e, ERR_RETRY, "waiting for the topic %s, which is not there yet", t->name);
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return away(k, e, rd_kafka_err2str(error));
+    }
+    *count = k->partitions[t->index];
+    return true;
+}
+
+static rd_kafka_topic_partition_list_t *to_list(const struct log_position *positions, size_t n) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_topic_partition_list_add(list, positions[i].topic->name, positions[i].partition)->offset =
+            positions[i].offset;
+    return list;
+}
+
+static bool kafka_committed(struct log *l, struct log_position *positions, size_t n, struct err *e) {
+    struct kafka *k = of(l);
+    rd_kafka_topic_partition_list_t *list = to_list(positions, n);
+    rd_kafka_resp_err_t error = rd_kafka_committed(k->member, list, STABLE_MS);
+    for (size_t i = 0; i < n && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+        error = list->elems[i].err;
+    for (size_t i = 0; i < n && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+        positions[i].offset = list->elems[i].offset < 0 ? -1 : list->elems[i].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set(e, ERR_RETRY, "waiting for stable offsets of group %s: %s", k->group,
+                   rd_kafka_err2str(error));
+}
+
+static bool ends_result(rd_kafka_event_t *event, struct log_position *positions, size_t n, const char **why) {
+    if (event == NULL) {
+        *why = "no answer in time";
+        return false;
+    }
+    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *why = rd_kafka_err2str(rd_kafka_event_error(event));
+        return false;
+    }
+    size_t count;
+    const rd_kafka_ListOffsetsResultInfo_t **infos =
+        rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+    size_t found = 0;
+    for (size_t k = 0; k < count; k++) {
+        const rd_kafka_topic_partition_t *part = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[k]);
+        if (part->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            *why = rd_kafka_err2str(part->err);
+            return false;
+        }
+        for (size_t i = 0; i < n; i++)
+            if (positions[i].partition == part->partition &&
+                strcmp(positions[i].topic->name, part->topic) == 0) {
+                positions[i].offset = part->offset;
+                found++;
+            }
+    }
+    *why = "an incomplete answer";
+    return found >= n;
+}
+
+static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, bool committed,
+                       struct err *e) {
+    struct kafka *k = of(l);
+    rd_kafka_t *rk;
+    if (!any(k, &rk, e))
+        return false;
+    char text[256];
+    const char *why;
+    rd_kafka_topic_partition_list_t *list = to_list(positions, n);
+    for (size_t i = 0; i < n; i++)
+        list->elems[i].offset = RD_KAFKA_OFFSET_SPEC_LATEST;
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_isolation_level(
+        options,
+        committed ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED);
+    if (refused != NULL)
+        rd_kafka_error_destroy(refused);
+    rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, text, sizeof text);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_ListOffsets(rk, list, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
+    bool ok = ends_result(event, positions, n, &why);
+    if (!ok)
+        away(k, e, why);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_topic_partition_list_destroy(list);
+    return ok;
+}
+
+/* ---- the group ---- */
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list,
+                         void *opaque) {
+    struct kafka *k = opaque;
+    int32_t tasks[list->cnt + 1];
+    for (int i = 0; i < list->cnt; i++)
+        tasks[i] = list->elems[i].partition;
+    k->told = true;
+    rd_kafka_error_t *error;
+    if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        error = rd_kafka_incremental_assign(rk, list);
+        rd_kafka_pause_partitions(rk, list); /* the member never reads: the readers do */
+        if (k->listener.assigned != NULL)
+            k->listener.assigned(k->listener.context, tasks, (size_t)list->cnt);
+    } else {
+        if (k->listener.revoked != NULL)
+            k->listener.revoked(k->listener.context, tasks, (size_t)list->cnt, rd_kafka_assignment_lost(rk));
+        error = rd_kafka_incremental_unassign(rk, list);
+    }
+    if (error != NULL)
+        rd_kafka_error_destroy(error); /* the group has moved on, and says so by the next rebalance */
+}
+
+static bool kafka_subscribe(struct log *l, const struct topic *lead, const struct log_listener *listener,
+                            struct err *e) {
+    struct kafka *k = of(l);
+    k->lead = lead;
+    k->listener = *listener;
+    const struct setting own[] = {{"group.id", k->group}, {"group.instance.id", k->identity}, {NULL, NULL}};
+    const struct setting *const settings[] = {member_settings, own, NULL};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    if (!client(k, RD_KAFKA_CONSUMER, conf, settings, &k->member, e))
+        return false;
+    rd_kafka_poll_set_consumer(k->member);
+    k->member_queue = rd_kafka_queue_get_consumer(k->member);
+    watch(k, k->member_queue);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, lead->name, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(k->member, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set(e, ERR_CONFIG, "subscribe: %s", rd_kafka_err2str(error));
+}
+
+static bool fatal(rd_kafka_t *rk, struct err *e) {
+    char text[300];
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(rk, text, sizeof text);
+    bool fenced = code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR__FENCED ||
+                  code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+                  code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+    return err_set(e, fenced ? ERR_FENCED : ERR_FATAL, "%s%s",
+                   fenced ? "another process has this identity: " : "", text);
+}
+
+/* ---- reading ---- */
+
+static bool kafka_read(struct log *l, enum log_queue q, const struct log_position *from, struct err *e) {
+    struct kafka *k = of(l);
+    rd_kafka_t *rk;
+    if (!reader(k, q, &rk, e))
+        return false;
+    int64_t offset = from->offset < 0 ? RD_KAFKA_OFFSET_BEGINNING : from->offset;
+    if (rd_kafka_consume_start_queue(kafka_topic(rk, k->topics[q], from->topic), from->partition, offset,
+                                     k->queues[q]) == 0)
+        return true;
+    return err_set(e, ERR_FATAL, "reading %s/%d from %lld: %s", from->topic->name, from->partition,
+                   (long long)offset, rd_kafka_err2str(rd_kafka_last_error()));
+}
+
+static void kafka_unread(struct log *l, enum log_queue q, const struct topic *t, int32_t partition) {
+    struct kafka *k = of(l);
+    if (k->readers[q] != NULL && k->topics[q][t->index] != NULL)
+        rd_kafka_consume_stop(k->topics[q][t->index], partition); /* not started: no harm */
+}
+
+static void fill(struct log_record *r, enum log_queue q, rd_kafka_message_t *m) {
+    rd_kafka_timestamp_type_t type;
+    bool end = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    *r = (struct log_record){.end = end,
+                             .queue = q,
+                             .topic = rd_kafka_topic_opaque(m->rkt),
+                             .partition = m->partition,
+                             .offset = m->offset,
+                             .handle = m};
+    if (end)
+        return;
+    r->timestamp = rd_kafka_message_timestamp(m, &type);
+    r->key = (struct slice){m->key, m->key_len};
+    r->value = (struct slice){m->payload, m->len};
+    if (m->payload == NULL && m->len == 0)
+        r->value = SLICE_NONE;
+}
+
+static size_t take(struct kafka *k, enum log_queue q, struct log_record *records, size_t max) {
+    if (k->queues[q] == NULL || max == 0)
+        return 0;
+    if (k->message_capacity < max)
+        k->messages = xrealloc(k->messages, (k->message_capacity = max) * sizeof(rd_kafka_message_t *));
+    ssize_t got = rd_kafka_consume_batch_queue(k->queues[q], 0, k->messages, max);
+    size_t n = 0;
+    for (ssize_t i = 0; i < got; i++) {
+        rd_kafka_message_t *m = k->messages[i];
+        if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            fill(&records[n++], q, m);
+        else /* leaders move, brokers restart: the reader tries again by itself */
+            rd_kafka_message_destroy(m);
+    }
+    return n;
+}
+
+/* A member without partitions to read has only callbacks and errors. */
+static bool serve_member(struct kafka *k, struct err *e) {
+    rd_kafka_message_t *m;
+    while (k->member != NULL && (m = rd_kafka_consumer_poll(k->member, 0)) != NULL) {
+        rd_kafka_resp_err_t error = m->err;
+        rd_kafka_message_destroy(m);
+        if (error == RD_KAFKA_RESP_ERR__FATAL)
+            return fatal(k->member, e);
+    }
+    return true;
+}
+
+static bool still_away(struct kafka *k, struct err *e) {
+    rd_kafka_t *rk;
+    const struct rd_kafka_metadata *m;
+    if (!any(k, &rk, e))
+        return true;
+    rd_kafka_resp_err_t error = rd_kafka_metadata(rk, 0, NULL, &m, 500);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        away(k, e, rd_kafka_err2str(error));
+        return true;
+    }
+    rd_kafka_metadata_destroy(m);
+    atomic_store(&k->down, false);
+    return false;
+}
+
+static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, size_t max, int timeout_ms,
+                       size_t *n, struct err *e) {
+    struct kafka *k = of(l);
+    *n = 0;
+    if (inputs && atomic_load(&k->down) && still_away(k, e))
+        return false;
+    for (int attempt = 0;; attempt++) {
+        uint64_t events;
+        if (read(k->event, &events, sizeof events) < 0 && errno != EAGAIN)
+            return err_set(e, ERR_FATAL, "eventfd: %s", strerror(errno));
+        k->told = false;
+        if (inputs && !serve_member(k, e))
+            return false;
+        if (k->producer != NULL)
+            rd_kafka_poll(k->producer, 0);
+        *n += take(k, LOG_TABLES, records + *n, max - *n);
+        *n += take(k, LOG_CHANGELOGS, records + *n, max - *n);
+        if (inputs)
+            *n += take(k, LOG_INPUTS, records + *n, max - *n);
+        if (*n > 0 || k->told || attempt > 0 || timeout_ms == 0)
+            return true;
+        struct pollfd fd = {.fd = k->event, .events = POLLIN};
+        if (poll(&fd, 1, timeout_ms) == 0)
+            return true;
+    }
+}
+
+static void kafka_release(struct log *l, struct log_record *records, size_t n) {
+    (void)l;
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_message_destroy(records[i].handle);
+}
+
+static struct slice kafka_header(const struct log_record *r, const char *name) {
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t size;
+    if (rd_kafka_message_headers(r->handle, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return SLICE_NONE;
+    return (struct slice){value, size};
+}
+
+static size_t kafka_headers(const struct log_record *r, struct log_header *out, size_t max) {
+    rd_kafka_headers_t *headers;
+    size_t n = 0;
+    if (rd_kafka_message_headers(r->handle, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    const void *value;
+    while (n < max && rd_kafka_header_get_all(headers, n, &out[n].name, &value, &out[n].value.size) ==
+                          RD_KAFKA_RESP_ERR_NO_ERROR)
+        out[n++].value.data = value;
+    return n;
+}
+
+/* ---- transactions ---- */
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
+    (void)rk;
+    (void)opaque;
+    int64_t *delivered = m->_private;
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && delivered != NULL && m->offset >= 0 &&
+        *delivered < m->offset + 1)
+        *delivered = m->offset + 1;
+}
+
+static void producer_drop(struct kafka *k) {
+    if (k->producer == NULL)
+        return;
+    kafka_topics_destroy(k->producer_topics, k->topic_count);
+    rd_kafka_purge(k->producer,
+                   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_destroy(k->producer);
+    k->producer = NULL;
+}
+
+/* Sorts an error of the transaction API by what to do; `otherwise` where the API leaves it open. */
+static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err_kind otherwise,
+                              const char *call, struct err *e) {
+    if (error == NULL)
+        return true;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    enum err_kind kind = otherwise;
+    if (rd_kafka_error_is_fatal(error)) {
+        fatal(k->producer, e);
+        kind = e->kind;
+    } else if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+               code == RD_KAFKA_RESP_ERR__FENCED) {
+        kind = ERR_FENCED;
+    } else if (rd_kafka_error_txn_requires_abort(error)) {
+        kind = ERR_ABORT;
+    }
+    err_set(e, kind, "%s: %s", call, rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return false;
+}
+
+static bool kafka_init(struct log *l, struct err *e) {
+    struct kafka *k = of(l);
+    producer_drop(k);
+    const struct setting own[] = {{"transactional.id", k->identity}, {NULL, NULL}};
+    const struct setting *const settings[] = {producer_settings, transaction_settings, own, NULL};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    if (!client(k, RD_KAFKA_PRODUCER, conf, settings, &k->producer, e))
+        return false;
+    return transaction_error(k, rd_kafka_init_transactions(k->producer, INIT_MS), ERR_RETRY,
+                             "init_transactions", e);
+}
+
+static bool kafka_begin(struct log *l, struct err *e) {
+    struct kafka *k = of(l);
+    return transaction_error(k, rd_kafka_begin_transaction(k->producer), ERR_UNKNOWN, "begin_transaction", e);
+}
+
+rd_kafka_resp_err_t kafka_send(rd_kafka_t *rk, rd_kafka_topic_t *topic, int32_t partition,
+                               const struct log_message *m, void *ticket) {
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(m->header_count);
+    for (size_t i = 0; i < m->header_count; i++)
+        rd_kafka_header_add(headers, m->headers[i].name, -1, m->headers[i].value.data,
+                            (ssize_t)m->headers[i].value.size);
+    rd_kafka_vu_t args[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = m->timestamp},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)m->key.data, m->key.size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)m->value.data, m->value.size}},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = ticket},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(rk, args, sizeof args / sizeof *args);
+    if (error == NULL)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_headers_destroy(headers); /* ours again when it fails */
+    rd_kafka_error_destroy(error);
+    return code;
+}
+
+static bool kafka_produce(struct log *l, const struct log_message *m, struct err *e) {
+    struct kafka *k = of(l);
+    rd_kafka_topic_t *topic = kafka_topic(k->producer, k->producer_topics, m->topic);
+    int64_t until = clock_mono_us() + COMMIT_MS * (int64_t)1000;
+    for (;;) {
+        rd_kafka_resp_err_t error = kafka_send(k->producer, topic, m->partition, m, m->delivered);
+        if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+            return true;
+        if (error == RD_KAFKA_RESP_ERR__FATAL)
+            return fatal(k->producer, e);
+        if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || clock_mono_us() > until)
+            return err_set(e, ERR_ABORT, "producing to %s: %s", m->topic->name, rd_kafka_err2str(error));
+        rd_kafka_poll(k->producer, 10);
+    }
+}
+
+static bool kafka_commit(struct log *l, const struct log_position *inputs, size_t n, struct err *e) {
+    struct kafka *k = of(l);
+    if (n > 0) {
+        rd_kafka_topic_partition_list_t *list = to_list(inputs, n);
+        rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(k->member);
+        rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(k->producer, list, group, COMMIT_MS);
+        rd_kafka_consumer_group_metadata_destroy(group);
+        rd_kafka_topic_partition_list_destroy(list);
+        if (!transaction_error(k, error, ERR_ABORT, "send_offsets_to_transaction", e))
+            return false;
+    }
+    return transaction_error(k, rd_kafka_commit_transaction(k->producer, COMMIT_MS), ERR_UNKNOWN,
+                             "commit_transaction", e);
+}
+
+static bool kafka_abort(struct log *l, struct err *e) {
+    struct kafka *k = of(l);
+    return transaction_error(k, rd_kafka_abort_transaction(k->producer, COMMIT_MS), ERR_UNKNOWN,
+                             "abort_transaction", e);
+}
+
+/* ---- the rest ---- */
+
+static void kafka_wake(struct log *l) {
+    uint64_t one = 1;
+    if (write(of(l)->event, &one, sizeof one) < 0)
+        return; /* the counter is full: it wakes as it is */
+}
+
+static void kafka_destroy(struct log *l) {
+    struct kafka *k = of(l);
+    k->listener = (struct log_listener){0};
+    producer_drop(k);
+    free(k->producer_topics);
+    if (k->member != NULL) {
+        rd_kafka_queue_destroy(k->member_queue);
+        rd_kafka_consumer_close(k->member);
+        rd_kafka_destroy(k->member);
+    }
+    for (int q = 0; q < LOG_QUEUES; q++) {
+        if (k->readers[q] == NULL)
+            continue;
+        kafka_topics_destroy(k->topics[q], k->topic_count);
+        free(k->topics[q]);
+        rd_kafka_queue_destroy(k->queues[q]);
+        rd_kafka_destroy(k->readers[q]);
+    }
+    close(k->event);
+    free(k->messages);
+    free(k->partitions);
+    free(k->brokers);
+    free(k->group);
+    free(k->identity);
+    free(k);
+}
+
+bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e) {
+    static const struct log_ops ops = {
+        .now_ms = kafka_now_ms,
+        .partitions = kafka_partitions,
+        .subscribe = kafka_subscribe,
+        .read = kafka_read,
+        .unread = kafka_unread,
+        .poll = kafka_poll,
+        .release = kafka_release,
+        .header = kafka_header,
+        .headers = kafka_headers,
+        .committed = kafka_committed,
+        .ends = kafka_ends,
+        .init = kafka_init,
+        .begin = kafka_begin,
+        .produce = kafka_produce,
+        .commit = kafka_commit,
+        .abort = kafka_abort,
+        .wake = kafka_wake,
+        .destroy = kafka_destroy,
+    };
+    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event < 0)
+        return err_set(e, ERR_FATAL, "eventfd: %s", strerror(errno));
+    struct kafka *k = xcalloc(1, sizeof *k);
+    k->log.ops = &ops;
+    k->event = event;
+    k->brokers = xstrdup(o->brokers);
+    k->group = o->group == NULL ? NULL : xstrdup(o->group);
+    k->identity = xstrdup(o->identity);
+    k->topic_count = o->topic_count;
+    k->partitions = xcalloc(o->topic_count, sizeof *k->partitions);
+    k->producer_topics = xcalloc(o->topic_count, sizeof(rd_kafka_topic_t *));
+    *log = &k->log;
+    return true;
+}

@@ -1,0 +1,99 @@
+#include "stream/overlay.h"
+
+#include <stdlib.h>
+
+/* FNV-1a over words: keys are short, and nobody can choose them to collide at a profit. */
+static uint64_t hash(struct slice key) {
+    uint64_t h = 0xcbf29ce484222325;
+    size_t i = 0;
+    for (; i + 8 <= key.size; i += 8) {
+        uint64_t word;
+        memcpy(&word, key.data + i, 8);
+        h = (h ^ word) * 0x100000001b3;
+        h ^= h >> 32;
+    }
+    for (; i < key.size; i++)
+        h = (h ^ (unsigned char)key.data[i]) * 0x100000001b3;
+    return h ^ h >> 29;
+}
+
+void overlay_free(struct overlay *o) {
+    arena_free(&o->arena);
+    free(o->changes);
+    free(o->live);
+    free(o->slots);
+    *o = (struct overlay){0};
+}
+
+void overlay_clear(struct overlay *o) {
+    arena_reset(&o->arena);
+    o->count = 0;
+    if (o->slots != NULL)
+        memset(o->slots, 0, o->slot_count * sizeof *o->slots);
+}
+
+/* The slot that has the key, or the free one where it belongs. */
+static uint32_t *find(struct overlay *o, struct slice key) {
+    for (size_t i = hash(key);; i++) {
+        uint32_t *slot = &o->slots[i & (o->slot_count - 1)];
+        if (*slot == 0 || slice_equal(o->changes[*slot - 1].key, key))
+            return slot;
+    }
+}
+
+static void grow(struct overlay *o) {
+    o->capacity = o->capacity == 0 ? 256 : o->capacity * 2;
+    o->changes = xrealloc(o->changes, o->capacity * sizeof *o->changes);
+    o->live = xrealloc(o->live, o->capacity * sizeof *o->live);
+    free(o->slots);
+    o->slot_count = o->capacity * 2;
+    o->slots = xcalloc(o->slot_count, sizeof *o->slots);
+    for (size_t i = 0; i < o->count; i++)
+        *find(o, o->changes[i].key) = (uint32_t)i + 1;
+}
+
+bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struct err *e) {
+    uint32_t slot = o->count == 0 ? 0 : *find(o, key);
+    if (slot != 0 && o->live[slot - 1]) {
+        *value = o->changes[slot - 1].value;
+        return true;
+    }
+    return store_get(o->store, key, &o->arena, value, e);
+}
+
+size_t overlay_put(struct overlay *o, struct slice key, struct slice value, struct slice *before,
+                   bool *was_live) {
+    if (o->count == o->capacity)
+        grow(o);
+    uint32_t *slot = find(o, key);
+    if (*slot == 0) {
+        o->changes[o->count].key = arena_copy(&o->arena, key);
+        o->live[o->count] = false;
+        *slot = (uint32_t)++o->count;
+    }
+    size_t i = *slot - 1;
+    if (before != NULL)
+        *before = o->changes[i].value;
+    if (was_live != NULL)
+        *was_live = o->live[i];
+    o->changes[i].value = value;
+    o->live[i] = true;
+    return i;
+}
+
+void overlay_undo(struct overlay *o, size_t index, struct slice before, bool was_live) {
+    o->changes[index].value = before;
+    o->live[index] = was_live;
+}
+
+bool overlay_apply(struct overlay *o, struct err *e) {
+    size_t n = 0;
+    for (size_t i = 0; i < o->count; i++)
+        if (o->live[i])
+            o->changes[n++] = o->changes[i];
+    /* The indexes are gone now: whatever comes next is a clear, or the end of the stream. */
+    if (n > 0 && !store_apply(o->store, o->changes, n, e))
+        return false;
+    overlay_clear(o);
+    return true;
+}

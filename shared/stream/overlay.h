@@ -1,0 +1,34 @@
+/* Changes to a store that are not in it yet, and reads that see them: what a transaction has done so far.
+ * One thread. Keys and values live in the overlay's own arena until it is cleared. */
+#pragma once
+
+#include "store/store.h"
+
+struct overlay { /* zero-initialise, then set store */
+    struct store *store;
+    struct arena arena;
+    struct store_change *changes; /* in the order of their first put; each key once */
+    bool *live;                   /* false: taken back, the store's value counts */
+    size_t count, capacity;
+    uint32_t *slots; /* hash table of indexes + 1 */
+    size_t slot_count;
+};
+
+void overlay_free(struct overlay *o);
+void overlay_clear(struct overlay *o);
+
+/* value->data NULL: there is none. */
+WARN_UNUSED bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struct err *e);
+
+/* Puts, or deletes where value.data is NULL; copies the key, keeps the value, which must be in the overlay's
+ * arena (or static). Returns the change's index; *before is what counted until now, *was_live whether it did.
+ */
+size_t overlay_put(struct overlay *o, struct slice key, struct slice value, struct slice *before,
+                   bool *was_live);
+
+/* Puts a change back to what overlay_put said it was before. */
+void overlay_undo(struct overlay *o, size_t index, struct slice before, bool was_live);
+
+/* All that is live into the store, in one batch; then clears. On error the overlay can only be cleared or
+ * freed. */
+WARN_UNUSED bool overlay_apply(struct overlay *o, struct err *e);

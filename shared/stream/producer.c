@@ -1,0 +1,109 @@
+#include "stream/producer.h"
+
+#include "base/buf.h"
+#include "stream/kafka_client.h"
+#include "stream/topology.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static const struct setting publish_settings[] = {
+    {"linger.ms", "0"},
+    {"message.timeout.ms", "5000"}, /* then the client is told to come again */
+    {NULL, NULL},
+};
+
+struct producer {
+    struct producer_options options;
+    rd_kafka_t *rk;
+    pthread_t thread; /* serves the delivery reports */
+    atomic_bool stopping, down;
+    pthread_mutex_t lock; /* of the tables below */
+    rd_kafka_topic_t **topics;
+    int32_t *partitions;
+};
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
+    struct producer *p = opaque;
+    (void)rk;
+    bool written = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (written)
+        atomic_store(&p->down, false);
+    p->options.done(p->options.context, m->_private, written ? m->offset : -1);
+}
+
+static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque) {
+    (void)rk;
+    (void)reason;
+    if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        atomic_store(&((struct producer *)opaque)->down, true);
+}
+
+static void *serve(void *context) {
+    struct producer *p = context;
+    while (!atomic_load(&p->stopping))
+        rd_kafka_poll(p->rk, 1000);
+    return NULL;
+}
+
+bool producer_create(const struct producer_options *options, struct producer **out, struct err *e) {
+    struct producer *p = xcalloc(1, sizeof *p);
+    p->options = *options;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_opaque(conf, p);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    const struct setting *const settings[] = {producer_settings, publish_settings, NULL};
+    if (!kafka_client(RD_KAFKA_PRODUCER, options->brokers, settings, conf, &p->rk, e)) {
+        free(p);
+        return false;
+    }
+    pthread_mutex_init(&p->lock, NULL);
+    p->topics = xcalloc(options->topic_count, sizeof(rd_kafka_topic_t *));
+    p->partitions = xcalloc(options->topic_count, sizeof *p->partitions);
+    if (pthread_create(&p->thread, NULL, serve, p) != 0)
+        abort();
+    *out = p;
+    return true;
+}
+
+void producer_destroy(struct producer *p) {
+    if (p == NULL)
+        return;
+    atomic_store(&p->stopping, true);
+    pthread_join(p->thread, NULL);
+    rd_kafka_flush(p->rk, 2000);
+    kafka_topics_destroy(p->topics, p->options.topic_count);
+    rd_kafka_destroy(p->rk);
+    pthread_mutex_destroy(&p->lock);
+    free(p->topics);
+    free(p->partitions);
+    free(p);
+}
+
+/* Whose partitions we know already is asked no more; a first question takes a round trip. */
+static bool route(struct producer *p, const struct topic *t, struct slice key, rd_kafka_topic_t **topic,
+                  int32_t *partition, struct err *e) {
+    pthread_mutex_lock(&p->lock);
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    *topic = kafka_topic(p->rk, p->topics, t);
+    if (p->partitions[t->index] == 0)
+        p->partitions[t->index] = kafka_partition_count(p->rk, *topic, 1000, &error);
+    int32_t count = p->partitions[t->index];
+    pthread_mutex_unlock(&p->lock);
+    if (count == 0)
+        return err_set(e, ERR_RETRY, "Kafka at %s is away: %s", p->options.brokers, rd_kafka_err2str(error));
+    *partition = partition_of(key, count);
+    return true;
+}
+
+bool producer_send(struct producer *p, const struct log_message *m, void *ticket, struct err *e) {
+    rd_kafka_topic_t *topic;
+    int32_t partition;
+    if (!route(p, m->topic, m->key, &topic, &partition, e))
+        return false;
+    rd_kafka_resp_err_t error = kafka_send(p->rk, topic, partition, m, ticket);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set(e, ERR_RETRY, "%s cannot be written: %s", m->topic->name, rd_kafka_err2str(error));
+}

@@ -1,0 +1,26 @@
+/* A producer outside of transactions, for what HTTP brings: idempotent, acknowledged by all replicas, one
+ * thread of its own for the acknowledgements. */
+#pragma once
+
+#include "stream/log.h"
+
+struct producer;
+
+struct producer_options {
+    const char *brokers;
+    size_t topic_count; /* of the catalogue that all topics are from */
+    /* Told how each record fared, on the producer's thread; offset -1: nobody knows, or it was not written.
+     */
+    void (*done)(void *context, void *ticket, int64_t offset);
+    void *context;
+};
+
+/* No I/O yet. ERR_CONFIG when librdkafka refuses a setting. */
+WARN_UNUSED bool producer_create(const struct producer_options *options, struct producer **p, struct err *e);
+
+/* Takes NULL. Waits a little for what is under way; `done` is not called after it returns. */
+void producer_destroy(struct producer *p);
+
+/* Sends a record to its key's partition (m->partition and m->delivered are not used); never blocks for long.
+ * Any thread. ERR_RETRY when Kafka is away or the queue is full; `done` is not called then. */
+WARN_UNUSED bool producer_send(struct producer *p, const struct log_message *m, void *ticket, struct err *e);

@@ -1,0 +1,459 @@
+#include "stream/table.h"
+#include "stream/transaction.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How many inputs a changelog record names that stands for several. */
+enum { CAUSES = 32 };
+
+/* A record is at most 1 MiB, the rest of a dead letter needs room too. */
+enum { LETTER_PAYLOAD = 1000 * 1000 };
+
+struct cause {
+    const struct topic *topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+/* What the changelog record of a changed key will say; beside the overlay's change of the same index. */
+struct change {
+    const struct view *view;
+    int32_t partition;
+    struct slice record_key;
+    int64_t timestamp;
+    struct slice traceparent;
+    size_t causes;
+    struct cause only;  /* while there is one */
+    struct cause *ring; /* of CAUSES, when there are more */
+};
+
+struct undo {
+    size_t index;
+    struct slice before;
+    bool was_live;
+};
+
+struct step {
+    const struct topology *topology;
+    struct schemas *schemas;
+    struct overlay overlay;
+    struct change *changes;
+    size_t change_capacity;
+
+    const struct event *in; /* during a handler */
+    struct slice traceparent;
+    struct log_header *out_headers; /* of all that follows from the input; NULL: not made yet */
+    struct err err;                 /* kind ERR_NONE: all is well */
+    struct undo *undo;
+    size_t undo_count, undo_capacity;
+
+    struct emission *emissions;
+    size_t emission_count, emission_capacity, emission_taken;
+    struct buf key, record_key, bytes; /* scratch */
+};
+
+struct step *step_create(const struct topology *t, struct schemas *schemas, struct store *store) {
+    struct step *s = xcalloc(1, sizeof *s);
+    s->topology = t;
+    s->schemas = schemas;
+    s->overlay.store = store;
+    return s;
+}
+
+void step_destroy(struct step *s) {
+    if (s == NULL)
+        return;
+    overlay_free(&s->overlay);
+    free(s->changes);
+    free(s->undo);
+    free(s->emissions);
+    buf_free(&s->key);
+    buf_free(&s->record_key);
+    buf_free(&s->bytes);
+    free(s);
+}
+
+static void key_begin(struct buf *out, char kind, const char *name) {
+    buf_clear(out);
+    buf_append_byte(out, (uint8_t)kind);
+    buf_append(out, name, strlen(name) + 1);
+}
+
+static void key_partition(struct buf *out, int32_t partition) {
+    buf_append_byte(out, (uint8_t)(partition >> 8));
+    buf_append_byte(out, (uint8_t)partition);
+}
+
+void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key) {
+    key_begin(out, 'v', v->name);
+    key_partition(out, partition);
+    buf_append_slice(out, record_key);
+}
+
+void store_key_row(struct buf *out, const struct table *t, struct slice record_key) {
+    key_begin(out, 't', t->name);
+    buf_append_slice(out, record_key);
+}
+
+void store_key_index(struct buf *out, const struct table *t, struct slice index_key) {
+    key_begin(out, 'i', t->name);
+    buf_append_slice(out, index_key);
+}
+
+void store_key_position(struct buf *out, const char *name, int32_t partition) {
+    key_begin(out, 'p', name);
+    key_partition(out, partition);
+}
+
+static bool failed(const struct step *s) {
+    return s->err.kind != ERR_NONE;
+}
+
+void step_reject(struct step *s, const char *fmt, ...) {
+    if (failed(s))
+        return;
+    va_list args;
+    va_start(args, fmt);
+    s->err.kind = ERR_POISON;
+    vsnprintf(s->err.text, sizeof s->err.text, fmt, args);
+    va_end(args);
+}
+
+struct arena *step_arena(struct step *s) {
+    return &s->overlay.arena;
+}
+
+/* The keys of a view's entry, in the scratch buffers: in the store, and in the changelog ("key/sub"). */
+static void entry_keys(struct step *s, const struct view *v, struct slice sub) {
+    buf_clear(&s->record_key);
+    buf_append_slice(&s->record_key, s->in->key);
+    if (sub.data != NULL) {
+        if (memchr(s->in->key.data, '/', s->in->key.size) != NULL)
+            step_reject(s, "key \"" SLICE_FMT "\": a slash is for sub-keys", SLICE_ARG(s->in->key));
+        buf_append_byte(&s->record_key, '/');
+        buf_append_slice(&s->record_key, sub);
+    }
+    store_key_view(&s->key, v, s->in->partition, buf_slice(&s->record_key));
+}
+
+bool step_get(struct step *s, const struct view *v, struct slice sub, void *value) {
+    entry_keys(s, v, sub);
+    struct slice bytes;
+    if (failed(s) || !overlay_get(&s->overlay, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
+        return false;
+    if (schemas_decode(s->schemas, v->changelog->value, bytes, &s->overlay.arena, value, &s->err))
+        return true;
+    err_prefix(&s->err, "view %s, key " SLICE_FMT, v->name, SLICE_ARG(buf_slice(&s->record_key)));
+    if (s->err.kind == ERR_POISON) /* our own state cannot be read: no fault of the record */
+        s->err.kind = ERR_FATAL;
+    return false;
+}
+
+static void put_bytes(struct step *s, const struct view *v, struct slice sub, struct slice bytes) {
+    entry_keys(s, v, sub);
+    if (failed(s))
+        return;
+    if (s->undo_count == s->undo_capacity)
+        s->undo = xrealloc(s->undo, (s->undo_capacity = s->undo_capacity * 2 + 8) * sizeof *s->undo);
+    struct undo *u = &s->undo[s->undo_count++];
+    size_t known = s->overlay.count;
+    u->index = overlay_put(&s->overlay, buf_slice(&s->key), bytes, &u->before, &u->was_live);
+    if (u->index < known)
+        return;
+    if (u->index >= s->change_capacity)
+        s->changes = xrealloc(s->changes, (s->change_capacity = u->index * 2 + 64) * sizeof *s->changes);
+    struct change *c = &s->changes[u->index];
+    c->view = v;
+    c->partition = s->in->partition;
+    c->record_key = arena_copy(&s->overlay.arena, buf_slice(&s->record_key));
+    c->causes = 0;
+}
+
+void step_put(struct step *s, const struct view *v, struct slice sub, const void *value) {
+    buf_clear(&s->bytes);
+    if (!failed(s) && schemas_encode(s->schemas, v->changelog, value, &s->bytes, &s->err))
+        put_bytes(s, v, sub, arena_copy(&s->overlay.arena, buf_slice(&s->bytes)));
+}
+
+void step_delete(struct step *s, const struct view *v, struct slice sub) {
+    if (!failed(s))
+        put_bytes(s, v, sub, SLICE_NONE);
+}
+
+bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
+    struct slice bytes;
+    store_key_row(&s->key, t, key);
+    if (failed(s) || !store_get(s->overlay.store, buf_slice(&s->key), &s->overlay.arena, &bytes, &s->err) ||
+        bytes.data == NULL)
+        return false;
+    struct slice payload = table_row_payload(bytes);
+    return schemas_decode(s->schemas, t->topic->value, payload, &s->overlay.arena, row, &s->err);
+}
+
+/* A number that depends on the input and on who handles it, for trace ids: the same at each replay. */
+static uint64_t trace_number(const struct event *in, const char *salt) {
+    uint64_t h =
+        0xcbf29ce484222325 ^ (uint64_t)in->offset * 0x9e3779b97f4a7c15 ^ (uint64_t)in->partition << 48;
+    for (const char *p = in->topic->name; *p != 0; p++)
+        h = (h ^ (unsigned char)*p) * 0x100000001b3;
+    for (const char *p = salt; *p != 0; p++)
+        h = (h ^ (unsigned char)*p) * 0x100000001b3;
+    h ^= h >> 31;
+    h *= 0xbf58476d1ce4e5b9;
+    return h ^ h >> 27;
+}
+
+static bool traceparent_valid(struct slice t) {
+    if (t.size != 55 || !slice_starts_with(t, SLICE("00-")) || t.data[35] != '-' || t.data[52] != '-')
+        return false;
+    for (size_t i = 3; i < 55; i++)
+        if (i != 35 && i != 52 && strchr("0123456789abcdef", t.data[i]) == NULL)
+            return false;
+    return true;
+}
+
+/* The headers of everything that follows from the input: its trace with a span of ours, and its place. */
+static const struct log_header *headers(struct step *s) {
+    if (s->out_headers != NULL)
+        return s->out_headers;
+    struct arena *a = &s->overlay.arena;
+    const struct event *in = s->in;
+    unsigned long long span = trace_number(in, s->topology->name) | 1;
+    struct slice trace =
+        traceparent_valid(s->traceparent)
+            ? (struct slice){s->traceparent.data + 3, 32}
+            : arena_printf(a, "%016llx%016llx", (unsigned long long)trace_number(in, "a") | 1,
+                           (unsigned long long)trace_number(in, "b"));
+    s->out_headers = arena_alloc(a, 2 * sizeof *s->out_headers);
+    s->out_headers[0] = (struct log_header){
+        "traceparent", arena_printf(a, "00-" SLICE_FMT "-%016llx-01", SLICE_ARG(trace), span)};
+    s->out_headers[1] = (struct log_header){
+        "caused-by", arena_printf(a, "%s/%d/%lld", in->topic->name, in->partition, (long long)in->offset)};
+    return s->out_headers;
+}
+
+static struct emission *emission_add(struct step *s) {
+    if (s->emission_count == s->emission_capacity)
+        s->emissions = xrealloc(s->emissions, (s->emission_capacity = s->emission_capacity * 2 + 64) *
+                                                  sizeof *s->emissions);
+    return &s->emissions[s->emission_count++];
+}
+
+static void emit_bytes(struct step *s, const struct topic *t, struct slice key, struct slice value) {
+    *emission_add(s) = (struct emission){.topic = t,
+                                         .partition = -1,
+                                         .timestamp = s->in->timestamp,
+                                         .key = arena_copy(&s->overlay.arena, key),
+                                         .value = value,
+                                         .headers = headers(s),
+                                         .header_count = 2};
+}
+
+void step_emit(struct step *s, const struct topic *t, struct slice key, const void *value) {
+    const struct topic *const *o = s->topology->outputs;
+    while (o != NULL && *o != NULL && *o != t)
+        o++;
+    if (o == NULL || *o == NULL) {
+        fprintf(stderr, "topology %s emits to %s, which it does not declare\n", s->topology->name, t->name);
+        abort();
+    }
+    buf_clear(&s->bytes);
+    if (failed(s) || (value != NULL && !schemas_encode(s->schemas, t, value, &s->bytes, &s->err)))
+        return;
+    emit_bytes(s, t, key, value == NULL ? SLICE_NONE : arena_copy(&s->overlay.arena, buf_slice(&s->bytes)));
+}
+
+/* Checks what is the same for all topics; fills in->value. */
+static bool decode(struct step *s, const struct source *source, const struct log_record *r,
+                   int32_t partitions, struct event *in) {
+    if (r->key.data == NULL || r->key.size == 0)
+        return err_set(&s->err, ERR_POISON, "no key");
+    if (r->value.data == NULL && !r->topic->tombstones)
+        return err_set(&s->err, ERR_POISON, "a tombstone, in a topic that has none");
+    int32_t home = partition_of(r->key, partitions);
+    if (home != r->partition && !source->forward_misplaced)
+        return err_set(&s->err, ERR_POISON,
+                       "key \"" SLICE_FMT "\" belongs to partition %d of %d (murmur2), not %d",
+                       SLICE_ARG(r->key), home, partitions, r->partition);
+    if (r->value.data == NULL)
+        return true;
+    void *value = arena_alloc(&s->overlay.arena, r->topic->value->size);
+    in->value = value;
+    return schemas_decode(s->schemas, r->topic->value, r->value, &s->overlay.arena, value, &s->err);
+}
+
+static const struct cause *cause_at(const struct change *c, size_t k) {
+    return c->causes == 1 ? &c->only : &c->ring[k % CAUSES];
+}
+
+/* The current input changed this key; it may have done so several times. */
+static void add_cause(struct change *c, struct step *s) {
+    struct cause now = {s->in->topic, s->in->partition, s->in->offset};
+    c->timestamp = s->in->timestamp;
+    c->traceparent = headers(s)[0].value;
+    if (c->causes > 0) {
+        const struct cause *last = cause_at(c, c->causes - 1);
+        if (last->topic == now.topic && last->partition == now.partition && last->offset == now.offset)
+            return;
+    }
+    if (c->causes == 1) {
+        c->ring = arena_alloc(&s->overlay.arena, CAUSES * sizeof *c->ring);
+        c->ring[0] = c->only;
+    }
+    if (c->causes == 0)
+        c->only = now;
+    else
+        c->ring[c->causes % CAUSES] = now;
+    c->causes++;
+}
+
+bool step_run(struct step *s, const struct source *source, const struct log_record *r,
+              struct slice traceparent, int32_t partitions, struct err *e) {
+    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL};
+    size_t emitted = s->emission_count;
+    s->in = &in;
+    s->traceparent = traceparent;
+    s->out_headers = NULL;
+    s->err.kind = ERR_NONE;
+    s->undo_count = 0;
+    if (decode(s, source, r, partitions, &in)) {
+        if (partition_of(in.key, partitions) != in.partition)
+            emit_bytes(s, in.topic, in.key, r->value);
+        else if (source->handle != NULL)
+            source->handle(s, &in);
+    }
+    if (failed(s)) {
+        for (size_t i = s->undo_count; i-- > 0;)
+            overlay_undo(&s->overlay, s->undo[i].index, s->undo[i].before, s->undo[i].was_live);
+        s->emission_count = emitted;
+    } else {
+        for (size_t i = 0; i < s->undo_count; i++)
+            add_cause(&s->changes[s->undo[i].index], s);
+    }
+    s->in = NULL;
+    if (failed(s))
+        *e = s->err;
+    return !failed(s);
+}
+
+/* A dead letter is a struct of the suite's own; its members are found by their Avro names. */
+static void set_field(const struct event_type *type, void *value, const char *name, const void *from,
+                      size_t size) {
+    for (size_t i = 0; i < type->field_count; i++)
+        if (strcmp(type->fields[i].name, name) == 0 && type->fields[i].size == size) {
+            memcpy((char *)value + type->fields[i].offset, from, size);
+            return;
+        }
+    fprintf(stderr, "the dead letters' record %s has no field %s of %zu bytes\n", type->name, name, size);
+    abort();
+}
+
+/* A reason can quote hostile bytes, and the record's text must be UTF-8. */
+static struct slice printable(struct arena *a, const char *text) {
+    size_t size = strlen(text);
+    char *copy = arena_alloc(a, size + 1);
+    for (size_t i = 0; i < size; i++)
+        copy[i] = (char)(text[i] < 0x20 || text[i] > 0x7e ? '?' : text[i]);
+    return (struct slice){copy, size};
+}
+
+/* Into s->bytes. A payload at the limit of what a record may be is cut, so that the letter always fits. */
+static void encode_letter(struct step *s, const struct log_record *r, struct slice reason) {
+    const struct topic *t = s->topology->dead_letters;
+    struct slice topic = slice_of(r->topic->name);
+    struct slice payload = r->value.data == NULL ? SLICE("") : r->value;
+    void *letter = arena_alloc(&s->overlay.arena, t->value->size);
+    memset(letter, 0, t->value->size);
+    set_field(t->value, letter, "topic", &topic, sizeof topic);
+    set_field(t->value, letter, "partition", &r->partition, sizeof r->partition);
+    set_field(t->value, letter, "offset", &r->offset, sizeof r->offset);
+    if (payload.size > LETTER_PAYLOAD) {
+        reason = arena_printf(&s->overlay.arena, SLICE_FMT " (payload cut from %zu bytes)", SLICE_ARG(reason),
+                              payload.size);
+        payload.size = LETTER_PAYLOAD;
+    }
+    set_field(t->value, letter, "reason", &reason, sizeof reason);
+    set_field(t->value, letter, "payload", &payload, sizeof payload);
+    buf_clear(&s->bytes);
+    s->err.kind = ERR_NONE;
+    if (!schemas_encode(s->schemas, t, letter, &s->bytes, &s->err)) {
+        fprintf(stderr, "dead letter of %s: %s\n", r->topic->name, s->err.text);
+        abort();
+    }
+}
+
+void step_dead_letter(struct step *s, const struct log_record *r, const struct log_header *kept,
+                      size_t kept_count, const char *reason) {
+    const struct topic *t = s->topology->dead_letters;
+    struct arena *a = &s->overlay.arena;
+
+    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL};
+    s->in = &in;
+    s->traceparent = SLICE_NONE;
+    for (size_t i = 0; i < kept_count; i++)
+        if (strcmp(kept[i].name, "traceparent") == 0)
+            s->traceparent = kept[i].value;
+    s->out_headers = NULL;
+    encode_letter(s, r, printable(a, reason));
+    struct log_header *all = arena_alloc(a, (kept_count + 2) * sizeof *all);
+    size_t n = 2;
+    memcpy(all, headers(s), 2 * sizeof *all);
+    for (size_t i = 0; i < kept_count; i++)
+        if (strcmp(kept[i].name, "traceparent") != 0 && strcmp(kept[i].name, "caused-by") != 0)
+            all[n++] = kept[i];
+    *emission_add(s) = (struct emission){.topic = t,
+                                         .partition = -1,
+                                         .timestamp = r->timestamp,
+                                         .key = all[1].value, /* topic/partition/offset */
+                                         .value = arena_copy(a, buf_slice(&s->bytes)),
+                                         .headers = all,
+                                         .header_count = n};
+    s->in = NULL;
+}
+
+const struct emission *step_emissions(struct step *s, size_t *count) {
+    const struct emission *first = s->emissions + s->emission_taken;
+    *count = s->emission_count - s->emission_taken;
+    s->emission_taken = s->emission_count;
+    return first;
+}
+
+bool step_changelogs(struct step *s, bool (*each)(void *context, const struct emission *record),
+                     void *context) {
+    for (size_t i = 0; i < s->overlay.count; i++) {
+        if (!s->overlay.live[i])
+            continue;
+        struct change *c = &s->changes[i];
+        struct buf causes = {0};
+        for (size_t k = c->causes > CAUSES ? c->causes - CAUSES : 0; k < c->causes; k++) {
+            const struct cause *cause = cause_at(c, k);
+            buf_printf(&causes, "%s%s/%d/%lld", causes.size > 0 ? "," : "", cause->topic->name,
+                       cause->partition, (long long)cause->offset);
+        }
+        struct log_header both[] = {{"traceparent", c->traceparent}, {"caused-by", buf_slice(&causes)}};
+        struct emission record = {.topic = c->view->changelog,
+                                  .partition = c->partition,
+                                  .timestamp = c->timestamp,
+                                  .key = c->record_key,
+                                  .value = s->overlay.changes[i].value,
+                                  .headers = both,
+                                  .header_count = 2,
+                                  .view = c->view};
+        bool go_on = each(context, &record);
+        buf_free(&causes);
+        if (!go_on)
+            return false;
+    }
+    return true;
+}
+
+struct overlay *step_overlay(struct step *s) {
+    return &s->overlay;
+}
+
+void step_clear(struct step *s) {
+    overlay_clear(&s->overlay);
+    s->emission_count = s->emission_taken = 0;
+}

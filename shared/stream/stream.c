@@ -1,0 +1,959 @@
+#include "stream/stream.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "stream/log.h"
+#include "stream/table.h"
+#include "stream/transaction.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BATCH = 1000,                /* records a poll */
+    TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
+    TRANSACTION_MS = 100,
+    LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
+    RETRY_MS = 200,
+    CALL_DEADLINE_MS = 60 * 1000,
+};
+
+/* The reader's place in one partition of a table or a changelog. */
+struct cursor {
+    int64_t position, target;
+};
+
+enum task_state { TASK_NONE, TASK_NEW, TASK_RESTORING, TASK_RUNNING };
+
+struct task {
+    enum task_state state;
+    int64_t *inputs;        /* by source: the next offset to process */
+    int64_t *committed;     /* by source: as the group has it */
+    int64_t *changelogs;    /* by view: the offset behind our last record */
+    struct cursor *restore; /* by view */
+};
+
+/* What must happen before the next transaction. */
+enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
+
+struct stream {
+    struct stream_options o;
+    const struct topology *topology;
+    struct step *step;
+    struct overlay hydrated; /* of tables and changelogs, applied at the end of each poll */
+    struct log_record records[BATCH], aside[BATCH]; /* of a round, and of tables while inputs wait */
+
+    size_t source_count, view_count, table_count;
+    int32_t partitions;      /* of the sources */
+    struct task *tasks;      /* by partition */
+    struct cursor **cursors; /* by table, then partition */
+    int32_t *table_partitions;
+    size_t step_started; /* how far start() got */
+    bool joined;
+
+    enum mend mend;
+    bool in_transaction;
+    size_t transaction_records;
+    int64_t transaction_since, dirty_since; /* dirty_since 0: nothing to commit */
+    int64_t tasks_retry_at;
+    struct err callback_err; /* what went wrong inside a callback of the group */
+    uint64_t refresh_started;
+
+    /* Shared with other threads. */
+    atomic_bool stopping, ready;
+    atomic_int_least64_t deadline;
+    atomic_uint_fast64_t refresh_wanted, refresh_done;
+    atomic_uint_fast64_t *records_in; /* by source */
+    atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,
+        rewinds;
+    pthread_mutex_t status_lock;
+    char status[600];
+};
+
+#define TRY(call)                                                                                            \
+    do {                                                                                                     \
+        if (!(call))                                                                                         \
+            return false;                                                                                    \
+    } while (0)
+
+static void set_status(struct stream *s, const char *text) {
+    pthread_mutex_lock(&s->status_lock);
+    snprintf(s->status, sizeof s->status, "%s", text);
+    pthread_mutex_unlock(&s->status_lock);
+}
+
+/* Calls that can block say until when they may. */
+#define GUARDED(s, call) (guard_begin(s), guard_end(s, call))
+
+static void guard_begin(struct stream *s) {
+    atomic_store(&s->deadline, clock_mono_us() + CALL_DEADLINE_MS * (int64_t)1000);
+}
+
+static bool guard_end(struct stream *s, bool ok) {
+    atomic_store(&s->deadline, 0);
+    return ok;
+}
+
+#define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, ##__VA_ARGS__))
+
+static int64_t now_ms(struct stream *s) {
+    return LOG(s, now_ms);
+}
+
+/* ---- creation ---- */
+
+struct stream *stream_create(const struct stream_options *options) {
+    struct stream *s = xcalloc(1, sizeof *s);
+    const struct topology *t = options->topology;
+    s->o = *options;
+    s->topology = t;
+    while (t->sources != NULL && t->sources[s->source_count].topic != NULL)
+        s->source_count++;
+    while (t->views != NULL && t->views[s->view_count] != NULL)
+        s->view_count++;
+    while (t->tables != NULL && t->tables[s->table_count] != NULL)
+        s->table_count++;
+    s->step = step_create(t, options->schemas, options->store);
+    s->hydrated.store = options->store;
+    s->records_in = xcalloc(s->source_count, sizeof *s->records_in);
+    s->cursors = xcalloc(s->table_count, sizeof(struct cursor *));
+    s->table_partitions = xcalloc(s->table_count, sizeof *s->table_partitions);
+    pthread_mutex_init(&s->status_lock, NULL);
+    set_status(s, "starting");
+    return s;
+}
+
+void stream_destroy(struct stream *s) {
+    if (s == NULL)
+        return;
+    step_destroy(s->step);
+    overlay_free(&s->hydrated);
+    for (int32_t p = 0; s->tasks != NULL && p < s->partitions; p++) {
+        free(s->tasks[p].inputs);
+        free(s->tasks[p].committed);
+        free(s->tasks[p].changelogs);
+        free(s->tasks[p].restore);
+    }
+    for (size_t i = 0; i < s->table_count; i++)
+        free(s->cursors[i]);
+    free(s->tasks);
+    free(s->cursors);
+    free(s->table_partitions);
+    free(s->records_in);
+    pthread_mutex_destroy(&s->status_lock);
+    free(s);
+}
+
+/* ---- positions in the store ---- */
+
+/* -1 when there is none. */
+static bool position_load(struct stream *s, const char *name, int32_t partition, int64_t *position,
+                          struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    _cleanup_(arena_free) struct arena a = {0};
+    struct slice value;
+    store_key_position(&key, name, partition);
+    TRY(store_get(s->o.store, buf_slice(&key), &a, &value, e));
+    *position = -1;
+    if (value.size == sizeof *position)
+        memcpy(position, value.data, sizeof *position);
+    return true;
+}
+
+static void position_put(struct overlay *o, const char *name, int32_t partition, int64_t position) {
+    _cleanup_(buf_free) struct buf key = {0};
+    store_key_position(&key, name, partition);
+    struct slice value = arena_copy(&o->arena, (struct slice){(const char *)&position, sizeof position});
+    overlay_put(o, buf_slice(&key), value, NULL, NULL);
+}
+
+/* Forgets what a view's partition or a table holds: its log is not the one that it was made from. */
+static bool forget(struct stream *s, const struct view *v, const struct table *t, int32_t partition,
+                   struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    if (v != NULL) {
+        store_key_view(&key, v, partition, SLICE(""));
+        TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
+        store_key_position(&key, v->name, partition);
+        return store_delete_prefix(s->o.store, buf_slice(&key), e);
+    }
+    store_key_row(&key, t, SLICE(""));
+    TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
+    store_key_index(&key, t, SLICE(""));
+    TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
+    for (int32_t p = 0; p < s->table_partitions[partition]; p++) {
+        store_key_position(&key, t->name, p);
+        TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
+    }
+    return true;
+}
+
+/* ---- tables ---- */
+
+static bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed, struct err *e) {
+    return n == 0 || GUARDED(s, LOG(s, ends, positions, n, committed, e));
+}
+
+/* Sets the targets of the tables (only the fresh ones, or all) to where their topics end now. */
+static bool tables_aim(struct stream *s, bool only_fresh, struct err *e) {
+    size_t n = 0, total = 0;
+    for (size_t i = 0; i < s->table_count; i++)
+        total += (size_t)s->table_partitions[i];
+    struct log_position positions[total + 1];
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            if (!only_fresh || s->topology->tables[i]->fresh)
+                positions[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
+    TRY(ends(s, positions, n, true, e));
+    n = 0;
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            if (!only_fresh || s->topology->tables[i]->fresh)
+                s->cursors[i][p].target = positions[n++].offset;
+    return true;
+}
+
+static bool tables_reached(const struct stream *s, bool only_fresh) {
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            if ((!only_fresh || s->topology->tables[i]->fresh) &&
+                s->cursors[i][p].position < s->cursors[i][p].target)
+                return false;
+    return true;
+}
+
+static bool table_start(struct stream *s, size_t i, struct err *e) {
+    const struct table *t = s->topology->tables[i];
+    struct cursor *cursors = s->cursors[i];
+    bool longer = false;
+    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+        TRY(position_load(s, t->name, p, &cursors[p].position, e));
+        longer = longer || cursors[p].position > cursors[p].target;
+    }
+    if (longer)
+        TRY(forget(s, NULL, t, (int32_t)i, e));
+    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+        if (longer || cursors[p].position < 0)
+            cursors[p].position = 0;
+        struct log_position from = {t->topic, p, cursors[p].position};
+        TRY(LOG(s, read, LOG_TABLES, &from, e));
+    }
+    return true;
+}
+
+/* After trouble the reader starts again behind the last record that is in the store. */
+static bool tables_reread(struct stream *s, struct err *e) {
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+            const struct topic *t = s->topology->tables[i]->topic;
+            struct log_position from = {t, p, s->cursors[i][p].position};
+            LOG(s, unread, LOG_TABLES, t, p);
+            TRY(LOG(s, read, LOG_TABLES, &from, e));
+        }
+    return true;
+}
+
+static bool hydrate(struct stream *s, const struct log_record *r, struct err *e) {
+    for (size_t i = 0; i < s->table_count; i++) {
+        const struct table *t = s->topology->tables[i];
+        struct cursor *c = &s->cursors[i][r->partition];
+        if (t->topic != r->topic || r->offset < c->position)
+            continue;
+        if (!r->end) {
+            if (!table_put(t, &s->hydrated, s->o.schemas, r, e)) {
+                if (e->kind != ERR_POISON)
+                    return false;
+                atomic_fetch_add(&s->skipped, 1);
+            }
+            atomic_fetch_add(&s->hydrated_records, 1);
+            position_put(&s->hydrated, t->name, r->partition, r->offset + 1);
+        }
+        c->position = r->offset + !r->end;
+    }
+    return true;
+}
+
+static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
+    struct task *task = &s->tasks[r->partition];
+    for (size_t i = 0; i < s->view_count; i++) {
+        const struct view *v = s->topology->views[i];
+        if (v->changelog != r->topic || task->state != TASK_RESTORING ||
+            r->offset < task->restore[i].position)
+            continue;
+        if (!r->end) {
+            _cleanup_(buf_free) struct buf key = {0};
+            struct arena *a = &s->hydrated.arena;
+            void *check = arena_alloc(a, r->topic->value->size);
+            if (r->key.size == 0 || (r->value.data != NULL &&
+                                     !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
+                if (r->key.size > 0 && e->kind != ERR_POISON)
+                    return false;
+                atomic_fetch_add(&s->skipped, 1);
+            } else {
+                store_key_view(&key, v, r->partition, r->key);
+                overlay_put(&s->hydrated, buf_slice(&key), arena_copy(a, r->value), NULL, NULL);
+            }
+            atomic_fetch_add(&s->restored, 1);
+            position_put(&s->hydrated, v->name, r->partition, r->offset + 1);
+        }
+        task->restore[i].position = r->offset + !r->end;
+    }
+    return true;
+}
+
+static void tell_changed(struct stream *s, const struct log_record *records, size_t n) {
+    for (size_t k = 0; k < n && s->o.changed != NULL; k++)
+        for (size_t i = 0; records[k].queue == LOG_TABLES && !records[k].end && i < s->table_count; i++)
+            if (s->topology->tables[i]->topic == records[k].topic)
+                s->o.changed(s->o.context, s->topology->tables[i], records[k].key);
+}
+
+static void task_halt(struct stream *s, int32_t p, enum task_state next);
+
+/* Tables and changelogs are read again from behind what is in the store. */
+static bool reread(struct stream *s, struct err *e) {
+    for (int32_t p = 0; p < s->partitions; p++)
+        if (s->tasks[p].state == TASK_RESTORING)
+            task_halt(s, p, TASK_NEW);
+    return tables_reread(s, e);
+}
+
+/* The records of tables and changelogs, into the store. */
+static bool absorb(struct stream *s, const struct log_record *records, size_t n, struct err *e) {
+    bool ok = true;
+    for (size_t k = 0; k < n && ok; k++) {
+        if (records[k].queue == LOG_TABLES)
+            ok = hydrate(s, &records[k], e);
+        else if (records[k].queue == LOG_CHANGELOGS)
+            ok = restore_record(s, &records[k], e);
+    }
+    struct err worse = {0};
+    if (!overlay_apply(&s->hydrated, &worse) || (!ok && e->kind == ERR_RETRY && !reread(s, &worse))) {
+        *e = worse;
+        return false;
+    }
+    tell_changed(s, records, n);
+    return ok;
+}
+
+/* Polls tables and changelogs only, for up to `wait_ms`. */
+static bool poll_aside(struct stream *s, int wait_ms, struct err *e) {
+    size_t n = 0;
+    TRY(LOG(s, poll, false, s->aside, BATCH, wait_ms, &n, e));
+    bool ok = absorb(s, s->aside, n, e);
+    LOG(s, release, s->aside, n);
+    return ok;
+}
+
+/* ---- tasks ---- */
+
+static void changelogs_unread(struct stream *s, int32_t p) {
+    for (size_t i = 0; i < s->view_count; i++)
+        LOG(s, unread, LOG_CHANGELOGS, s->topology->views[i]->changelog, p);
+}
+
+/* The task reads nothing any more. */
+static void task_halt(struct stream *s, int32_t p, enum task_state next) {
+    if (s->tasks[p].state == TASK_RESTORING)
+        changelogs_unread(s, p);
+    if (s->tasks[p].state == TASK_RUNNING)
+        for (size_t i = 0; i < s->source_count; i++)
+            LOG(s, unread, LOG_INPUTS, s->topology->sources[i].topic, p);
+    s->tasks[p].state = next;
+}
+
+/* Everything since the last commit is forgotten; all tasks ask the log where they are. */
+static void rewind_tasks(struct stream *s, enum mend mend) {
+    step_clear(s->step);
+    if (mend == MEND_INIT || s->in_transaction)
+        s->mend = mend;
+    s->in_transaction = false;
+    s->dirty_since = 0;
+    s->transaction_records = 0;
+    for (int32_t p = 0; p < s->partitions; p++)
+        if (s->tasks[p].state != TASK_NONE)
+            task_halt(s, p, TASK_NEW);
+    atomic_fetch_add(&s->rewinds, 1);
+}
+
+/* Stable input offsets first, then the changelogs up to where open transactions may still reach. */
+static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
+    struct task *task = &s->tasks[p];
+    struct log_position inputs[s->source_count + 1], changelogs[s->view_count + 1];
+    for (size_t i = 0; i < s->source_count; i++)
+        inputs[i] = (struct log_position){s->topology->sources[i].topic, p, -1};
+    TRY(GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));
+    for (size_t i = 0; i < s->view_count; i++)
+        changelogs[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
+    TRY(ends(s, changelogs, s->view_count, false, e));
+    for (size_t i = 0; i < s->source_count; i++)
+        task->inputs[i] = task->committed[i] = inputs[i].offset;
+    for (size_t i = 0; i < s->view_count; i++) {
+        const struct view *v = s->topology->views[i];
+        struct cursor *c = &task->restore[i];
+        c->target = changelogs[i].offset;
+        TRY(position_load(s, v->name, p, &c->position, e));
+        if (c->position > c->target) {
+            TRY(forget(s, v, NULL, p, e));
+            c->position = -1;
+        }
+        if (c->position < 0)
+            c->position = 0;
+        struct log_position from = {v->changelog, p, c->position};
+        if (c->position < c->target)
+            TRY(LOG(s, read, LOG_CHANGELOGS, &from, e));
+    }
+    task->state = TASK_RESTORING;
+    return true;
+}
+
+static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
+    struct task *task = &s->tasks[p];
+    for (size_t i = 0; i < s->view_count; i++)
+        if (task->restore[i].position < task->restore[i].target)
+            return true;
+    changelogs_unread(s, p);
+    for (size_t i = 0; i < s->view_count; i++)
+        task->changelogs[i] = task->restore[i].position;
+    task->state = TASK_RUNNING;
+    for (size_t i = 0; i < s->source_count; i++) {
+        struct log_position from = {s->topology->sources[i].topic, p, task->inputs[i]};
+        TRY(LOG(s, read, LOG_INPUTS, &from, e));
+    }
+    return true;
+}
+
+static bool tasks_progress(struct stream *s, struct err *e) {
+    for (int32_t p = 0; p < s->partitions; p++) {
+        struct task *task = &s->tasks[p];
+        if (task->state == TASK_NEW && now_ms(s) >= s->tasks_retry_at && !task_restore_begin(s, p, e)) {
+            if (e->kind != ERR_RETRY)
+                return false;
+            s->tasks_retry_at = now_ms(s) + RETRY_MS; /* the others go on meanwhile */
+            set_status(s, e->text);
+        }
+        if (task->state == TASK_RESTORING)
+            TRY(task_restore_end(s, p, e));
+    }
+    return true;
+}
+
+/* ---- transactions ---- */
+
+static bool produce(struct stream *s, const struct emission *m, int64_t *delivered, struct err *e) {
+    if (!s->in_transaction) {
+        TRY(GUARDED(s, LOG(s, begin, e)));
+        s->in_transaction = true;
+        s->transaction_since = now_ms(s);
+    }
+    int32_t partition = m->partition;
+    if (partition < 0) {
+        int32_t count;
+        TRY(LOG(s, partitions, m->topic, &count, e));
+        partition = partition_of(m->key, count);
+    }
+    struct log_message message = {.topic = m->topic,
+                                  .partition = partition,
+                                  .timestamp = m->timestamp,
+                                  .key = m->key,
+                                  .value = m->value,
+                                  .headers = m->headers,
+                                  .header_count = m->header_count,
+                                  .delivered = delivered};
+    TRY(GUARDED(s, LOG(s, produce, &message, e)));
+    atomic_fetch_add_explicit(&s->records_out, 1, memory_order_relaxed);
+    return true;
+}
+
+static bool produce_emissions(struct stream *s, struct err *e) {
+    size_t n;
+    const struct emission *m = step_emissions(s->step, &n);
+    for (size_t i = 0; i < n; i++)
+        TRY(produce(s, &m[i], NULL, e));
+    return true;
+}
+
+struct changelog_context {
+    struct stream *s;
+    struct err *e;
+};
+
+static size_t view_index(const struct stream *s, const struct view *v) {
+    size_t i = 0;
+    while (s->topology->views[i] != v)
+        i++;
+    return i;
+}
+
+static bool produce_changelog(void *context, const struct emission *m) {
+    struct changelog_context *c = context;
+    struct task *task = &c->s->tasks[m->partition];
+    return produce(c->s, m, &task->changelogs[view_index(c->s, m->view)], c->e);
+}
+
+/* Ends the transaction, then moves the store to what it says. */
+static bool commit(struct stream *s, struct err *e) {
+    if (s->dirty_since == 0)
+        return true;
+    TRY(step_changelogs(s->step, produce_changelog, &(struct changelog_context){s, e}));
+    if (!s->in_transaction) {
+        TRY(GUARDED(s, LOG(s, begin, e)));
+        s->in_transaction = true;
+    }
+    struct log_position inputs[(size_t)s->partitions * s->source_count + 1];
+    size_t n = 0;
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; i < s->source_count; i++)
+            if (s->tasks[p].state == TASK_RUNNING && s->tasks[p].inputs[i] != s->tasks[p].committed[i])
+                inputs[n++] = (struct log_position){s->topology->sources[i].topic, p, s->tasks[p].inputs[i]};
+    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));
+    s->in_transaction = false;
+    s->dirty_since = 0;
+    s->transaction_records = 0;
+    atomic_fetch_add(&s->commits, 1);
+
+    struct overlay *changes = step_overlay(s->step);
+    bool changed = changes->count > 0;
+    for (int32_t p = 0; p < s->partitions; p++) {
+        struct task *task = &s->tasks[p];
+        if (task->state != TASK_RUNNING)
+            continue;
+        memcpy(task->committed, task->inputs, s->source_count * sizeof *task->inputs);
+        for (size_t i = 0; changed && i < s->view_count; i++)
+            position_put(changes, s->topology->views[i]->name, p, task->changelogs[i]);
+    }
+    TRY(overlay_apply(changes, e));
+    step_clear(s->step);
+    return true;
+}
+
+static bool commit_is_due(struct stream *s, bool drained) {
+    if (s->dirty_since == 0)
+        return false;
+    int64_t now = now_ms(s);
+    if (!s->in_transaction && step_overlay(s->step)->count == 0)
+        return now - s->dirty_since >= LAZY_COMMIT_MS;
+    return drained || s->transaction_records >= TRANSACTION_RECORDS ||
+           now - s->transaction_since >= TRANSACTION_MS;
+}
+
+/* ---- inputs ---- */
+
+static bool bad_record(struct stream *s, const struct log_record *r, const char *reason, struct err *e) {
+    const struct topology *t = s->topology;
+    if (t->dead_letters == NULL || r->topic->dead_letters == NULL ||
+        strcmp(r->topic->dead_letters, t->name) != 0) {
+        atomic_fetch_add(&s->skipped, 1);
+        return true;
+    }
+    struct log_header kept[64];
+    size_t n = s->o.log->ops->headers(r, kept, sizeof kept / sizeof *kept);
+    step_dead_letter(s->step, r, kept, n, reason);
+    atomic_fetch_add(&s->dead_letters, 1);
+    return produce_emissions(s, e);
+}
+
+static bool process_record(struct stream *s, const struct log_record *r, struct err *e) {
+    struct task *task = &s->tasks[r->partition];
+    size_t i = 0;
+    while (s->topology->sources[i].topic != r->topic)
+        i++;
+    if (task->state != TASK_RUNNING || r->end || r->offset < task->inputs[i])
+        return true;
+    struct slice trace = s->o.log->ops->header(r, "traceparent");
+    if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, e)) {
+        TRY(produce_emissions(s, e));
+    } else {
+        if (e->kind != ERR_POISON)
+            return false;
+        char reason[sizeof e->text];
+        memcpy(reason, e->text, sizeof reason);
+        TRY(bad_record(s, r, reason, e));
+    }
+    task->inputs[i] = r->offset + 1;
+    if (s->dirty_since == 0)
+        s->dirty_since = now_ms(s);
+    s->transaction_records++;
+    atomic_fetch_add_explicit(&s->records_in[i], 1, memory_order_relaxed);
+    return true;
+}
+
+/* Inputs flow again from behind the last record processed. */
+static bool inputs_reread(struct stream *s, struct err *e) {
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->source_count; i++) {
+            struct log_position from = {s->topology->sources[i].topic, p, s->tasks[p].inputs[i]};
+            LOG(s, unread, LOG_INPUTS, from.topic, p);
+            TRY(LOG(s, read, LOG_INPUTS, &from, e));
+        }
+    return true;
+}
+
+/* Before inputs are processed, fresh tables are hydrated to where their topics end: what a client could read
+ * before it wrote an input is known to whoever decides on it. */
+static bool freshen(struct stream *s, struct err *e) {
+    TRY(tables_aim(s, true, e));
+    while (!tables_reached(s, true) && !atomic_load(&s->stopping))
+        TRY(poll_aside(s, RETRY_MS, e));
+    return true;
+}
+
+static bool process(struct stream *s, size_t n, struct err *e) {
+    size_t inputs = 0;
+    for (size_t k = 0; k < n; k++)
+        inputs += s->records[k].queue == LOG_INPUTS && !s->records[k].end;
+    if (inputs == 0)
+        return true;
+    bool ok = freshen(s, e);
+    for (size_t k = 0; k < n && ok; k++)
+        if (s->records[k].queue == LOG_INPUTS)
+            ok = process_record(s, &s->records[k], e);
+    if (ok || e->kind != ERR_RETRY)
+        return ok;
+    /* Something is away: keep what was done, come back to this record. */
+    struct err worse = {0};
+    if (!commit(s, &worse) || !inputs_reread(s, &worse))
+        *e = worse;
+    return false;
+}
+
+/* ---- the group ---- */
+
+static void on_assigned(void *context, const int32_t *tasks, size_t n) {
+    struct stream *s = context;
+    s->joined = true;
+    for (size_t i = 0; i < n; i++)
+        if (tasks[i] < s->partitions && s->tasks[tasks[i]].state == TASK_NONE)
+            s->tasks[tasks[i]].state = TASK_NEW;
+}
+
+static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost) {
+    struct stream *s = context;
+    if (lost) {
+        if (s->dirty_since != 0)
+            rewind_tasks(s, MEND_ABORT);
+    } else if (!commit(s, &s->callback_err)) {
+        rewind_tasks(s, s->callback_err.kind == ERR_UNKNOWN ? MEND_INIT : MEND_ABORT);
+        if (s->callback_err.kind == ERR_ABORT || s->callback_err.kind == ERR_UNKNOWN ||
+            s->callback_err.kind == ERR_RETRY)
+            s->callback_err.kind = ERR_NONE;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (tasks[i] < s->partitions)
+            task_halt(s, tasks[i], TASK_NONE);
+}
+
+/* ---- the round ---- */
+
+/* Gets to know the topics; one step after the other, each taken once. */
+static bool start(struct stream *s, struct err *e) {
+    const struct topology *t = s->topology;
+    static const struct log_listener listener = {.assigned = on_assigned, .revoked = on_revoked};
+    if (s->step_started == 0) {
+        int32_t count;
+        for (size_t i = 0; i < s->source_count; i++) {
+            TRY(LOG(s, partitions, t->sources[i].topic, &count, e));
+            if (s->tasks == NULL) {
+                s->tasks = xcalloc((size_t)count, sizeof *s->tasks);
+                s->partitions = count;
+            } else if (count != s->partitions) {
+                return err_set(e, ERR_CONFIG,
+                               "topology %s: %s has %d partitions, %s has %d; they must be the same", t->name,
+                               t->sources[0].topic->name, s->partitions, t->sources[i].topic->name, count);
+            }
+        }
+        for (size_t i = 0; i < s->view_count; i++) {
+            TRY(LOG(s, partitions, t->views[i]->changelog, &count, e));
+            if (count != s->partitions)
+                return err_set(e, ERR_CONFIG,
+                               "topology %s: %s has %d partitions, %s has %d; they must be the same", t->name,
+                               t->sources[0].topic->name, s->partitions, t->views[i]->changelog->name, count);
+        }
+        for (int32_t p = 0; p < s->partitions; p++) {
+            struct task *task = &s->tasks[p];
+            free(task->inputs); /* an earlier attempt got this far */
+            free(task->committed);
+            free(task->changelogs);
+            free(task->restore);
+            task->inputs = xcalloc(s->source_count, sizeof *task->inputs);
+            task->committed = xcalloc(s->source_count, sizeof *task->committed);
+            task->changelogs = xcalloc(s->view_count, sizeof *task->changelogs);
+            task->restore = xcalloc(s->view_count, sizeof *task->restore);
+        }
+        for (size_t i = 0; i < s->table_count; i++) {
+            TRY(LOG(s, partitions, t->tables[i]->topic, &s->table_partitions[i], e));
+            free(s->cursors[i]);
+            s->cursors[i] = xcalloc((size_t)s->table_partitions[i], sizeof **s->cursors);
+        }
+        for (size_t i = 0; t->outputs != NULL && t->outputs[i] != NULL; i++)
+            TRY(LOG(s, partitions, t->outputs[i], &count, e));
+        if (t->dead_letters != NULL)
+            TRY(LOG(s, partitions, t->dead_letters, &count, e));
+        s->step_started = 1;
+    }
+    if (s->step_started == 1) {
+        TRY(tables_aim(s, false, e));
+        for (size_t i = 0; i < s->table_count; i++)
+            TRY(table_start(s, i, e));
+        s->step_started = 2;
+    }
+    if (s->step_started == 2) {
+        if (s->source_count > 0)
+            TRY(GUARDED(s, LOG(s, init, e)));
+        s->step_started = 3;
+    }
+    if (s->source_count > 0) {
+        struct log_listener bound = listener;
+        bound.context = s;
+        TRY(LOG(s, subscribe, t->sources[0].topic, &bound, e));
+    }
+    s->step_started = 4;
+    return true;
+}
+
+static bool started(const struct stream *s) {
+    return s->step_started == 4;
+}
+
+static bool mend(struct stream *s, struct err *e) {
+    if (s->mend == MEND_ABORT) {
+        atomic_fetch_add(&s->aborts, 1);
+        if (!GUARDED(s, LOG(s, abort, e))) {
+            if (e->kind == ERR_ABORT || e->kind == ERR_UNKNOWN) {
+                s->mend = MEND_INIT;
+                e->kind = ERR_RETRY;
+            }
+            return false;
+        }
+    }
+    if (s->mend == MEND_INIT && !GUARDED(s, LOG(s, init, e))) {
+        if (e->kind == ERR_ABORT || e->kind == ERR_UNKNOWN)
+            e->kind = ERR_RETRY;
+        return false;
+    }
+    s->mend = MEND_NONE;
+    return true;
+}
+
+static bool refresh(struct stream *s, struct err *e) {
+    uint64_t wanted = atomic_load(&s->refresh_wanted);
+    if (wanted > s->refresh_started) {
+        TRY(tables_aim(s, false, e));
+        s->refresh_started = wanted;
+    }
+    if (s->refresh_started > atomic_load(&s->refresh_done) && tables_reached(s, false)) {
+        atomic_store(&s->refresh_done, s->refresh_started);
+        if (s->o.refreshed != NULL)
+            s->o.refreshed(s->o.context);
+    }
+    return true;
+}
+
+static void report(struct stream *s) {
+    int running = 0, assigned = 0;
+    char text[100] = "running";
+    for (int32_t p = 0; p < s->partitions; p++) {
+        assigned += s->tasks[p].state != TASK_NONE;
+        running += s->tasks[p].state == TASK_RUNNING;
+    }
+    bool hydrated = atomic_load(&s->ready) || tables_reached(s, false);
+    bool ready =
+        hydrated && running == assigned && (s->joined || s->source_count == 0) && s->mend == MEND_NONE;
+    if (!hydrated)
+        snprintf(text, sizeof text, "hydrating tables");
+    else if (s->source_count > 0 && !s->joined)
+        snprintf(text, sizeof text, "joining the group %s", s->topology->name);
+    else if (running < assigned)
+        snprintf(text, sizeof text, "restoring, %d of %d tasks are done", running, assigned);
+    if (ready != atomic_load(&s->ready) || !ready || strcmp(s->status, "running") != 0)
+        if (ready || now_ms(s) >= s->tasks_retry_at)
+            set_status(s, text);
+    atomic_store(&s->ready, ready);
+}
+
+static bool round_once(struct stream *s, int wait_ms, struct err *e) {
+    if (!started(s))
+        TRY(start(s, e));
+    TRY(mend(s, e));
+    TRY(tasks_progress(s, e));
+    TRY(refresh(s, e));
+    report(s);
+    if (s->dirty_since != 0)
+        wait_ms = s->in_transaction ? 0 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
+    for (int32_t p = 0; p < s->partitions; p++)
+        if (s->tasks[p].state == TASK_NEW && wait_ms > RETRY_MS)
+            wait_ms = s->tasks_retry_at > now_ms(s) ? RETRY_MS : 0;
+
+    size_t n = 0;
+    TRY(LOG(s, poll, true, s->records, BATCH, wait_ms, &n, e));
+    bool ok = s->callback_err.kind == ERR_NONE;
+    if (!ok)
+        *e = s->callback_err;
+    ok = ok && absorb(s, s->records, n, e);
+    if (!ok && e->kind == ERR_RETRY) { /* the inputs of this poll are not processed */
+        struct err worse = {0};
+        if (!inputs_reread(s, &worse))
+            *e = worse;
+    }
+    ok = ok && process(s, n, e);
+    LOG(s, release, s->records, n);
+    TRY(ok);
+    return !commit_is_due(s, n < BATCH) || commit(s, e);
+}
+
+bool stream_step(struct stream *s, int wait_ms, struct err *e) {
+    struct err trouble = {0};
+    if (round_once(s, wait_ms, &trouble))
+        return true;
+    switch (trouble.kind) {
+    case ERR_RETRY:
+        atomic_store(&s->ready, false);
+        set_status(s, trouble.text);
+        if (!poll_aside(s, wait_ms < RETRY_MS ? wait_ms : RETRY_MS, &trouble) && trouble.kind != ERR_RETRY) {
+            *e = trouble;
+            return false;
+        }
+        return true;
+    case ERR_ABORT:
+    case ERR_UNKNOWN:
+        set_status(s, trouble.text);
+        rewind_tasks(s, trouble.kind == ERR_ABORT ? MEND_ABORT : MEND_INIT);
+        return true;
+    default:
+        *e = trouble;
+        set_status(s, trouble.text);
+        atomic_store(&s->ready, false);
+        return false;
+    }
+}
+
+bool stream_run(struct stream *s, struct err *e) {
+    while (!atomic_load(&s->stopping))
+        TRY(stream_step(s, 1000, e));
+    struct err trouble = {0};
+    if (s->mend == MEND_NONE && !commit(s, &trouble) && s->in_transaction)
+        LOG(s, abort, &trouble); /* whoever comes next fences what could not be aborted */
+    set_status(s, "stopped");
+    return true;
+}
+
+void stream_stop(struct stream *s) {
+    atomic_store(&s->stopping, true);
+    LOG(s, wake);
+}
+
+/* ---- for other threads ---- */
+
+bool stream_ready(const struct stream *s) {
+    return atomic_load(&s->ready);
+}
+
+void stream_status(struct stream *s, char *text, size_t size) {
+    pthread_mutex_lock(&s->status_lock);
+    snprintf(text, size, "%s", s->status);
+    pthread_mutex_unlock(&s->status_lock);
+}
+
+int64_t stream_deadline(const struct stream *s) {
+    return atomic_load(&s->deadline);
+}
+
+uint64_t stream_refresh(struct stream *s) {
+    uint64_t ticket = atomic_fetch_add(&s->refresh_wanted, 1) + 1;
+    LOG(s, wake);
+    return ticket;
+}
+
+bool stream_fresh(const struct stream *s, uint64_t ticket) {
+    return atomic_load(&s->refresh_done) >= ticket;
+}
+
+bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a, struct event *row,
+                struct err *e) {
+    _cleanup_(buf_free) struct buf store_key = {0};
+    struct slice stored;
+    store_key_row(&store_key, t, key);
+    TRY(store_get(s->o.store, buf_slice(&store_key), a, &stored, e));
+    if (stored.data == NULL) {
+        *row = (struct event){.topic = t->topic, .partition = -1, .offset = -1, .key = key};
+        return true;
+    }
+    return table_row(t, s->o.schemas, key, stored, a, row, e);
+}
+
+struct scan {
+    struct stream *s;
+    const struct table *table;
+    size_t prefix; /* bytes before the index key, or the row's key */
+    bool (*each)(void *context, struct slice index_key, struct slice key);
+    bool (*each_row)(void *context, const struct event *row);
+    void *context;
+    struct err *e;
+    bool ok;
+};
+
+static bool scan_index(void *context, struct slice key, struct slice value) {
+    struct scan *scan = context;
+    return scan->each(scan->context, (struct slice){key.data + scan->prefix, key.size - scan->prefix}, value);
+}
+
+bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
+                 bool (*each)(void *, struct slice, struct slice), void *context, struct err *e) {
+    _cleanup_(buf_free) struct buf first = {0}, start_key = {0};
+    store_key_index(&first, t, SLICE(""));
+    struct scan scan = {.s = s, .table = t, .prefix = first.size, .each = each, .context = context};
+    buf_append_slice(&first, prefix);
+    if (from.data != NULL)
+        store_key_index(&start_key, t, from);
+    return store_scan(s->o.store, buf_slice(&first), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
+                      false, scan_index, &scan, e);
+}
+
+static bool scan_row(void *context, struct slice key, struct slice value) {
+    struct scan *scan = context;
+    _cleanup_(arena_free) struct arena a = {0};
+    struct event row;
+    struct slice record_key = {key.data + scan->prefix, key.size - scan->prefix};
+    scan->ok = table_row(scan->table, scan->s->o.schemas, record_key, value, &a, &row, scan->e);
+    return scan->ok && scan->each_row(scan->context, &row);
+}
+
+bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
+                      bool (*each)(void *, const struct event *), void *context, struct err *e) {
+    _cleanup_(buf_free) struct buf prefix = {0}, start_key = {0};
+    store_key_row(&prefix, t, SLICE(""));
+    struct scan scan = {
+        .s = s, .table = t, .prefix = prefix.size, .each_row = each, .context = context, .e = e, .ok = true};
+    if (from.data != NULL)
+        store_key_row(&start_key, t, from);
+    return store_scan(s->o.store, buf_slice(&prefix), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
+                      false, scan_row, &scan, e) &&
+           scan.ok;
+}
+
+void stream_metrics(struct stream *s, struct buf *out) {
+    const char *name = s->topology->name;
+    for (size_t i = 0; i < s->source_count; i++)
+        buf_printf(out, "records_in_total{topology=\"%s\",topic=\"%s\"} %llu\n", name,
+                   s->topology->sources[i].topic->name, (unsigned long long)atomic_load(&s->records_in[i]));
+    const struct {
+        const char *metric;
+        atomic_uint_fast64_t *value;
+    } counters[] = {
+        {"records_out_total", &s->records_out},           {"restored_records_total", &s->restored},
+        {"hydrated_records_total", &s->hydrated_records}, {"skipped_records_total", &s->skipped},
+        {"dead_letters_total", &s->dead_letters},         {"transactions_committed_total", &s->commits},
+        {"transactions_aborted_total", &s->aborts},       {"rewinds_total", &s->rewinds},
+    };
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        buf_printf(out, "%s{topology=\"%s\"} %llu\n", counters[i].metric, name,
+                   (unsigned long long)atomic_load(counters[i].value));
+    struct store_metrics m;
+    store_metrics(s->o.store, &m);
+    buf_printf(
+        out,
+        "store_keys{topology=\"%s\"} %llu\nstore_bytes{topology=\"%s\"} %llu\nready{topology=\"%s\"} %d\n",
+        name, (unsigned long long)m.keys, name, (unsigned long long)m.bytes, name, stream_ready(s));
+}

@@ -1,0 +1,19 @@
+/* The rows of tables in a store, and their index keys. A row keeps where it comes from, for readers. */
+#pragma once
+
+#include "events/schemas.h"
+#include "stream/log.h"
+#include "stream/overlay.h"
+#include "stream/topology.h"
+
+/* Puts a record's row, or takes it away for a tombstone, with its index keys. ERR_POISON: skip the record;
+ * ERR_RETRY: the registry is away. */
+WARN_UNUSED bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas,
+                           const struct log_record *r, struct err *e);
+
+/* A stored row's payload in wire format. */
+struct slice table_row_payload(struct slice stored);
+
+/* Decodes a stored row; `key` and `stored` must live as long as `row`. */
+WARN_UNUSED bool table_row(const struct table *t, struct schemas *schemas, struct slice key,
+                           struct slice stored, struct arena *a, struct event *row, struct err *e);

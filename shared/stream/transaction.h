@@ -1,0 +1,54 @@
+/* The inside of a step (step.h): what a transaction collects before it is committed. For the runtime and the
+ * test driver; handlers see step.h only. One thread. */
+#pragma once
+
+#include "events/schemas.h"
+#include "stream/log.h"
+#include "stream/overlay.h"
+#include "stream/step.h"
+
+/* A record that a step wants to be written. Lives until step_clear. */
+struct emission {
+    const struct topic *topic;
+    int32_t partition; /* -1: by key */
+    int64_t timestamp;
+    struct slice key, value; /* value.data NULL: tombstone */
+    const struct log_header *headers;
+    size_t header_count;
+    const struct view *view; /* of a changelog record */
+};
+
+struct step;
+
+struct step *step_create(const struct topology *t, struct schemas *schemas, struct store *store);
+void step_destroy(struct step *s);
+
+/* Decodes the record, runs the handler and keeps what follows. False: nothing of it is kept, and the error
+ * says why: ERR_POISON (dead-letter it), ERR_RETRY (the registry is away), ERR_FATAL (the store is broken).
+ * `record` must stay as it is until step_clear. */
+WARN_UNUSED bool step_run(struct step *s, const struct source *source, const struct log_record *record,
+                          struct slice traceparent, int32_t partition_count, struct err *e);
+
+/* The dead letter of a record, headers kept. */
+void step_dead_letter(struct step *s, const struct log_record *record, const struct log_header *headers,
+                      size_t header_count, const char *reason);
+
+/* What has been emitted since the last call. */
+const struct emission *step_emissions(struct step *s, size_t *count);
+
+/* Calls `each` for the changelog record of every key that changed; stops at false. */
+bool step_changelogs(struct step *s, bool (*each)(void *context, const struct emission *record),
+                     void *context);
+
+/* The pending changes, for the runtime to add its positions to and to apply. */
+struct overlay *step_overlay(struct step *s);
+
+/* Forgets everything since the last clear: after the commit and its overlay_apply, or after an abort. */
+void step_clear(struct step *s);
+
+/* Where things are in the store: "v" view partition key, "t" table key, "i" table index key, "p" positions.
+ */
+void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key);
+void store_key_row(struct buf *out, const struct table *t, struct slice record_key);
+void store_key_index(struct buf *out, const struct table *t, struct slice index_key);
+void store_key_position(struct buf *out, const char *name, int32_t partition);
