@@ -51,7 +51,7 @@ ports_of() { # ports_of KEY
 define_infrastructure() { # define_infrastructure NAME: fails where nothing changed
     local dir=$ROOT/compose/$1 name command changed=1
     [ "$1" = gateway ] && dir=$ROOT/compose/nginx
-    command="exec $(printf %q "$dir/start")"
+    command="exec chpst -P $(printf %q "$dir/start")"
     if [ "$1" = postgres ]; then
         mkdir -p "$DATA_DIR/postgres"
         command="umask 077; $command"
@@ -60,11 +60,10 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
             chown postgres: "$DATA_DIR/postgres"
             chpst -u postgres test -x "$DATA_DIR/postgres" ||
                 die "user postgres cannot reach $DATA_DIR: set DATA_DIR to a place whose parents all are open to others (chmod a+x)"
-            command="umask 077; exec chpst -u postgres $(printf %q "$dir/start")"
+            command="umask 077; exec chpst -P -u postgres $(printf %q "$dir/start")"
         fi
     fi
     {
-        printf '#!/bin/sh\nexec 2>&1\n'
         echo "# files: $(cat "$dir"/* | sha256sum | cut -c 1-16)"
         for name in DATA_DIR JAVA_DIR ${INFRASTRUCTURE_SETTINGS[$1]}; do
             printf 'export %s=%q\n' "$name" "${!name}"
@@ -82,13 +81,11 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
 define_service() { # define_service KEY: fails where nothing changed
     local name=${1%-*} slot=${1##*-}
     define_process "$1" <<END
-#!/bin/sh
-exec 2>&1
 # binary: $(sha256sum "${SERVICE_BINARY[$name]}" | cut -c 1-16)
 export KAFKA_BROKERS=localhost:$KAFKA_PORT REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7
 export DATA_DIR=$(printf %q "$DATA_DIR") PARTITIONS=$PARTITIONS SIMULATE=$SIMULATE SMTP_URL=$(printf %q "$SMTP_URL")
 export SLOT=$slot PORT=$(ports_of "$1") MALLOC_ARENA_MAX=1
-exec $(printf %q "${SERVICE_BINARY[$name]}")
+exec chpst -P $(printf %q "${SERVICE_BINARY[$name]}")
 END
 }
 
@@ -116,10 +113,16 @@ is_ready() { # is_ready KEY
     esac
 }
 
+# Did its last run end by itself, with an exit code that is a failure?
+failed_last() { # failed_last KEY
+    local code
+    read -r code _ <"$RUN/$1/exit" && [[ $code != 0 && $code != -1 && $code != 75 ]]
+} 2>/dev/null
+
 state_of() { # state_of KEY: ready, starting, stopped or failed
     case $(supervised_state "$1") in
     run) if is_ready "$1"; then echo ready; else echo starting; fi ;;
-    finish) if [ "$(cat "$RUN/$1/exit" 2>/dev/null)" = "0 0" ]; then echo starting; else echo failed; fi ;;
+    finish | pause) if failed_last "$1"; then echo failed; else echo starting; fi ;;
     down) echo stopped ;;
     *) if [ -e "$RUN/$1/down" ]; then echo stopped; else echo failed; fi ;;
     esac

@@ -20,17 +20,20 @@ processes_of() { # processes_of KEY
     return 0
 }
 
-# Writes the directory of KEY; its `run` script comes on standard input. Fails where nothing changed.
+# Writes the directory of KEY; its `run` script comes on standard input
+# (the end of it, that is: the beginning is the same for all). Fails where nothing changed.
 define_process() { # define_process KEY
     local dir=$RUN/$1 script
-    script=$(cat)
+    script=$(printf '#!/bin/sh\nexec 2>&1\necho $$ >group\n' && cat)
     mkdir -p "$dir/log" "$DATA_DIR/log/$1"
     [ -e "$dir/run" ] && [ "$(cat "$dir/run")" = "$script" ] && return 1
     cat >"$dir/finish" <<'END'
 #!/bin/sh
 # $1: exit code, -1 for a signal; $2: the signal. Killed, or restarting itself (75): again at once.
 # A start that cannot succeed (78), an identity in use elsewhere (77): later.
+# What it leaves behind (nginx's workers, when their master is killed) still holds its ports.
 echo "$1 $2" >exit
+read -r group <group && kill -KILL "-$group" 2>/dev/null
 case $1 in
     -1 | 0 | 75) ;;
     77) exec sleep 3 ;;
@@ -60,11 +63,13 @@ start_process() { # start_process KEY: returns at once
 }
 
 
-# What the supervisor says: run, down, finish (backing off after a failure), or nothing.
+# What the supervisor says: run, down (and meant to be), finish (backing off after a failure), pause (before it
+# restarts what lived for less than a second), or nothing.
 supervised_state() { # supervised_state KEY
     local stat
     is_supervised "$1" || return 0
-    read -r stat <"$RUN/$1/supervise/stat" && echo "${stat%%,*}"
+    read -r stat <"$RUN/$1/supervise/stat" || return 0
+    if [ "$stat" = "down, want up" ]; then echo pause; else echo "${stat%%,*}"; fi
 }
 
 process_id() { # process_id KEY: of the running process, else nothing
