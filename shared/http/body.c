@@ -1,6 +1,8 @@
 #include "http/body.h"
 #include "http/internal.h"
 
+#include "base/id.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -99,8 +101,8 @@ static struct slice string_of(const json_t *v) {
 
 bool http_body_id(struct http_exchange *x, const char *name, struct slice *id) {
     struct slice s = string_of(lookup(x, name));
-    if (!is_id(s))
-        return expected(x, name, "a string that matches [A-Za-z0-9._:-]{1,128}");
+    if (!id_valid(s))
+        return expected(x, name, "a string that matches " ID_PATTERN);
     *id = s;
     return true;
 }

@@ -49,7 +49,6 @@ struct slice route_param(const struct mounted_route *route, const struct path *p
  * what has no route or no business here. On false the exchange is answered. */
 WARN_UNUSED bool request_admit(struct http_exchange *x, const char *url, const char *method,
                                const char *version);
-bool is_id(struct slice s);
 
 /* --- body.c --- */
 

@@ -1,13 +1,13 @@
 #include "http/internal.h"
 
+#include "base/id.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <strings.h>
-
-#define ID_EXPECTED "must match [A-Za-z0-9._:-]{1,128}"
 
 /* The headers that say where a request ends and for whom it is, and how often each came. */
 struct framing {
@@ -133,21 +133,9 @@ bool request_admit(struct http_exchange *x, const char *url, const char *method,
     return admitted;
 }
 
-bool is_id(struct slice s) {
-    if (s.size < 1 || s.size > 128)
-        return false;
-    for (size_t i = 0; i < s.size; i++) {
-        char c = s.data[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && c != '.' && c != '_' && c != ':' && c != '-')
-            return false;
-    }
-    return true;
-}
-
 static bool check_id(struct http_exchange *x, const char *name, struct slice s, struct slice *id) {
-    if (!is_id(s)) {
-        http_reply_problem(x, 400, name, ID_EXPECTED);
+    if (!id_valid(s)) {
+        http_reply_problem(x, 400, name, "must match " ID_PATTERN);
         return false;
     }
     *id = s;

@@ -16,7 +16,7 @@
 enum {
     CONNECTIONS_MAX = 1024,
     CONNECTION_MEMORY = 32 * 1024, /* bounds the header section too */
-    IDLE_TIMEOUT_S = 10,           /* of a connection that sends nothing; requests that wait are not idle */
+    IDLE_TIMEOUT_S = 10,
     DRAIN_MS = 2000,
 };
 
@@ -172,12 +172,12 @@ static bool listen_on(struct http_server *s, struct err *err) {
 
 static struct MHD_Daemon *start_daemon(struct http_server *s) {
     unsigned connections = s->config.max_connections > 0 ? s->config.max_connections : CONNECTIONS_MAX;
+    unsigned timeout = s->config.idle_timeout_s > 0 ? s->config.idle_timeout_s : IDLE_TIMEOUT_S;
     return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
                             on_request, s, MHD_OPTION_LISTEN_SOCKET, s->socket, MHD_OPTION_NOTIFY_COMPLETED,
                             on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,
-                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT, timeout,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
 }
 
 bool http_server_start(struct http_server *s, struct err *err) {

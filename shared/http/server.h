@@ -25,6 +25,7 @@ struct http_config {
     const char *address;      /* numeric; NULL: 127.0.0.1 */
     uint16_t port;            /* 0: one that is free */
     unsigned max_connections; /* 0: 1024; more than that wait in the listen queue */
+    unsigned idle_timeout_s;  /* 0: 10; for a connection on which nothing arrives, waiting requests apart */
 };
 
 struct http_server;
