@@ -104,13 +104,17 @@ end_processes() { # end_processes SECONDS KEY…
     done
 }
 
-# Stops and keeps stopped, over a second `up` too.
+# Stops and keeps stopped, over a second `up` too; killed after SECONDS.
 stop_process() { # stop_process KEY SECONDS
+    local deadline=$((SECONDS + $2))
     touch "$RUN/$1/down"
     is_supervised "$1" || return 0
     sv down "$RUN/$1" >/dev/null
     end_backoff "$1"
-    sv -w "$2" check "$RUN/$1" >/dev/null || sv -w 5 force-stop "$RUN/$1" >/dev/null
+    until [ "$(cat "$RUN/$1/supervise/stat")" = down ]; do
+        [ $SECONDS -lt $deadline ] || sv kill "$RUN/$1" >/dev/null || true
+        sleep 0.02
+    done
 }
 
 restart_process() { # restart_process KEY
