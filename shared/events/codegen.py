@@ -118,7 +118,7 @@ class Field:
             fits(value is None)  # Avro: a default is of the union's first branch
             return "{0}"
         if self.kind in ("STRING", "BYTES"):
-            fits(isinstance(value, str))
+            fits(isinstance(value, str) and "\0" not in value)  # avro-c takes no schema with a NUL
             if self.kind == "BYTES":
                 fits(all(ord(c) < 256 for c in value))
                 data = '"%s"' % "".join("\\%03o" % ord(c) for c in value)

@@ -65,7 +65,7 @@ static void unlock(pthread_mutex_t **lock) {
 
 #define LOCKED(s)                                                                                            \
     pthread_mutex_lock(&(s)->lock);                                                                          \
-    _cleanup_(unlock) pthread_mutex_t *locked = &(s)->lock
+    __attribute__((unused)) _cleanup_(unlock) pthread_mutex_t *locked = &(s)->lock
 
 /* --- Registering, encoding --- */
 
