@@ -647,6 +647,21 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
 
 /* ---- the round ---- */
 
+static bool count_partitions(struct stream *s, const struct topic *t, int32_t *count, struct err *e) {
+    TRY(LOG(s, partitions, t, count, e));
+    if (s->o.partitions == 0 || t->partitions != 0 || *count == s->o.partitions)
+        return true;
+    return err_set(e, ERR_CONFIG,
+                   "topic %s has %d partitions, PARTITIONS says %d: set PARTITIONS=%d, or start from nothing "
+                   "(./demo reset)",
+                   t->name, *count, s->o.partitions, *count);
+}
+
+static bool not_copartitioned(struct stream *s, const struct topic *t, int32_t count, struct err *e) {
+    return err_set(e, ERR_CONFIG, "topology %s: %s has %d partitions, %s has %d; they must be the same",
+                   s->topology->name, s->topology->sources[0].topic->name, s->partitions, t->name, count);
+}
+
 /* Gets to know the topics; one step after the other, each taken once. */
 static bool start(struct stream *s, struct err *e) {
     const struct topology *t = s->topology;
@@ -654,22 +669,16 @@ static bool start(struct stream *s, struct err *e) {
     if (s->step_started == 0) {
         int32_t count;
         for (size_t i = 0; i < s->source_count; i++) {
-            TRY(LOG(s, partitions, t->sources[i].topic, &count, e));
+            TRY(count_partitions(s, t->sources[i].topic, &count, e));
             if (s->tasks == NULL) {
                 s->tasks = xcalloc((size_t)count, sizeof *s->tasks);
                 s->partitions = count;
-            } else if (count != s->partitions) {
-                return err_set(e, ERR_CONFIG,
-                               "topology %s: %s has %d partitions, %s has %d; they must be the same", t->name,
-                               t->sources[0].topic->name, s->partitions, t->sources[i].topic->name, count);
             }
+            TRY(count == s->partitions || not_copartitioned(s, t->sources[i].topic, count, e));
         }
         for (size_t i = 0; i < s->view_count; i++) {
-            TRY(LOG(s, partitions, t->views[i]->changelog, &count, e));
-            if (count != s->partitions)
-                return err_set(e, ERR_CONFIG,
-                               "topology %s: %s has %d partitions, %s has %d; they must be the same", t->name,
-                               t->sources[0].topic->name, s->partitions, t->views[i]->changelog->name, count);
+            TRY(count_partitions(s, t->views[i]->changelog, &count, e));
+            TRY(count == s->partitions || not_copartitioned(s, t->views[i]->changelog, count, e));
         }
         for (int32_t p = 0; p < s->partitions; p++) {
             struct task *task = &s->tasks[p];
@@ -683,14 +692,14 @@ static bool start(struct stream *s, struct err *e) {
             task->restore = xcalloc(s->view_count, sizeof *task->restore);
         }
         for (size_t i = 0; i < s->table_count; i++) {
-            TRY(LOG(s, partitions, t->tables[i]->topic, &s->table_partitions[i], e));
+            TRY(count_partitions(s, t->tables[i]->topic, &s->table_partitions[i], e));
             free(s->cursors[i]);
             s->cursors[i] = xcalloc((size_t)s->table_partitions[i], sizeof **s->cursors);
         }
         for (size_t i = 0; t->outputs != NULL && t->outputs[i] != NULL; i++)
-            TRY(LOG(s, partitions, t->outputs[i], &count, e));
+            TRY(count_partitions(s, t->outputs[i], &count, e));
         if (t->dead_letters != NULL)
-            TRY(LOG(s, partitions, t->dead_letters, &count, e));
+            TRY(count_partitions(s, t->dead_letters, &count, e));
         s->step_started = 1;
     }
     if (s->step_started == 1) {

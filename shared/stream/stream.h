@@ -21,6 +21,7 @@ struct stream;
 
 struct stream_options {
     const struct topology *topology;
+    int32_t partitions;      /* that the topics must have, unless they say otherwise; 0: any */
     struct schemas *schemas; /* shared by the process, not owned */
     struct store *store;     /* this stream's alone, not owned */
     struct log *log;         /* this stream's alone, not owned */

@@ -1,0 +1,84 @@
+/* What a process says of itself: /livez, /readyz, /metrics. */
+#include "service/instance.h"
+
+#include "base/cleanup.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static enum http_result livez(struct http_exchange *x, void *context) {
+    (void)context;
+    return http_reply_json(x, 200, SLICE("{\"status\":\"live\"}"));
+}
+
+void worker_status(struct worker *w, char *text, size_t size) {
+    struct stream *s = atomic_load(&w->stream);
+    if (s != NULL) {
+        stream_status(s, text, size);
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    snprintf(text, size, "%s", w->waiting);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static enum http_result readyz(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    _cleanup_(buf_free) struct buf missing = {0};
+    for (size_t k = 0; k < i->worker_count; k++) {
+        struct stream *s = atomic_load(&i->workers[k].stream);
+        char text[600];
+        if (s != NULL && stream_ready(s))
+            continue;
+        worker_status(&i->workers[k], text, sizeof text);
+        buf_printf(&missing, "%s%s: %s", missing.size > 0 ? "; " : "", i->workers[k].topology->name, text);
+    }
+    if (missing.size == 0)
+        return http_reply_json(x, 200, SLICE("{\"status\":\"ready\"}"));
+    return http_reply_problem(x, 503, NULL, SLICE_FMT, SLICE_ARG(buf_slice(&missing)));
+}
+
+static long resident_bytes(void) {
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f != NULL) {
+        if (fscanf(f, "%*d %ld", &pages) != 1)
+            pages = 0;
+        fclose(f);
+    }
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static int open_fds(void) {
+    int n = -3; /* ".", "..", and the directory itself */
+    DIR *d = opendir("/proc/self/fd");
+    while (d != NULL && readdir(d) != NULL)
+        n++;
+    if (d != NULL)
+        closedir(d);
+    return n;
+}
+
+static enum http_result metrics(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    _cleanup_(buf_free) struct buf out = {0};
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    for (size_t k = 0; k < i->worker_count; k++) {
+        struct stream *s = atomic_load(&i->workers[k].stream);
+        if (s != NULL)
+            stream_metrics(s, &out);
+    }
+    http_metrics(i->http, &out);
+    buf_printf(&out, "process_resident_memory_bytes %ld\n", resident_bytes());
+    buf_printf(&out, "process_cpu_seconds_total %.3f\n",
+               (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    buf_printf(&out, "process_open_fds %d\n", open_fds());
+    return http_reply_text(x, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&out));
+}
+
+const struct http_route health_routes[] = {
+    {"GET", "/livez", livez}, {"GET", "/readyz", readyz}, {"GET", "/metrics", metrics}, {0}};

@@ -1,0 +1,185 @@
+#include "service/instance.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static struct worker *worker_of(struct instance *i, const struct table *t) {
+    for (size_t k = 0; k < i->worker_count; k++)
+        for (const struct table *const *p = i->workers[k].topology->tables; p != NULL && *p != NULL; p++)
+            if (*p == t)
+                return &i->workers[k];
+    abort(); /* a route reads a table that no topology of the service has */
+}
+
+/* NULL after a 503, while the view is not open yet. */
+static struct stream *stream_of(struct instance *i, struct http_exchange *x, const struct table *t) {
+    struct worker *w = worker_of(i, t);
+    struct stream *s = atomic_load(&w->stream);
+    char why[600];
+    if (s == NULL) {
+        worker_status(w, why, sizeof why);
+        http_reply_problem(x, 503, NULL, "%s: %s", w->topology->name, why);
+    }
+    return s;
+}
+
+enum http_result instance_unavailable(struct http_exchange *x, const char *detail) {
+    return http_reply_problem(x, 503, NULL, "%s", detail);
+}
+
+bool instance_row(struct instance *i, struct http_exchange *x, const struct table *t, struct slice key,
+                  struct event *row) {
+    struct err e;
+    struct stream *s = stream_of(i, x, t);
+    if (s == NULL)
+        return false;
+    if (stream_row(s, t, key, http_arena(x), row, &e))
+        return true;
+    instance_unavailable(x, e.text);
+    return false;
+}
+
+bool instance_scan(struct instance *i, struct http_exchange *x, const struct table *t, struct slice prefix,
+                   struct slice from, bool (*each)(void *, struct slice, struct slice), void *context) {
+    struct err e;
+    struct stream *s = stream_of(i, x, t);
+    if (s == NULL)
+        return false;
+    if (stream_scan(s, t, prefix, from, each, context, &e))
+        return true;
+    instance_unavailable(x, e.text);
+    return false;
+}
+
+bool instance_scan_rows(struct instance *i, struct http_exchange *x, const struct table *t, struct slice from,
+                        bool (*each)(void *, const struct event *), void *context) {
+    struct err e;
+    struct stream *s = stream_of(i, x, t);
+    if (s == NULL)
+        return false;
+    if (stream_scan_rows(s, t, from, each, context, &e))
+        return true;
+    instance_unavailable(x, e.text);
+    return false;
+}
+
+/* ---- waking ---- */
+
+/* The keys that exchanges watch: 'r' table row, 'f' stream, 'p' ticket. */
+static void row_key(struct buf *out, const struct table *t, struct slice key) {
+    buf_printf(out, "r%s/", t->name);
+    buf_append_slice(out, key);
+}
+
+static struct slice address_key(char *text, size_t size, char kind, const void *address) {
+    return (struct slice){text, (size_t)snprintf(text, size, "%c%p", kind, address)};
+}
+
+void instance_watch(struct instance *i, struct http_exchange *x, const struct table *t, struct slice key) {
+    _cleanup_(buf_free) struct buf watched = {0};
+    (void)i;
+    row_key(&watched, t, key);
+    http_watch(x, buf_slice(&watched));
+}
+
+void instance_row_changed(void *worker, const struct table *t, struct slice key) {
+    struct worker *w = worker;
+    _cleanup_(buf_free) struct buf watched = {0};
+    row_key(&watched, t, key);
+    http_wake(w->instance->http, buf_slice(&watched));
+}
+
+void instance_refreshed(void *worker) {
+    struct worker *w = worker;
+    char text[32];
+    http_wake(w->instance->http, address_key(text, sizeof text, 'f', w));
+}
+
+bool instance_fresh(struct instance *i, struct http_exchange *x, const struct table *t) {
+    struct worker *w = worker_of(i, t);
+    struct stream *s = atomic_load(&w->stream);
+    uint64_t *ticket = http_state(x, w, sizeof *ticket, NULL);
+    char text[32];
+    if (s == NULL)
+        return false;
+    if (*ticket == 0) {
+        http_watch(x, address_key(text, sizeof text, 'f', w));
+        *ticket = stream_refresh(s);
+    }
+    return stream_fresh(s, *ticket);
+}
+
+/* ---- publishing ---- */
+
+/* Shared by the exchange, which may go away, and by the record under way. */
+struct ticket {
+    atomic_int owners;
+    atomic_int state; /* enum publish */
+};
+
+static void ticket_release(struct ticket *t) {
+    if (t != NULL && atomic_fetch_sub(&t->owners, 1) == 1)
+        free(t);
+}
+
+static void exchange_ended(void *state) {
+    ticket_release(*(struct ticket **)state);
+}
+
+void instance_published(void *instance, void *ticket, int64_t offset) {
+    struct instance *i = instance;
+    struct ticket *t = ticket;
+    char text[32];
+    atomic_store(&t->state, offset >= 0 ? PUBLISH_DONE : PUBLISH_FAILED);
+    http_wake(i->http, address_key(text, sizeof text, 'p', t));
+    ticket_release(t);
+}
+
+static struct slice traceparent(struct http_exchange *x) {
+    struct slice given = http_traceparent(x);
+    uint64_t r[3] = {1, 1, 1};
+    if (given.data != NULL)
+        return given;
+    if (getrandom(r, sizeof r, 0) < 0)
+        r[0] = (uint64_t)clock_wall_ms();
+    return arena_printf(http_arena(x), "00-%016llx%016llx-%016llx-01", (unsigned long long)r[0],
+                        (unsigned long long)r[1], (unsigned long long)(r[2] | 1));
+}
+
+static bool send(struct instance *i, struct http_exchange *x, const struct topic *t, struct slice key,
+                 const void *value, struct ticket *ticket, struct err *e) {
+    _cleanup_(buf_free) struct buf bytes = {0};
+    if (!schemas_encode(i->schemas, t, value, &bytes, e))
+        return false;
+    struct log_header trace = {"traceparent", traceparent(x)};
+    struct log_message m = {.topic = t,
+                            .timestamp = clock_wall_ms(),
+                            .key = key,
+                            .value = buf_slice(&bytes),
+                            .headers = &trace,
+                            .header_count = 1};
+    return producer_send(i->producer, &m, ticket, e);
+}
+
+enum publish instance_publish(struct instance *i, struct http_exchange *x, const struct topic *t,
+                              struct slice key, const void *value) {
+    struct ticket **slot = http_state(x, t, sizeof *slot, exchange_ended);
+    struct err e;
+    char text[32];
+    if (*slot != NULL)
+        return (enum publish)atomic_load(&(*slot)->state);
+    if (!atomic_load(&i->publishes_registered))
+        return PUBLISH_FAILED;
+    struct ticket *ticket = *slot = xcalloc(1, sizeof *ticket);
+    atomic_store(&ticket->owners, 2);
+    http_watch(x, address_key(text, sizeof text, 'p', ticket));
+    if (!send(i, x, t, key, value, ticket, &e)) {
+        atomic_store(&ticket->state, PUBLISH_FAILED);
+        ticket_release(ticket);
+    }
+    return (enum publish)atomic_load(&ticket->state);
+}

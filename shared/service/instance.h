@@ -1,0 +1,50 @@
+/* A running service, from the inside. service.h has what routes see. */
+#pragma once
+
+#include "service/service.h"
+#include "service/settings.h"
+#include "stream/producer.h"
+#include "stream/stream.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A topology in its thread, with what it owns. */
+struct worker {
+    struct instance *instance;
+    const struct topology *topology;
+    pthread_t thread;
+    bool running; /* the thread was made and not joined */
+    _Atomic(struct stream *) stream;
+    struct log *log;
+    struct store *store;
+    pthread_mutex_t lock; /* of `waiting` */
+    char waiting[600];    /* what it waits for before there is a stream; "" : nothing */
+    char told[600];       /* the status that was logged last; main thread only */
+    int exit_code;        /* set before the thread ends */
+    struct err err;
+};
+
+struct instance {
+    const struct service *service;
+    struct settings settings;
+    struct registry *registry;
+    struct schemas *schemas;
+    struct http_server *http;
+    struct producer *producer;
+    struct worker *workers;
+    size_t worker_count, topic_count;
+    atomic_bool stopping, publishes_registered;
+    int wake_fd; /* an eventfd: a worker has ended */
+};
+
+/* Routes /livez, /readyz and /metrics. */
+extern const struct http_route health_routes[];
+
+/* What a worker is doing, for people. */
+void worker_status(struct worker *w, char *text, size_t size);
+
+/* Callbacks of streams and of the producer: they wake whoever waits. */
+void instance_row_changed(void *worker, const struct table *t, struct slice key);
+void instance_refreshed(void *worker);
+void instance_published(void *instance, void *ticket, int64_t offset);

@@ -1,0 +1,317 @@
+#include "service/service.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "events/registry.h"
+#include "service/instance.h"
+#include "service/logger.h"
+#include "stream/kafka.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum exit_code { EXIT_OVERDUE = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
+enum { RETRY_MS = 250, REGISTRY_TIMEOUT_MS = 2000, DRAIN_MS = 10000 };
+
+static int exit_code_of(const struct err *e) {
+    return e->kind == ERR_CONFIG ? EXIT_BAD_CONFIG : e->kind == ERR_FENCED ? EXIT_FENCED : EXIT_FAILURE;
+}
+
+/* ---- workers ---- */
+
+static void wait_for(struct worker *w, const char *what) {
+    pthread_mutex_lock(&w->lock);
+    snprintf(w->waiting, sizeof w->waiting, "%s", what);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Calls `step` until it succeeds, as long as what it needs is merely away. */
+static bool persist(struct worker *w, bool (*step)(struct worker *, struct err *), struct err *e) {
+    while (!step(w, e)) {
+        if (e->kind != ERR_RETRY || atomic_load(&w->instance->stopping))
+            return false;
+        wait_for(w, e->text);
+        poll(NULL, 0, RETRY_MS);
+    }
+    return true;
+}
+
+static bool open_store(struct worker *w, struct err *e) {
+    char path[4096];
+    const struct instance *i = w->instance;
+    snprintf(path, sizeof path, "%s/views/%s-%d/%s", i->settings.data_dir, i->service->name, i->settings.slot,
+             w->topology->name);
+    return store_open_rocksdb(path, NULL, &w->store, e);
+}
+
+static bool register_all(struct schemas *s, const struct topic *const *topics, struct err *e) {
+    for (; topics != NULL && *topics != NULL; topics++)
+        if (!schemas_register(s, *topics, e))
+            return false;
+    return true;
+}
+
+static bool register_schemas(struct worker *w, struct err *e) {
+    struct instance *i = w->instance;
+    if (!register_all(i->schemas, w->topology->outputs, e))
+        return false;
+    for (const struct view *const *v = w->topology->views; v != NULL && *v != NULL; v++)
+        if (!schemas_register(i->schemas, (*v)->changelog, e))
+            return false;
+    if (w->topology->dead_letters != NULL && !schemas_register(i->schemas, w->topology->dead_letters, e))
+        return false;
+    if (w == i->workers) { /* the first one does it for the routes */
+        if (!register_all(i->schemas, i->service->publishes, e))
+            return false;
+        atomic_store(&i->publishes_registered, true);
+    }
+    return true;
+}
+
+static bool work(struct worker *w, struct err *e) {
+    struct instance *i = w->instance;
+    char identity[256];
+    snprintf(identity, sizeof identity, "%s-%d", w->topology->name, i->settings.slot);
+    if (!persist(w, open_store, e) || !persist(w, register_schemas, e))
+        return false;
+    struct kafka_options kafka = {.brokers = i->settings.brokers,
+                                  .group = w->topology->sources == NULL ? NULL : w->topology->name,
+                                  .identity = identity,
+                                  .topic_count = i->topic_count};
+    if (!kafka_create(&kafka, &w->log, e))
+        return false;
+    struct stream_options options = {.topology = w->topology,
+                                     .partitions = i->settings.partitions,
+                                     .schemas = i->schemas,
+                                     .store = w->store,
+                                     .log = w->log,
+                                     .context = w,
+                                     .changed = instance_row_changed,
+                                     .refreshed = instance_refreshed};
+    atomic_store(&w->stream, stream_create(&options));
+    if (atomic_load(&i->stopping))
+        return true;
+    return stream_run(atomic_load(&w->stream), e);
+}
+
+static void *worker_main(void *context) {
+    struct worker *w = context;
+    char name[16];
+    snprintf(name, sizeof name, "%.15s", w->topology->name);
+    prctl(PR_SET_NAME, name);
+    if (!work(w, &w->err) && !atomic_load(&w->instance->stopping))
+        w->exit_code = exit_code_of(&w->err);
+    eventfd_write(w->instance->wake_fd, 1);
+    return NULL;
+}
+
+static void worker_destroy(struct worker *w) {
+    log_destroy(w->log); /* before the stream: it may still call back */
+    stream_destroy(atomic_load(&w->stream));
+    store_close(w->store);
+    pthread_mutex_destroy(&w->lock);
+}
+
+/* ---- the process ---- */
+
+static size_t count_topics(const struct service *service) {
+    int top = 0;
+#define SEE(t) (top = (t) != NULL && (t)->index > top ? (t)->index : top)
+    for (const struct topology *const *p = service->topologies; *p != NULL; p++) {
+        const struct topology *t = *p;
+        for (const struct source *s = t->sources; s != NULL && s->topic != NULL; s++)
+            SEE(s->topic);
+        for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
+            SEE((*v)->changelog);
+        for (const struct table *const *r = t->tables; r != NULL && *r != NULL; r++)
+            SEE((*r)->topic);
+        for (const struct topic *const *o = t->outputs; o != NULL && *o != NULL; o++)
+            SEE(*o);
+        SEE(t->dead_letters);
+    }
+    for (const struct topic *const *o = service->publishes; o != NULL && *o != NULL; o++)
+        SEE(*o);
+#undef SEE
+    return (size_t)top + 1;
+}
+
+static int print_topologies(const struct service *service) {
+    _cleanup_(buf_free) struct buf out = {0};
+    for (const struct topology *const *t = service->topologies; *t != NULL; t++) {
+        buf_append_byte(&out, t == service->topologies ? '[' : ',');
+        topology_json(*t, &out);
+    }
+    printf("{\"service\":\"%s\",\"topologies\":" SLICE_FMT "]}\n", service->name, SLICE_ARG(buf_slice(&out)));
+    return 0;
+}
+
+/* One line in the log when what it is doing changes, and no thousand while it stays. */
+static void tell(struct worker *w) {
+    char now[sizeof w->told];
+    worker_status(w, now, sizeof now);
+    if (now[0] == 0 || strcmp(now, w->told) == 0)
+        return;
+    memcpy(w->told, now, sizeof now);
+    logger_write(strncmp(now, "waiting", 7) == 0 ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->topology->name, now);
+}
+
+static bool overdue(struct worker *w) {
+    struct stream *s = atomic_load(&w->stream);
+    int64_t deadline = s == NULL ? 0 : stream_deadline(s);
+    return deadline != 0 && clock_mono_us() > deadline;
+}
+
+/* Until a signal comes or a worker ends; returns the exit code. */
+static int supervise(struct instance *i, int signals) {
+    struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = i->wake_fd, .events = POLLIN}};
+    bool all_ready = false;
+    for (;;) {
+        poll(fds, 2, all_ready ? 1000 : 50);
+        all_ready = true;
+        for (size_t k = 0; k < i->worker_count; k++) {
+            struct worker *w = &i->workers[k];
+            struct stream *s = atomic_load(&w->stream);
+            all_ready = all_ready && s != NULL && stream_ready(s);
+            tell(w);
+            if (overdue(w)) {
+                logger_write(LEVEL_ERROR, "%s: a call to Kafka did not return in time; starting again",
+                             w->topology->name);
+                _exit(EXIT_OVERDUE); /* its thread cannot be had back */
+            }
+        }
+        if (fds[1].revents != 0)
+            break;
+        if (fds[0].revents != 0) {
+            struct signalfd_siginfo info;
+            if (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
+                logger_write(LEVEL_INFO, "stopping, by %s", strsignal((int)info.ssi_signo));
+            return 0;
+        }
+    }
+    for (size_t k = 0; k < i->worker_count; k++)
+        if (i->workers[k].exit_code != 0) {
+            logger_write(LEVEL_ERROR, "%s: %s", i->workers[k].topology->name, i->workers[k].err.text);
+            return i->workers[k].exit_code;
+        }
+    return EXIT_FAILURE;
+}
+
+/* Whoever has not ended by the deadline is cut off: what was not committed is not lost, only not done. */
+static void join_workers(struct instance *i) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += DRAIN_MS / 1000;
+    atomic_store(&i->stopping, true);
+    for (size_t k = 0; k < i->worker_count; k++)
+        if (atomic_load(&i->workers[k].stream) != NULL)
+            stream_stop(atomic_load(&i->workers[k].stream));
+    for (size_t k = 0; k < i->worker_count; k++) {
+        if (!i->workers[k].running)
+            continue;
+        if (pthread_timedjoin_np(i->workers[k].thread, NULL, &until) != 0) {
+            logger_write(LEVEL_ERROR, "%s did not stop in time", i->workers[k].topology->name);
+            _exit(EXIT_OVERDUE);
+        }
+        i->workers[k].running = false;
+    }
+}
+
+static bool start_http(struct instance *i, struct err *e) {
+    struct http_config config = {.address = i->settings.address, .port = i->settings.port};
+    i->http = http_server_create(&config);
+    http_server_mount(i->http, health_routes, i);
+    if (i->service->routes != NULL)
+        http_server_mount(i->http, i->service->routes, i);
+    return http_server_start(i->http, e);
+}
+
+static bool start(struct instance *i, struct err *e) {
+    i->registry = registry_http_create(i->settings.registry_url, REGISTRY_TIMEOUT_MS);
+    i->schemas = schemas_create(i->registry);
+    i->topic_count = count_topics(i->service);
+    struct producer_options options = {.brokers = i->settings.brokers,
+                                       .topic_count = i->topic_count,
+                                       .done = instance_published,
+                                       .context = i};
+    if (i->service->publishes != NULL && !producer_create(&options, &i->producer, e))
+        return false;
+    while (i->service->topologies[i->worker_count] != NULL)
+        i->worker_count++;
+    i->workers = xcalloc(i->worker_count, sizeof *i->workers);
+    for (size_t k = 0; k < i->worker_count; k++) {
+        struct worker *w = &i->workers[k];
+        w->instance = i;
+        w->topology = i->service->topologies[k];
+        pthread_mutex_init(&w->lock, NULL);
+        snprintf(w->waiting, sizeof w->waiting, "starting");
+    }
+    if (!start_http(i, e))
+        return false;
+    for (size_t k = 0; k < i->worker_count; k++) {
+        if (pthread_create(&i->workers[k].thread, NULL, worker_main, &i->workers[k]) != 0)
+            return err_set(e, ERR_FATAL, "no thread for %s", i->workers[k].topology->name);
+        i->workers[k].running = true;
+    }
+    return true;
+}
+
+static void finish(struct instance *i) {
+    join_workers(i);
+    if (i->http != NULL)
+        http_server_stop(i->http);
+    producer_destroy(i->producer); /* wakes exchanges to the last */
+    http_server_destroy(i->http);
+    for (size_t k = 0; k < i->worker_count; k++)
+        worker_destroy(&i->workers[k]);
+    free(i->workers);
+    schemas_destroy(i->schemas);
+    registry_destroy(i->registry);
+    close(i->wake_fd);
+}
+
+int service_main(int argc, char **argv, const struct service *service) {
+    if (argc == 2 && strcmp(argv[1], "--topology") == 0)
+        return print_topologies(service);
+    if (argc > 1) {
+        fprintf(stderr,
+                "usage: %s [--topology]\nSettings are environment variables: KAFKA_BROKERS, REGISTRY_URL, "
+                "DATA_DIR, PARTITIONS, SLOT, PORT, LISTEN.\n",
+                service->name);
+        return strcmp(argv[1], "--help") == 0 ? 0 : 2;
+    }
+    struct instance i = {.service = service, .wake_fd = eventfd(0, EFD_CLOEXEC)};
+    struct err e = {0};
+    logger_init(service->name, 0);
+    if (!settings_read(&i.settings, &e)) {
+        logger_write(LEVEL_ERROR, "%s", e.text);
+        return EXIT_BAD_CONFIG;
+    }
+    logger_init(service->name, i.settings.slot);
+
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread */
+    signal(SIGPIPE, SIG_IGN);
+    int signals = signalfd(-1, &set, SFD_CLOEXEC);
+
+    int code;
+    if (start(&i, &e)) {
+        logger_write(LEVEL_INFO, "listening on http://%s:%d", i.settings.address, http_server_port(i.http));
+        code = supervise(&i, signals);
+    } else {
+        logger_write(LEVEL_ERROR, "%s", e.text);
+        code = exit_code_of(&e);
+    }
+    finish(&i);
+    close(signals);
+    return code;
+}

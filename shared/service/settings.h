@@ -1,0 +1,19 @@
+/* What a service's process is told by its environment. docs/OPERATIONS.md lists all settings of the suite. */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct settings {
+    const char *brokers;      /* KAFKA_BROKERS, localhost:9092 */
+    const char *registry_url; /* REGISTRY_URL, http://localhost:8081/apis/ccompat/v7 */
+    const char *data_dir;     /* DATA_DIR, ./data: views are kept below it */
+    const char *address;      /* LISTEN, 127.0.0.1 */
+    int32_t partitions;       /* PARTITIONS, 4: what the topics must have */
+    int32_t slot;             /* SLOT, 0: which instance of the service this is */
+    uint16_t port;            /* PORT, 8080: HTTP */
+};
+
+/* Strings point into the environment. ERR_CONFIG names the setting and what it must be. */
+WARN_UNUSED bool settings_read(struct settings *s, struct err *e);
