@@ -98,7 +98,7 @@ static bool read_slice(struct in *in, bool text, struct slice *s) {
 }
 
 static bool read_float(struct in *in, double *value) {
-    struct slice b;
+    struct slice b = SLICE_NONE;
     if (!read_bytes(in, 4, &b))
         return false;
     uint32_t bits = 0;
@@ -111,7 +111,7 @@ static bool read_float(struct in *in, double *value) {
 }
 
 static bool read_double(struct in *in, double *value) {
-    struct slice b;
+    struct slice b = SLICE_NONE;
     if (!read_bytes(in, 8, &b))
         return false;
     uint64_t bits = 0;
