@@ -15,7 +15,7 @@ static void add(_Atomic uint64_t *counter, uint64_t n) {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static uint64_t read(_Atomic uint64_t *counter) {
+static uint64_t load(_Atomic uint64_t *counter) {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
@@ -35,7 +35,7 @@ void route_metrics_add(struct route_metrics *m, unsigned status, int64_t duratio
 
 static void print_requests(struct route_metrics *m, const char *path, const char *method, struct buf *out) {
     for (unsigned i = 0; i <= STATUS_MAX - STATUS_MIN; i++) {
-        uint64_t n = read(&m->by_status[i]);
+        uint64_t n = load(&m->by_status[i]);
         if (n > 0)
             buf_printf(out, "http_requests_total{route=\"%s\",method=\"%s\",status=\"%u\"} %llu\n", path,
                        method, i + STATUS_MIN, (unsigned long long)n);
@@ -45,7 +45,7 @@ static void print_requests(struct route_metrics *m, const char *path, const char
 static void print_durations(struct route_metrics *m, const char *path, const char *method, struct buf *out) {
     uint64_t count = 0;
     for (size_t i = 0; i <= BOUNDS; i++) {
-        count += read(&m->by_duration[i]);
+        count += load(&m->by_duration[i]);
         buf_printf(out, "http_request_duration_seconds_bucket{route=\"%s\",method=\"%s\",le=\"", path,
                    method);
         if (i < BOUNDS)
@@ -54,7 +54,7 @@ static void print_durations(struct route_metrics *m, const char *path, const cha
             buf_printf(out, "+Inf\"} %llu\n", (unsigned long long)count);
     }
     buf_printf(out, "http_request_duration_seconds_sum{route=\"%s\",method=\"%s\"} %.6f\n", path, method,
-               (double)read(&m->sum_us) / 1e6);
+               (double)load(&m->sum_us) / 1e6);
     buf_printf(out, "http_request_duration_seconds_count{route=\"%s\",method=\"%s\"} %llu\n", path, method,
                (unsigned long long)count);
 }
