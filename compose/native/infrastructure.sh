@@ -141,7 +141,6 @@ why_not_ready() { # why_not_ready KEY
 # Refuses ports that another process holds, by name.
 check_ports() { # check_ports KEY
     local port holder
-    [ -n "$(processes_of "$1")" ] && return
     for port in $(ports_of "$1"); do
         is_open "$port" || continue
         holder=$(ss -ltnpH "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (pid \2)/p' | head -n 1)

@@ -10,14 +10,19 @@ is_supervised() { # is_supervised KEY: has it a living runsv (which holds this l
 # supervisor was killed and they live on (nginx's workers, say).
 processes_of() { # processes_of KEY
     local cwd pid stat tty
-    for cwd in /proc/[0-9]*/cwd; do
-        case $(readlink "$cwd" 2>/dev/null) in "$RUN/$1" | "$RUN/$1/"*) ;; *) continue ;; esac
+    find /proc -mindepth 2 -maxdepth 2 -name cwd \( -lname "$RUN/$1" -o -lname "$RUN/$1/*" \) 2>/dev/null | while read -r cwd; do
         pid=${cwd//[!0-9]/}
         stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
         read -r _ _ _ _ tty _ <<<"${stat##*) }"
-        [ "$tty" = 0 ] && echo "$pid"
+        if [ "$tty" = 0 ]; then echo "$pid"; fi
     done
     return 0
+}
+
+kill_leftovers() { # kill_leftovers KEY: only where it has no supervisor
+    local left
+    left=$(processes_of "$1")
+    [ -z "$left" ] || xargs kill -KILL <<<"$left" 2>/dev/null || true
 }
 
 # Writes the directory of KEY; its `run` script comes on standard input
@@ -55,7 +60,6 @@ start_process() { # start_process KEY: returns at once
         sv up "$dir" >/dev/null
         return
     fi
-    processes_of "$1" | xargs -r kill -KILL 2>/dev/null || true
     rm -f "$dir/exit"
     # LOCK_FD must not live on in what we leave behind.
     (cd "$dir" && exec setsid runsv . {LOCK_FD}>&- </dev/null >/dev/null 2>>"$DATA_DIR/log/$1/supervisor") &
@@ -87,7 +91,7 @@ end_backoff() { # end_backoff KEY
 
 # Runs until the processes have stopped and their supervisors too; those that take longer than SECONDS are killed.
 end_processes() { # end_processes SECONDS KEY…
-    local deadline=$((SECONDS + $1)) key left
+    local deadline=$((SECONDS + $1)) key
     shift
     for key; do
         is_supervised "$key" && sv exit "$RUN/$key" >/dev/null
@@ -99,8 +103,7 @@ end_processes() { # end_processes SECONDS KEY…
             [ $SECONDS -lt $((deadline + 3)) ] || break
             sleep 0.05
         done
-        left=$(processes_of "$key")
-        [ -z "$left" ] || xargs kill -KILL <<<"$left" 2>/dev/null || true
+        kill_leftovers "$key"
     done
 }
 

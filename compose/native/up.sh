@@ -33,7 +33,11 @@ launch() { # launch KEY
     0run | 0finish) restart_process "$1" ;;
     1run) ;;
     1finish) end_backoff "$1" ;;
-    *) check_ports "$1" && start_process "$1" ;;
+    *)
+        is_supervised "$1" || kill_leftovers "$1"
+        check_ports "$1"
+        start_process "$1"
+        ;;
     esac
 }
 
