@@ -23,9 +23,24 @@ size_t utf8_char(struct slice s) {
     return overlong || surrogate || beyond ? 0 : n;
 }
 
+/* How many bytes at the beginning are ASCII: nearly all of what we see is, so eight at a time. */
+static size_t ascii_prefix(struct slice s) {
+    size_t n = 0;
+    for (uint64_t word; n + sizeof word <= s.size; n += sizeof word) {
+        memcpy(&word, s.data + n, sizeof word);
+        if ((word & UINT64_C(0x8080808080808080)) != 0)
+            break;
+    }
+    while (n < s.size && (uint8_t)s.data[n] < 0x80)
+        n++;
+    return n;
+}
+
 bool utf8_valid(struct slice s) {
     while (s.size > 0) {
-        size_t n = utf8_char(s);
+        size_t n = ascii_prefix(s);
+        if (n == 0)
+            n = utf8_char(s);
         if (n == 0)
             return false;
         s = (struct slice){s.data + n, s.size - n};
