@@ -4,15 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-bool err_set(struct err *e, enum err_kind kind, const char *fmt, ...) {
+void err_fill(struct err *e, enum err_kind kind, const char *fmt, ...) {
     if (e == NULL)
-        return false;
+        return;
     e->kind = kind;
     va_list args;
     va_start(args, fmt);
     vsnprintf(e->text, sizeof e->text, fmt, args);
     va_end(args);
-    return false;
 }
 
 bool err_prefix(struct err *e, const char *fmt, ...) {

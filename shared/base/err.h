@@ -25,8 +25,15 @@ struct err {
     char text[480];
 };
 
-/* Fills `e` (unless NULL) and returns false, so that a function ends with `return err_set(…)`. */
-bool err_set(struct err *e, enum err_kind kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Fills `e` (unless NULL) and is false, so that a function ends with `return err_set(…)`. A macro, so that
+ * compilers know that it is false. */
+#define err_set(e, kind, ...)                                                                                \
+    __extension__({                                                                                          \
+        bool false_ = false;                                                                                 \
+        err_fill(e, kind, __VA_ARGS__);                                                                      \
+        false_;                                                                                              \
+    })
+void err_fill(struct err *e, enum err_kind kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " before the text of `e`; the kind stays. Returns false. */
 bool err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -125,7 +125,7 @@ static bool whole_number(struct http_exchange *x, const char *name, int64_t min,
 }
 
 bool http_body_int32(struct http_exchange *x, const char *name, int32_t *value) {
-    int64_t n;
+    int64_t n = 0;
     if (!whole_number(x, name, INT32_MIN, INT32_MAX, &n))
         return false;
     *value = (int32_t)n;
