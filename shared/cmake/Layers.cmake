@@ -1,8 +1,9 @@
-# io_library(NAME SOURCES … USES … PRIVATE …): one layer of shared/, a static library insideout_NAME.
+# io_library(NAME SOURCES … HEADERS … USES … PRIVATE …): one layer of shared/, a static library insideout_NAME.
 #   USES are the layers below that its headers may mention; PRIVATE are third parties, never in a header.
+#   HEADERS are what other projects get (cmake --install); the rest are the layer's own affair.
 # A wrong include does not compile: each layer sees only the include directories of what it USES.
 function(io_library name)
-    cmake_parse_arguments(ARG "" "" "SOURCES;USES;PRIVATE" ${ARGN})
+    cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;USES;PRIVATE" ${ARGN})
     add_library(insideout_${name} STATIC ${ARG_SOURCES})
     add_library(io::${name} ALIAS insideout_${name})
     # Headers live in shared/NAME and are included as "NAME/header.h"; a farm of one link a layer
@@ -14,7 +15,14 @@ function(io_library name)
         $<BUILD_INTERFACE:${farm}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/insideout>)
     list(TRANSFORM ARG_USES PREPEND insideout_)
     target_link_libraries(insideout_${name} PUBLIC ${ARG_USES} PRIVATE ${ARG_PRIVATE})
+    set_target_properties(insideout_${name} PROPERTIES EXPORT_NAME ${name}) # insideout::NAME
+    install(TARGETS insideout_${name} EXPORT insideout ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(FILES ${ARG_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/insideout/${name})
 endfunction()
+
+if(BUILD_TESTING)
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET GLOBAL cmocka)
+endif()
 
 # io_test(NAME LABEL SOURCES … LINK …): a cmocka program, run by ctest under LABEL.
 function(io_test name label)
