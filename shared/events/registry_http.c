@@ -74,6 +74,9 @@ static bool ask(struct http *h, const char *method, const char *path, const stru
 static bool refused(const struct answer *a, const char *path, struct err *err) {
     bool ours =
         a->status >= 400 && a->status < 500 && a->status != 408 && a->status != 429 && error_code(a) != 0;
+    /* Apicurio, when two services register a subject's first version at once: the second finds it there. */
+    if (a->status == 409 && strstr(words(a), "already exists") != NULL)
+        ours = false;
     return err_set(err, ours ? ERR_CONFIG : ERR_RETRY, "registry: %s: %ld: %.300s", path, a->status,
                    words(a));
 }
