@@ -25,10 +25,11 @@ struct fixture {
 
 static void reopen(struct fixture *f, const struct store_options *options) {
     struct err err = {0};
+    struct store *store;
     store_close(f->store);
-    f->store = NULL;
-    if (!store_open_rocksdb(f->path, options, &f->store, &err))
+    if (!store_open_rocksdb(f->path, options, &store, &err))
         fail_msg("%s", err.text);
+    f->store = store;
 }
 
 static int setup(void **state, bool rocksdb) {
