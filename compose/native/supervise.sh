@@ -125,6 +125,8 @@ restart_process() { # restart_process KEY
     start_process "$1"
 }
 
-last_line() { # last_line KEY: of its log, without the time
-    tail -n 1 "$DATA_DIR/log/$1/current" 2>/dev/null | cut -d ' ' -f 2-
+last_line() { # last_line KEY: of its log, without the time; the message where the line is JSON
+    local line
+    line=$(tail -n 1 "$DATA_DIR/log/$1/current" 2>/dev/null | cut -d ' ' -f 2-)
+    jq -er .message <<<"$line" 2>/dev/null || echo "$line"
 }
