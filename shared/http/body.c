@@ -7,26 +7,34 @@
 #include <jansson.h>
 #include <math.h>
 
+static size_t skip_back(struct slice text, size_t i, const char *over) {
+    while (i > 0 && text.data[i - 1] != 0 && strchr(over, text.data[i - 1]) != NULL)
+        i--;
+    return i;
+}
+
 /* The parser names the place where it stopped, a person wants the field: whatever value ends at `end`, the
- * field is the string before its colon, or that string itself for a duplicate key. Empty when unclear. */
+ * field is the string before its colon; a string that is no value is the field itself, a duplicate key say.
+ * Empty when unclear. */
 static struct slice field_before(struct slice text, size_t end) {
     static const char literal[] = "+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     static const char blank[] = " \t\r\n";
-    size_t i = end < text.size ? end : text.size;
-    while (i > 0 && strchr(literal, text.data[i - 1]) != NULL)
-        i--;
-    while (i > 0 && strchr(blank, text.data[i - 1]) != NULL)
-        i--;
-    if (i > 0 && text.data[i - 1] == ':')
-        i--;
-    while (i > 0 && strchr(blank, text.data[i - 1]) != NULL)
-        i--;
-    if (i == 0 || text.data[i - 1] != '"')
-        return SLICE("");
-    size_t close = --i;
-    while (i > 0 && text.data[i - 1] != '"')
-        i--;
-    return i == 0 ? SLICE("") : (struct slice){text.data + i, close - i};
+    size_t i = skip_back(text, skip_back(text, end < text.size ? end : text.size, literal), blank);
+    for (;;) {
+        if (i > 0 && text.data[i - 1] == ':')
+            i = skip_back(text, i - 1, blank);
+        if (i == 0 || text.data[i - 1] != '"')
+            return SLICE("");
+        size_t close = --i;
+        while (i > 0 && text.data[i - 1] != '"')
+            i--;
+        if (i == 0)
+            return SLICE("");
+        size_t before = skip_back(text, i - 1, blank);
+        if (before == 0 || text.data[before - 1] != ':')
+            return (struct slice){text.data + i, close - i};
+        i = before;
+    }
 }
 
 bool body_parse(struct http_exchange *x) {
