@@ -1,11 +1,12 @@
 /* logtool: the log as tests see it, and a way to write into it what no service would.
  *
- *   logtool read TOPIC…    each committed record from the beginning to the end, one JSON object a line:
- *                          topic, partition, offset, timestamp, key, headers, value (decoded), size;
- *                          where it cannot be decoded: error and hex instead of value
- *   logtool write TOPIC    records from standard input, one JSON object a line: key (null or absent: none),
- *                          hex (the value; null: a tombstone), partition (absent: the key's), timestamp,
- *                          headers. Prints partition and offset of each, in the order of the input.
+ *   logtool read TOPIC…  Prints each committed record from the beginning to the end, one JSON object a line:
+ *   topic, partition, offset, timestamp, key, headers, schema (its id), value (decoded). Where it cannot be
+ *   decoded: error and hex instead of value.
+ *
+ *   logtool write TOPIC  Takes records from standard input, one JSON object a line: key (null or absent:
+ *   none), hex (the value; null: a tombstone), partition (absent: the key's), timestamp, headers. Prints
+ *   partition and offset of each, in the order of the input.
  *
  * Environment: KAFKA_BROKERS, REGISTRY_URL. Exit codes: 0; 1 with a line on standard error. */
 #include "base/cleanup.h"
@@ -52,6 +53,10 @@ static bool put_value(struct reader *r, struct json *j, struct slice value, stru
         json_key(j, "value"), json_put_null(j);
         return true;
     }
+    if (value.size >= 5) {
+        const unsigned char *id = (const unsigned char *)value.data + 1;
+        json_key(j, "schema"), json_put_int(j, (int64_t)id[0] << 24 | id[1] << 16 | id[2] << 8 | id[3]);
+    }
     if (schemas_json(r->schemas, value, &decoded, e)) {
         json_key(j, "value"), json_put_raw(j, buf_slice(&decoded));
         return true;
@@ -80,7 +85,6 @@ static bool print_record(struct reader *r, const struct log_record *record, stru
     for (size_t i = 0; i < n; i++)
         json_key(&j, headers[i].name), json_put_string(&j, headers[i].value);
     json_end_object(&j);
-    json_key(&j, "size"), json_put_int(&j, (int64_t)record->value.size);
     if (!put_value(r, &j, record->value, e))
         return false;
     json_end_object(&j);

@@ -1,0 +1,112 @@
+"""The same answers whatever the number of partitions and of instances."""
+
+import threading
+
+from suite import SERVICES, Load, Suite, SuiteTest, wait_until
+
+
+class Configuration:
+    """The scenario; subclasses say how the suite runs."""
+
+    partitions = 4
+
+    @classmethod
+    def setUpClass(cls):
+        cls.suite = SuiteTest.suite = Suite(cls.partitions)
+        cls.suite.up()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.suite.close()
+
+    def test_scenario(self):
+        """Orders one after the other against a model of the rules."""
+        on_hand = {name: self.suite.stock(name)["onHand"] for name in ("cassette-deck", "amp-tube", "speaker-floor")}
+        reserved, spent = dict.fromkeys(on_hand, 0), {}
+        for n in range(3):
+            self.suite.put_customer(f"c{n}")
+        for n in range(24):
+            customer, product, quantity = f"c{n % 3}", list(on_hand)[n // 2 % 3], n % 4
+            spent[customer] = spent.get(customer, 0) + quantity * 15_000
+            good = 1 <= quantity <= on_hand[product] - reserved[product] and spent[customer] < 200_000
+            reserved[product] += quantity if good else 0
+            self.suite.post_order(id=f"s-{n}", customerId=customer, productId=product, quantity=quantity, priceCents=15_000)
+            with self.subTest(f"order {n}"):
+                self.assertEqual(self.suite.outcome(f"s-{n}")["state"], "VALIDATED" if good else "FAILED")
+                # what a FAILED order held is given back before the next one
+                wait_until(lambda: {p: self.suite.stock(p)["reserved"] for p in on_hand} == reserved, 10, f"reserved {reserved}")
+
+    def test_under_load(self):
+        with Load(self.suite, "load") as load:
+            load.wait_for(200)
+        self.assertEqual(load.refused, [])
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        self.assert_each_order_once(load.ids)
+        self.suite.audit()
+
+
+class OnePartition(Configuration, SuiteTest):
+    partitions = 1
+
+
+class TwelvePartitions(Configuration, SuiteTest):
+    partitions = 12
+
+
+class TwoInstances(Configuration, SuiteTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for service in SERVICES:
+            cls.suite.demo("scale", service, 2)
+
+    def test_the_same_id_to_two_instances_at_once(self):
+        self.suite.put_customer("ada")
+        ports = [self.suite.service_port("orders", n) for n in (0, 1)]
+        for n in range(10):
+            answers = {}
+
+            def post(port, quantity, n=n, answers=answers):
+                answers[port] = self.suite.post_order(port=port, id=f"race-{n}", quantity=quantity)
+
+            same = n % 2 == 0
+            threads = [threading.Thread(target=post, args=(port, 1 if same else k + 1)) for k, port in enumerate(ports)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            statuses = sorted(answer.status for answer in answers.values())
+            if same:
+                self.assertIn(statuses, ([200, 201], [201, 201]))
+            else:
+                self.assertEqual(statuses, [201, 409])
+            self.suite.outcome(f"race-{n}")
+        self.assert_each_order_once([f"race-{n}" for n in range(10)])
+
+    def test_what_one_instance_wrote_the_other_reads(self):
+        ports = [self.suite.service_port("orders", n) for n in (0, 1)]
+        self.suite.put_customer("ada")
+        for n in range(10):
+            self.assertEqual(self.suite.post_order(port=ports[n % 2], id=f"cross-{n}").status, 201)
+            self.assertEqual(self.suite.http("GET", f"/v1/orders/cross-{n}", port=ports[1 - n % 2]).status, 200)
+        for n in range(10):
+            customers = [self.suite.service_port("customers", k) for k in (n % 2, 1 - n % 2)]
+            body = {"firstName": "A", "lastName": str(n), "email": "a@b", "address": "c"}
+            self.suite.http("PUT", "/v1/customers/cross", body, port=customers[0])
+            self.assertEqual(self.suite.http("GET", "/v1/customers/cross", port=customers[1]).json["lastName"], str(n))
+
+    def test_zz_crashes_and_fewer_instances(self):
+        with Load(self.suite, "fewer") as load:
+            for service in SERVICES:
+                load.wait_for(20)
+                self.suite.demo("kill", service, 1)
+            load.wait_for(20)
+            for service in SERVICES:
+                self.suite.demo("scale", service, 1, timeout=90)
+            load.wait_for(20)
+        self.assertEqual(load.refused, [])
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        self.assert_each_order_once(load.ids)
+        self.assertEqual(len([row for row in self.suite.status() if row["kind"] == "service"]), len(SERVICES))

@@ -1,0 +1,121 @@
+"""What a client may send wrong, through the gateway and past it. Nothing of it ends a process."""
+
+from suite import SERVICES, SuiteTest
+
+ORDER = b'{"customerId":"ada","productId":"slipmat-felt","quantity":1,"priceCents":1}'
+
+
+def order(**changes):
+    """A valid order's text with some values replaced by raw JSON; None leaves the field out."""
+    fields = {"customerId": '"ada"', "productId": '"slipmat-felt"', "quantity": "1", "priceCents": "1"} | changes
+    return ("{" + ",".join(f'"{name}":{value}' for name, value in fields.items() if value is not None) + "}").encode()
+
+
+class BadInput(SuiteTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pids = {row["name"]: row["pid"] for row in cls.suite.status()}
+
+    def test_bad_bodies_name_the_field(self):
+        for body, field in [
+            (order(customerId=None), "customerId"), (order(productId=None), "productId"),
+            (order(quantity=None), "quantity"), (order(priceCents=None), "priceCents"),
+            (order(customerId='""'), "customerId"), (order(customerId="7"), "customerId"), (order(customerId="null"), "customerId"),
+            (order(customerId='"a b"'), "customerId"), (order(customerId='"' + "x" * 129 + '"'), "customerId"),
+            (order(customerId='"ada\\u0000"'), "customerId"), (order(id='"ä"'), "id"), (order(id='"a/b"'), "id"), (order(id="5"), "id"),
+            (order(quantity='"1"'), "quantity"), (order(quantity="1.5"), "quantity"), (order(quantity="true"), "quantity"),
+            (order(quantity="2147483648"), "quantity"), (order(quantity="-2147483649"), "quantity"), (order(quantity="[1]"), "quantity"),
+            (order(priceCents="9223372036854775808"), "priceCents"), (order(priceCents="1e400"), ""),
+            (order(quantity="NaN"), ""), (order(quantity="01"), ""), (b"", ""), (b"{", ""), (b"[]", ""), (b"null", ""), (b'"x"', ""),
+            (ORDER[:-1] + b',"quantity":2}', "quantity"), (ORDER + b"x", ""), (b"\xff\xfe", ""), (b'{"customerId":"\xff"}', ""),
+            (b"[" * 20000 + b"]" * 20000, ""), (b'{"a":' * 5000 + b"1" + b"}" * 5000, ""),
+        ]:
+            with self.subTest(body[:80]):
+                for port in (None, self.suite.service_port("orders")):
+                    self.assert_problem(self.suite.http("POST", "/v1/orders", body, port=port), 400, field)
+
+    def test_bad_customers(self):
+        whole = {"firstName": "A", "lastName": "B", "email": "c@d", "address": "e"}
+        for change, field in [({"level": "WOOD"}, "level"), ({"level": 3}, "level"), ({"email": None}, "email"), ({"id": "other"}, "id"),
+                              ({"firstName": 1}, "firstName"), ({"address": "x" * 5000}, "address")]:
+            with self.subTest(field):
+                self.assert_problem(self.suite.http("PUT", "/v1/customers/x", whole | change), 400, field)
+        self.assert_problem(self.suite.http("PUT", "/v1/customers/a%20b", whole), 400, "id")
+
+    def test_bad_queries(self):
+        for query, field in [("limit=0", "limit"), ("limit=x", "limit"), ("limit=100000", "limit"), ("state=NEW", "state"),
+                             ("customerId=%20", "customerId"), ("after=nonsense", "after")]:
+            with self.subTest(query):
+                self.assert_problem(self.suite.http("GET", f"/v1/orders?{query}"), 400, field)
+        for query in ("timeout=x", "timeout=-1", "timeout=99999999999999999999"):
+            self.assert_problem(self.suite.http("GET", f"/v1/orders/a?{query}"), 400, "timeout")
+
+    def test_paths_methods_and_types(self):
+        for method, path, headers, body, status in [
+            ("GET", "/v1/nothing", {}, None, 404), ("GET", "/v1/orders/a/b/c", {}, None, 404), ("GET", "/v1", {}, None, 404),
+            ("GET", "/no/such/page", {}, None, 404), ("GET", "/v1/stock/no-such-product", {}, None, 404),
+            ("DELETE", "/v1/orders/a", {"Content-Type": "application/json"}, None, 405), ("PUT", "/v1/orders", {}, ORDER, 405),
+            ("POST", "/v1/stock", {}, b"{}", 405), ("POST", "/v1/customers/a", {}, b"{}", 405),
+            ("POST", "/v1/orders", {"Content-Type": "text/plain"}, ORDER, 415), ("POST", "/v1/orders", {"Content-Type": None}, ORDER, 415),
+            ("POST", "/v1/orders", {"Content-Type": "application/x-www-form-urlencoded"}, b"a=b", 415),
+            ("POST", "/v1/orders", {}, order(id='"' + "x" * 70000 + '"'), 413),
+        ]:
+            with self.subTest(f"{method} {path} {headers}"):
+                answer = self.suite.http(method, path, body, headers)
+                self.assert_problem(answer, status)
+                if status == 405:
+                    self.assertTrue(answer.headers.get("Allow"), answer.headers)
+        spelled = {"Content-Type": "Application/JSON; charset=utf-8"}
+        self.assertEqual(self.suite.http("POST", "/v1/orders", ORDER, spelled).status, 201)
+
+    def test_requests_that_no_library_sends(self):
+        line = b"GET /v1/orders HTTP/1.1\r\n"
+        post = b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        for request, port, statuses in [
+            (line + b"Host: evil.example\r\n\r\n", None, {421}), (line + b"Host: localhost.evil.example\r\n\r\n", None, {421}),
+            (line + b"\r\n", None, {400}), (line + b"\r\n", "orders", {400}),
+            (line + b"Host: a\r\nHost: b\r\n\r\n", None, {400}), (line + b"Host: a\r\nHost: b\r\n\r\n", "orders", {400}),
+            (b"GET /v1/orders/a%00b HTTP/1.1\r\nHost: localhost\r\n\r\n", None, {400}),
+            (b"GET /v1/orders/a%00b HTTP/1.1\r\nHost: localhost\r\n\r\n", "orders", {400}),
+            (b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", None, {400, 404}),
+            (b"BREW /v1/orders HTTP/1.1\r\nHost: localhost\r\n\r\n", None, {400, 405, 501}),
+            (post + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", None, {400}),
+            (post + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", "orders", {400}),
+            (post + b"Content-Length: -1\r\n\r\n", None, {400}), (post + b"Content-Length: -1\r\n\r\n", "orders", {400, 413}),
+            (line + b"Host: localhost\r\nX-Long: " + b"x" * 40000 + b"\r\n\r\n", None, {400, 431}),
+            (b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", None, {414}),
+        ]:
+            with self.subTest(f"{request[:90]!r} to {port or 'the gateway'}"):
+                answer = self.suite.raw(request, self.suite.service_port(port) if port else None)
+                if port and answer is None:
+                    continue  # a service may just close on what is no request at all
+                self.assertIsNotNone(answer)
+                self.assertIn(answer.status, statuses, answer)
+                if not port:
+                    self.assert_problem(answer, answer.status)
+
+    def test_a_service_that_is_stopped_is_503(self):
+        self.suite.demo("stop", "customers")
+        try:
+            answer = self.suite.http("GET", "/v1/customers/ada")
+            self.assert_problem(answer, 503)
+            self.assertTrue(answer.headers["Retry-After"])
+        finally:
+            self.suite.demo("start", "customers")
+        self.pids["customers"] = self.suite.pid("customers")
+
+    def test_zz_nothing_of_it_ended_a_process(self):
+        self.assertEqual({row["name"]: row["pid"] for row in self.suite.status()}, self.pids)
+
+    def test_pages_and_probes(self):
+        page = self.suite.http("GET", "/")
+        self.assertEqual((page.status, page.type), (200, "text/html"))
+        self.assertIn("default-src 'none'", page.headers["Content-Security-Policy"])
+        for service in SERVICES:
+            port = self.suite.service_port(service)
+            self.assertEqual([self.suite.http("GET", path, port=port).status for path in ("/livez", "/readyz")], [200, 200])
+            metrics = self.suite.http("GET", "/metrics", port=port)
+            self.assertEqual((metrics.status, metrics.type), (200, "text/plain"))
+            self.assertRegex(metrics.body.decode(), r"(?m)^process_resident_memory_bytes \d+$")
+        self.assert_problem(self.suite.http("GET", "/metrics"), 404)  # not through the gateway

@@ -1,0 +1,164 @@
+"""Orders, stock and customers over HTTP, and what they leave in the log."""
+
+import threading
+import time
+
+from suite import SuiteTest, wait_until
+
+
+class Orders(SuiteTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.suite.put_customer("ada")
+
+    def test_an_order_goes_from_http_to_its_outcome(self):
+        before = self.suite.stock("record-shelf")
+        answer = self.suite.post_order(id="first", productId="record-shelf", quantity=2, priceCents=1250)
+        self.assertEqual(answer.status, 201, answer)
+        self.assertEqual(answer.headers["Location"], "/v1/orders/first")
+        self.assertEqual(answer.json["state"], "CREATED")
+        self.assert_order("first", "VALIDATED")
+        order = self.suite.http("GET", "/v1/orders/first").json
+        fields = {name: order[name] for name in ("id", "customerId", "productId", "quantity", "priceCents", "state", "reasons")}
+        self.assertEqual(fields, {"id": "first", "customerId": "ada", "productId": "record-shelf", "quantity": 2,
+                                  "priceCents": 1250, "state": "VALIDATED", "reasons": []})
+        after = self.suite.stock("record-shelf")
+        self.assertEqual(after["reserved"], before["reserved"] + 2)
+        self.assertEqual(after["available"], after["onHand"] - after["reserved"])
+
+    def test_its_records_share_time_and_trace_and_name_their_causes(self):
+        self.suite.post_order(id="traced")
+        self.assert_order("traced", "VALIDATED")
+        log = [r for r in self.suite.read("order-requests", "orders", "order-validations") if r["key"] == "traced"]
+        by_topic = {topic: [r for r in log if r["topic"] == topic] for topic in ("order-requests", "orders", "order-validations")}
+        self.assertEqual([len(records) for records in by_topic.values()], [1, 2, 3])
+        request = by_topic["order-requests"][0]
+        self.assertEqual({r["timestamp"] for r in log}, {request["timestamp"]})
+        self.assertEqual(len({r["headers"]["traceparent"].split("-")[1] for r in log}), 1)
+        self.assertEqual([r["value"]["state"] for r in by_topic["orders"]], ["CREATED", "VALIDATED"])
+        self.assertEqual({(r["value"]["check"], r["value"]["result"]) for r in by_topic["order-validations"]},
+                         {(check, "PASS") for check in ("INVENTORY_CHECK", "FRAUD_CHECK", "ORDER_DETAILS_CHECK")})
+        self.assertEqual(by_topic["orders"][0]["headers"]["caused-by"],
+                         f"order-requests/{request['partition']}/{request['offset']}")
+        for record in by_topic["orders"][1:] + by_topic["order-validations"]:
+            self.assertRegex(record["headers"]["caused-by"], r"^[a-z-]+/\d+/\d+(,[a-z-]+/\d+/\d+)*$")
+        inventory = next(r["value"] for r in by_topic["order-validations"] if r["value"]["check"] == "INVENTORY_CHECK")
+        self.assertIsInstance(inventory["onHand"], int)
+        self.assertIsInstance(inventory["reservedBefore"], int)
+
+    def test_each_rule_of_failure_has_its_reason(self):
+        self.suite.put_customer("rules")
+        on_hand = self.suite.stock("cassette-deck")["onHand"]
+        for name, fields, reason in [
+            ("stock", {"productId": "cassette-deck", "quantity": on_hand + 1}, "available"),
+            ("no-quantity", {"quantity": 0}, "quantity"),
+            ("less-than-none", {"quantity": -3}, "quantity"),
+            ("price", {"priceCents": -1}, "priceCents"),
+            ("product", {"productId": "no-such-product"}, ""),
+            ("customer", {"customerId": "no-such-customer"}, "unknown customer"),
+            ("extremes", {"quantity": 2**31 - 1, "priceCents": 2**63 - 1}, ""),
+            ("extremes-below", {"quantity": -2**31, "priceCents": -2**63}, ""),
+        ]:
+            with self.subTest(name):
+                before = self.suite.http("GET", "/v1/stock").json
+                answer = self.suite.post_order(id=f"fails-{name}", **{"customerId": "rules"} | fields)
+                self.assertEqual(answer.status, 201, answer)
+                self.assert_order(f"fails-{name}", "FAILED", reason)
+                # Whatever it held is given back.
+                wait_until(lambda: self.suite.http("GET", "/v1/stock").json == before, 10, "stock is as it was")
+
+    def test_a_session_of_spending_has_a_limit(self):
+        self.suite.put_customer("spender")
+        for name, cents, state in [("a", 199_998, "VALIDATED"), ("b", 1, "VALIDATED"), ("c", 1, "FAILED"), ("d", 0, "FAILED")]:
+            self.suite.post_order(id=f"spend-{name}", customerId="spender", priceCents=cents)
+            self.assert_order(f"spend-{name}", state, "session" if state == "FAILED" else None)
+        self.suite.put_customer("spender-2")
+        self.suite.post_order(id="spend-once", customerId="spender-2", quantity=2, priceCents=100_000)
+        self.assert_order("spend-once", "FAILED", "session")
+
+    def test_stock_is_never_oversold(self):
+        self.suite.put_customer("crowd")
+        product = self.suite.stock("amp-tube")
+        ids = [f"crowd-{n}" for n in range(product["available"] + 5)]
+        threads = [threading.Thread(target=self.suite.post_order, kwargs={
+            "id": i, "customerId": "crowd", "productId": "amp-tube", "priceCents": 1}) for i in ids]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        states = [self.suite.outcome(i)["state"] for i in ids]
+        self.assertEqual(states.count("VALIDATED"), product["available"])
+        self.assertEqual(self.suite.stock("amp-tube")["available"], 0)
+
+    def test_the_same_id_is_the_same_order(self):
+        first = self.suite.post_order(id="again")
+        second = self.suite.post_order(id="again")
+        self.assertEqual((first.status, second.status), (201, 200))
+        self.assertEqual(first.json["id"], second.json["id"])
+        for other in ({"quantity": 2}, {"priceCents": 99}, {"productId": "slipmat-felt"}, {"customerId": "bob"}):
+            self.assert_problem(self.suite.post_order(id="again", **other), 409)
+        self.assert_order("again", "VALIDATED")
+        self.assertEqual(self.suite.post_order(id="again").json["state"], "VALIDATED")
+        self.assertEqual(len([r for r in self.suite.read("orders") if r["key"] == "again"]), 2)
+
+    def test_an_order_without_id_gets_one(self):
+        answer = self.suite.post_order()
+        self.assertEqual(answer.status, 201, answer)
+        self.assertEqual(answer.headers["Location"], "/v1/orders/" + answer.json["id"])
+        self.assertNotEqual(answer.json["id"], self.suite.post_order().json["id"])
+
+    def test_who_waits_is_told(self):
+        self.assert_problem(self.suite.http("GET", "/v1/orders/nobodys"), 404)
+        for path in ("/v1/orders/nobodys?timeout=300", "/v1/orders/nobodys/validated?timeout=300"):
+            since = time.monotonic()
+            self.assert_problem(self.suite.http("GET", path), 504)
+            self.assertGreaterEqual(time.monotonic() - since, 0.29)
+        answers = {}
+
+        def wait(path):
+            answers[path] = self.suite.http("GET", path)
+
+        paths = ["/v1/orders/awaited?timeout=20000", "/v1/orders/awaited/validated?timeout=20000"]
+        threads = [threading.Thread(target=wait, args=(path,)) for path in paths]
+        for thread in threads:
+            thread.start()
+        self.suite.post_order(id="awaited")
+        for thread in threads:
+            thread.join()
+        self.assertEqual([answers[path].status for path in paths], [200, 200], answers)
+        self.assertEqual(answers[paths[1]].json["state"], "VALIDATED")
+
+    def test_a_list_is_paged_newest_first(self):
+        self.suite.put_customer("lister")
+        ids = [f"listed-{n}" for n in range(7)]
+        for n, i in enumerate(ids):
+            self.suite.post_order(id=i, customerId="lister", quantity=0 if n == 3 else 1)
+            self.suite.outcome(i)
+        path, pages = "/v1/orders?customerId=lister&limit=3", []
+        while path:
+            page = self.suite.http("GET", path)
+            self.assertEqual(page.status, 200, page)
+            pages.append([order["id"] for order in page.json["orders"]])
+            path = page.json["next"]
+        self.assertEqual(pages, [ids[:3:-1], ids[3:0:-1], ids[:1]])
+        by_cursor = self.suite.http("GET", "/v1/orders?customerId=lister&limit=3").json["after"]
+        second = self.suite.http("GET", f"/v1/orders?customerId=lister&limit=3&after={by_cursor}").json
+        self.assertEqual([order["id"] for order in second["orders"]], pages[1])
+        for state, expected in (("FAILED", ["listed-3"]), ("VALIDATED", [i for i in reversed(ids) if i != "listed-3"]), ("CREATED", [])):
+            found = self.suite.http("GET", f"/v1/orders?customerId=lister&state={state}").json["orders"]
+            self.assertEqual([order["id"] for order in found], expected)
+        everybodys = self.suite.http("GET", "/v1/orders?limit=5").json["orders"]
+        self.assertEqual(len(everybodys), 5)
+
+    def test_a_customer_is_put_and_read(self):
+        self.assert_problem(self.suite.http("GET", "/v1/customers/grace"), 404)
+        created = self.suite.put_customer("grace", level="PLATINUM")
+        self.assertEqual(created.status, 201, created)
+        self.assertEqual(self.suite.http("GET", "/v1/customers/grace").json, created.json)
+        self.assertEqual((created.json["id"], created.json["level"]), ("grace", "PLATINUM"))
+        replaced = self.suite.put_customer("grace", lastName="Hopper")
+        self.assertEqual((replaced.status, replaced.json["lastName"]), (200, "Hopper"))
+        self.assertEqual(self.suite.http("GET", "/v1/customers/grace").json["lastName"], "Hopper")
+        self.suite.post_order(id="at-once", customerId="grace")  # what could be read before is known to the checks
+        self.assert_order("at-once", "VALIDATED")
