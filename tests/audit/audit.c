@@ -1,0 +1,293 @@
+/* audit: reads the whole log and checks the suite's invariants on it.
+ *
+ *   audit [--wait[=SECONDS]] [--json]
+ *
+ * Takes the log up to its ends at the moment of the call; what is in flight then is counted and named. With
+ * --wait it first waits until nothing is in flight and nobody writes (60 s unless said otherwise); what is
+ * still in flight after that is a violation.
+ * Environment: KAFKA_BROKERS, REGISTRY_URL, GATEWAY_URL (unset: the views are not checked).
+ * Exit codes: 0 all invariants hold; 1 a violation; 2 usage, or Kafka, registry or gateway away. */
+#include "audit_fold.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "reader.h"
+#include "stream/topology.h"
+#include "views.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const struct topic *const read_topics[] = {
+    &topic_dead_letters,      &topic_orders,         &topic_order_validations,
+    &topic_reserved_stock,    &topic_stock,          &topic_customers,
+    &topic_orders_by_product, &topic_order_requests, NULL,
+};
+enum { TOPICS = sizeof read_topics / sizeof *read_topics - 1 };
+
+struct program {
+    struct audit *audit;
+    struct reader *reader;
+    struct arena arena; /* of one record */
+    int64_t wait_ms;    /* -1: does not wait */
+    bool json;
+    bool quiescent, timed_out;
+    struct audit_flight flight;
+    struct buf flying; /* names of some */
+};
+
+/* ---- reading ---- */
+
+/* The rules by which readers reject a record of the right type. */
+static bool is_rejected(const struct topic *t, struct slice key, const void *value) {
+    if (t == &topic_order_requests) {
+        const struct order_request *r = value;
+        return !id_valid(r->id) || !id_valid(r->customer_id) || !id_valid(r->product_id) ||
+               !slice_equal(key, r->id);
+    }
+    if (t == &topic_order_validations)
+        return !slice_equal(key, ((const struct validation *)value)->order_id);
+    return false;
+}
+
+static void tell(struct program *p, const struct log_record *r, const void *value, bool misplaced) {
+    struct audit_at at = {r->partition, r->offset};
+    if (r->topic == &topic_dead_letters)
+        audit_dead_letter(p->audit, value);
+    else if (r->topic == &topic_order_requests)
+        audit_request(p->audit, at, value, misplaced);
+    else if (r->topic == &topic_orders)
+        audit_order(p->audit, at, value);
+    else if (r->topic == &topic_order_validations)
+        audit_validation(p->audit, at, value, reader_has_header(p->reader, r, "caused-by"));
+    else if (r->topic == &topic_orders_by_product)
+        audit_order_by_product(p->audit, at, value);
+    else if (r->topic == &topic_reserved_stock)
+        audit_reserved(p->audit, value);
+    else if (r->topic == &topic_stock)
+        audit_stock(p->audit, r->key, value);
+    else if (r->topic == &topic_customers)
+        audit_customer(p->audit, r->key, value);
+}
+
+static bool on_record(void *context, const struct log_record *r, struct err *err) {
+    struct program *p = context;
+    struct audit_at at = {r->partition, r->offset};
+    if (audit_is_dead(p->audit, r->topic, at))
+        return true;
+    arena_reset(&p->arena);
+    void *value = r->value.data == NULL ? NULL : arena_alloc(&p->arena, r->topic->value->size);
+    bool bad = r->key.data == NULL || r->key.size == 0 || (value == NULL && !r->topic->tombstones);
+    if (!bad && value != NULL &&
+        !schemas_decode(reader_schemas(p->reader), r->topic->value, r->value, &p->arena, value, err)) {
+        if (err->kind != ERR_POISON)
+            return false;
+        bad = true;
+    }
+    bool misplaced = !bad && partition_of(r->key, reader_partitions(p->reader, r->topic)) != r->partition;
+    if (misplaced && r->topic == &topic_order_requests && is_rejected(r->topic, r->key, value))
+        return true; /* its copy in the right partition is the one to be rejected */
+    if (misplaced && r->topic == &topic_dead_letters)
+        misplaced = false;
+    bad = bad || (misplaced && r->topic != &topic_order_requests) ||
+          (value != NULL && is_rejected(r->topic, r->key, value));
+    if (!bad)
+        tell(p, r, value, misplaced);
+    else if (r->topic->dead_letters != NULL)
+        audit_bad(p->audit, r->topic, at);
+    return true;
+}
+
+/* Effects are aimed at before their causes, so that whatever is read has its cause among what is read. Only
+ * reserved-stock is the other way round: it must have all that goes with the validations. */
+static bool look(struct program *p, struct err *err) {
+    if (!reader_aim(p->reader, &topic_dead_letters, false, err) || !reader_read(p->reader, on_record, p, err))
+        return false;
+    for (size_t i = 1; i < TOPICS; i++)
+        if (!reader_aim(p->reader, read_topics[i], read_topics[i] == &topic_reserved_stock, err))
+            return false;
+    return reader_read(p->reader, on_record, p, err);
+}
+
+/* What inventory had decided by the time of the last record of reserved-stock that we have read. */
+static bool look_late(struct program *p, struct err *err) {
+    audit_late(p->audit);
+    return reader_aim(p->reader, &topic_order_validations, true, err) &&
+           reader_read(p->reader, on_record, p, err);
+}
+
+static int64_t written(const struct program *p) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < TOPICS; i++)
+        sum += reader_aim_sum(p->reader, read_topics[i]);
+    return sum;
+}
+
+static bool read_log(struct program *p, struct err *err) {
+    int64_t deadline = clock_mono_us() + p->wait_ms * 1000, before = -1;
+    for (;;) {
+        if (!look(p, err))
+            return false;
+        buf_clear(&p->flying);
+        p->flight = audit_in_flight(p->audit, &p->flying);
+        p->quiescent = p->wait_ms >= 0 && p->flight.total == 0 && written(p) == before;
+        p->timed_out = p->wait_ms >= 0 && !p->quiescent && clock_mono_us() > deadline;
+        if (p->wait_ms < 0 || p->quiescent || p->timed_out)
+            break;
+        before = written(p);
+        nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    }
+    return p->quiescent || look_late(p, err);
+}
+
+/* ---- reporting ---- */
+
+static const struct {
+    int number;
+    const char *holds;
+} invariants[] = {
+    {AUDIT_ORDERS, "requested ids have one CREATED and at most one outcome each"},
+    {AUDIT_OUTCOMES, "outcomes follow from their checks, each counted once"},
+    {AUDIT_STOCK, "decisions of inventory agree with the fold, and so does reserved-stock"},
+    {AUDIT_VIEWS, "answers over HTTP equal the fold of their topics"},
+};
+enum { INVARIANTS = sizeof invariants / sizeof *invariants };
+
+static uint64_t violations(const struct program *p) {
+    uint64_t n = 0;
+    for (int i = 0; i < INVARIANTS; i++)
+        n += audit_result(p->audit, invariants[i].number)->violations;
+    return n;
+}
+
+static void print_flight(const struct program *p) {
+    const struct audit_flight *f = &p->flight;
+    if (f->total > 0)
+        printf("in flight: %" PRIu64 " requests, %" PRIu64 " orders, %" PRIu64
+               " checks of decided orders, %" PRIu64 " products, %" PRIu64 " bad records: " SLICE_FMT "%s\n",
+               f->requests, f->orders, f->checks, f->products, f->records, SLICE_ARG(buf_slice(&p->flying)),
+               f->total > AUDIT_EXAMPLES ? ", …" : "");
+}
+
+static void print(const struct program *p, bool views) {
+    struct audit_counts c = audit_counts(p->audit);
+    for (int i = 0; i < INVARIANTS; i++) {
+        const struct audit_result *r = audit_result(p->audit, invariants[i].number);
+        if (invariants[i].number == AUDIT_VIEWS && !views) {
+            printf("%d  not checked: GATEWAY_URL is not set\n", AUDIT_VIEWS);
+            continue;
+        }
+        printf("%d  %" PRIu64 " %s: ", invariants[i].number, r->checked, invariants[i].holds);
+        if (r->violations == 0)
+            printf("ok\n");
+        else
+            printf("VIOLATION, %" PRIu64 " times\n", r->violations);
+        for (uint64_t k = 0; k < r->violations && k < AUDIT_EXAMPLES; k++)
+            printf("     %s\n", r->examples[k]);
+    }
+    print_flight(p);
+    printf("log: %" PRIu64 " orders CREATED, %" PRIu64 " VALIDATED, %" PRIu64 " FAILED; %" PRIu64
+           " validations; %" PRIu64 " products; %" PRIu64 " repeats changed nothing; %" PRIu64
+           " dead letters skipped\n",
+           c.created, c.validated, c.failed, c.validations, c.products, c.repeats, c.skipped);
+    if (views)
+        printf("views: %" PRIu64 " orders, %" PRIu64 " products, %" PRIu64 " customers; %" PRIu64
+               " newer than the log was read\n",
+               c.view_orders, c.view_products, c.view_customers, c.newer);
+}
+
+static void print_json(const struct program *p, bool views) {
+    _cleanup_(buf_free) struct buf out = {0};
+    struct json j = {.out = &out};
+    struct audit_counts c = audit_counts(p->audit);
+    json_begin_object(&j);
+    json_key(&j, "ok"), json_put_bool(&j, violations(p) == 0);
+    json_key(&j, "quiescent"), json_put_bool(&j, p->quiescent);
+    json_key(&j, "inFlight"), json_put_int(&j, (int64_t)p->flight.total);
+    json_key(&j, "created"), json_put_int(&j, (int64_t)c.created);
+    json_key(&j, "validated"), json_put_int(&j, (int64_t)c.validated);
+    json_key(&j, "failed"), json_put_int(&j, (int64_t)c.failed);
+    json_key(&j, "deadLetters"), json_put_int(&j, (int64_t)c.skipped);
+    json_key(&j, "invariants"), json_begin_array(&j);
+    for (int i = 0; i < INVARIANTS; i++) {
+        const struct audit_result *r = audit_result(p->audit, invariants[i].number);
+        if (invariants[i].number == AUDIT_VIEWS && !views)
+            continue;
+        json_begin_object(&j);
+        json_key(&j, "invariant"), json_put_int(&j, invariants[i].number);
+        json_key(&j, "checked"), json_put_int(&j, (int64_t)r->checked);
+        json_key(&j, "violations"), json_put_int(&j, (int64_t)r->violations);
+        json_key(&j, "examples"), json_begin_array(&j);
+        for (uint64_t k = 0; k < r->violations && k < AUDIT_EXAMPLES; k++)
+            json_put_string(&j, slice_of(r->examples[k]));
+        json_end_array(&j);
+        json_end_object(&j);
+    }
+    json_end_array(&j);
+    json_end_object(&j);
+    printf(SLICE_FMT "\n", SLICE_ARG(buf_slice(&out)));
+}
+
+/* ---- the program ---- */
+
+static const char *setting(const char *name, const char *fallback) {
+    const char *value = getenv(name);
+    return value == NULL || *value == 0 ? fallback : value;
+}
+
+static bool run(struct program *p, struct err *err) {
+    const char *gateway = setting("GATEWAY_URL", NULL);
+    if (!reader_create(setting("KAFKA_BROKERS", "localhost:9092"),
+                       setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), read_topics,
+                       topics_count, &p->reader, err) ||
+        !read_log(p, err))
+        return false;
+    audit_judge(p->audit, p->quiescent);
+    if (p->timed_out)
+        audit_violation(p->audit, AUDIT_ORDERS, "not quiescent after %lld s: %" PRIu64 " in flight",
+                        (long long)p->wait_ms / 1000, p->flight.total);
+    if (gateway != NULL && !views_check(p->audit, p->reader, gateway, !p->quiescent, err))
+        return false;
+    (p->json ? print_json : print)(p, gateway != NULL);
+    return true;
+}
+
+static bool parse(struct program *p, int argc, char **argv) {
+    p->wait_ms = -1;
+    for (int i = 1; i < argc; i++) {
+        char *end = NULL;
+        if (strcmp(argv[i], "--json") == 0)
+            p->json = true;
+        else if (strcmp(argv[i], "--wait") == 0)
+            p->wait_ms = 60 * 1000;
+        else if (strncmp(argv[i], "--wait=", 7) == 0 && argv[i][7] >= '0' && argv[i][7] <= '9' &&
+                 (p->wait_ms = strtol(argv[i] + 7, &end, 10) * 1000, *end == 0) && p->wait_ms <= 86400 * 1000)
+            continue;
+        else
+            return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv) {
+    struct program p = {0};
+    struct err err = {0};
+    if (!parse(&p, argc, argv)) {
+        fprintf(stderr, "usage: audit [--wait[=SECONDS]] [--json]\n");
+        return 2;
+    }
+    p.audit = audit_create();
+    bool ok = run(&p, &err);
+    int code = !ok ? 2 : violations(&p) > 0 ? 1 : 0;
+    if (!ok)
+        fprintf(stderr, "audit: %s\n", err.text);
+    reader_destroy(p.reader);
+    audit_destroy(p.audit);
+    arena_free(&p.arena);
+    buf_free(&p.flying);
+    return code;
+}

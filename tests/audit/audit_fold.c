@@ -1,0 +1,627 @@
+#include "audit_fold.h"
+
+#include "base/cleanup.h"
+#include "base/num.h"
+#include "names.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CHECKS = 3 };
+enum stand { NONE, PASS, FAIL };
+
+/* One order; a million of them must fit, so offsets have 32 bits: they serve to name a record. */
+struct entry {
+    int64_t price_cents, reserved_before;
+    int32_t quantity, on_hand;
+    uint32_t product, customer;
+    uint32_t request, created, outcome, verdict_at[CHECKS];
+    uint16_t partition;
+    uint8_t state;           /* enum order_state, where is_created */
+    uint8_t verdict[CHECKS]; /* the first one, as `orders` counts it */
+    uint8_t own[CHECKS];     /* that of the check itself */
+    bool is_known : 1;       /* the fields are */
+    bool is_requested : 1;
+    bool is_created : 1;
+    bool is_late : 1;    /* inventory's own verdict */
+    bool is_indexed : 1; /* CREATED is in orders-by-product */
+    bool holds : 1;      /* a reservation, as the fold goes by */
+    bool is_shown : 1;   /* by HTTP */
+};
+
+struct product {
+    int64_t stated;   /* the last record of reserved-stock */
+    int64_t reserved; /* the fold of the decisions */
+    int32_t on_hand;
+    bool in_stock, is_shown;
+    bool agrees; /* some point of the fold that reserved-stock can stand at has what it says */
+};
+
+struct customer_row {
+    uint64_t hash;
+    bool exists;
+};
+
+struct happening { /* a record of orders-by-product */
+    uint32_t order, offset;
+    uint8_t state;
+};
+
+struct lane { /* a partition of orders-by-product */
+    struct happening *items;
+    size_t count, capacity;
+};
+
+struct bad {
+    const struct topic *topic;
+    struct audit_at at;
+};
+
+struct audit {
+    struct names order_ids, product_ids, customer_ids, dead;
+    struct entry *orders; /* by number, as are the next two */
+    struct product *products;
+    struct customer_row *customers;
+    uint32_t order_capacity, product_capacity, customer_capacity;
+    struct lane *lanes;
+    size_t lane_count;
+    struct bad *bad;
+    size_t bad_count, bad_capacity;
+    bool late;
+    struct arena texts;
+    struct audit_result results[AUDIT_INVARIANTS];
+    struct audit_counts counts;
+};
+
+static const char *const check_names[CHECKS] = {"INVENTORY_CHECK", "FRAUD_CHECK", "ORDER_DETAILS_CHECK"};
+
+/* ---- storage ---- */
+
+struct audit *audit_create(void) {
+    return xcalloc(1, sizeof(struct audit));
+}
+
+void audit_destroy(struct audit *a) {
+    if (a == NULL)
+        return;
+    names_free(&a->order_ids);
+    names_free(&a->product_ids);
+    names_free(&a->customer_ids);
+    names_free(&a->dead);
+    for (size_t i = 0; i < a->lane_count; i++)
+        free(a->lanes[i].items);
+    free(a->lanes);
+    free(a->orders);
+    free(a->products);
+    free(a->customers);
+    free(a->bad);
+    arena_free(&a->texts);
+    free(a);
+}
+
+/* The item of a name in a table that grows, zeroed when new. */
+static void *item(struct names *names, struct slice name, void *table, uint32_t *capacity, size_t size) {
+    char **items = table;
+    uint32_t n = names_add(names, name);
+    if (n >= *capacity) {
+        uint32_t more = *capacity == 0 ? 256 : *capacity * 2;
+        *items = xrealloc(*items, more * size);
+        memset(*items + *capacity * size, 0, (more - *capacity) * size);
+        *capacity = more;
+    }
+    return *items + n * size;
+}
+
+static struct entry *entry_of(struct audit *a, struct slice id) {
+    return item(&a->order_ids, id, &a->orders, &a->order_capacity, sizeof *a->orders);
+}
+
+static struct product *product_of(struct audit *a, struct slice id) {
+    return item(&a->product_ids, id, &a->products, &a->product_capacity, sizeof *a->products);
+}
+
+static struct customer_row *customer_of(struct audit *a, struct slice id) {
+    return item(&a->customer_ids, id, &a->customers, &a->customer_capacity, sizeof *a->customers);
+}
+
+static const char *id_of(const struct audit *a, const struct entry *e) {
+    return a->order_ids.text[e - a->orders];
+}
+
+void audit_violation(struct audit *a, int invariant, const char *fmt, ...) {
+    struct audit_result *r = &a->results[invariant];
+    if (r->violations < AUDIT_EXAMPLES) {
+        char text[512];
+        va_list args;
+        va_start(args, fmt);
+        vsnprintf(text, sizeof text, fmt, args);
+        va_end(args);
+        r->examples[r->violations] = arena_printf(&a->texts, "%s", text).data;
+    }
+    r->violations++;
+}
+
+/* ---- dead letters ---- */
+
+static void place(struct buf *out, const char *topic, int32_t partition, int64_t offset) {
+    buf_printf(out, "%s/%" PRId32 "/%" PRId64, topic, partition, offset);
+}
+
+void audit_dead_letter(struct audit *a, const struct dead_letter *d) {
+    _cleanup_(buf_free) struct buf name = {0};
+    buf_printf(&name, SLICE_FMT "/%" PRId32 "/%" PRId64, SLICE_ARG(d->topic), d->partition, d->offset);
+    names_add(&a->dead, buf_slice(&name));
+}
+
+bool audit_is_dead(const struct audit *a, const struct topic *t, struct audit_at at) {
+    if (a->dead.count == 0)
+        return false;
+    _cleanup_(buf_free) struct buf name = {0};
+    place(&name, t->name, at.partition, at.offset);
+    return names_find(&a->dead, buf_slice(&name)) != NAMES_NONE;
+}
+
+void audit_bad(struct audit *a, const struct topic *t, struct audit_at at) {
+    if (a->bad_count == a->bad_capacity) {
+        a->bad_capacity = a->bad_capacity * 2 + 16;
+        a->bad = xrealloc(a->bad, a->bad_capacity * sizeof *a->bad);
+    }
+    a->bad[a->bad_count++] = (struct bad){t, at};
+}
+
+/* ---- orders ---- */
+
+#define FIELDS(r) (r)->customer_id, (r)->product_id, (r)->quantity, (r)->price_cents
+
+/* The first to tell the fields of an order sets them; later ones must agree. */
+static bool agree(struct audit *a, struct entry *e, struct slice customer_id, struct slice product_id,
+                  int32_t quantity, int64_t price_cents) {
+    uint32_t customer = (uint32_t)(customer_of(a, customer_id) - a->customers);
+    uint32_t product = (uint32_t)(product_of(a, product_id) - a->products);
+    if (e->is_known)
+        return e->customer == customer && e->product == product && e->quantity == quantity &&
+               e->price_cents == price_cents;
+    e->is_known = true;
+    e->customer = customer;
+    e->product = product;
+    e->quantity = quantity;
+    e->price_cents = price_cents;
+    return true;
+}
+
+void audit_request(struct audit *a, struct audit_at at, const struct order_request *r, bool misplaced) {
+    struct entry *e = entry_of(a, r->id);
+    if (e->is_requested)
+        a->counts.repeats++;
+    e->is_requested = true;
+    if (misplaced || e->request != 0)
+        return;
+    e->request = (uint32_t)at.offset + 1;
+    e->partition = (uint16_t)at.partition;
+    if (!agree(a, e, FIELDS(r)))
+        audit_violation(a, AUDIT_ORDERS, "order %s is not as its first request, %s/%d/%" PRId64, id_of(a, e),
+                        topic_order_requests.name, at.partition, at.offset);
+}
+
+void audit_order(struct audit *a, struct audit_at at, const struct order *o) {
+    struct entry *e = entry_of(a, o->id);
+    const char *what = event_enum_name(&order_state_enum, (int)o->state);
+    const char *why = NULL;
+    if (o->state == ORDER_STATE_CREATED && e->is_created)
+        why = "a second CREATED";
+    else if (o->state != ORDER_STATE_CREATED && !e->is_created)
+        why = "an outcome before CREATED";
+    else if (o->state != ORDER_STATE_CREATED && e->state != ORDER_STATE_CREATED)
+        why = "a second outcome";
+    else if (!agree(a, e, FIELDS(o)))
+        why = "other fields than its request";
+    if (why != NULL) {
+        audit_violation(a, AUDIT_ORDERS, "order %s: %s, %s at %s/%d/%" PRId64, id_of(a, e), why, what,
+                        topic_orders.name, at.partition, at.offset);
+        if (o->state == ORDER_STATE_CREATED ? e->is_created : e->state != ORDER_STATE_CREATED)
+            return;
+    }
+    e->state = (uint8_t)o->state;
+    e->partition = (uint16_t)at.partition;
+    if (o->state == ORDER_STATE_CREATED) {
+        e->is_created = true;
+        e->created = (uint32_t)at.offset;
+    } else {
+        e->outcome = (uint32_t)at.offset;
+    }
+}
+
+void audit_validation(struct audit *a, struct audit_at at, const struct validation *v, bool own) {
+    struct entry *e = entry_of(a, v->order_id);
+    enum stand verdict = v->result == CHECK_RESULT_PASS ? PASS : FAIL;
+    int c = (int)v->check;
+    a->counts.validations++;
+    if (e->verdict[c] == NONE) {
+        e->verdict[c] = (uint8_t)verdict;
+        e->verdict_at[c] = (uint32_t)at.offset;
+        e->partition = (uint16_t)at.partition;
+    } else if (own && e->own[c] != NONE) {
+        audit_violation(a, AUDIT_OUTCOMES, "order %s: %s decided twice, again at %s/%d/%" PRId64, id_of(a, e),
+                        check_names[c], topic_order_validations.name, at.partition, at.offset);
+        return;
+    } else {
+        a->counts.repeats++;
+    }
+    if (!own)
+        return;
+    e->own[c] = (uint8_t)verdict;
+    if (v->check != CHECK_INVENTORY_CHECK)
+        return;
+    if (!v->on_hand.present || !v->reserved_before.present)
+        audit_violation(a, AUDIT_STOCK, "order %s: %s without figures at %s/%d/%" PRId64, id_of(a, e),
+                        check_names[c], topic_order_validations.name, at.partition, at.offset);
+    e->on_hand = v->on_hand.value;
+    e->reserved_before = v->reserved_before.value;
+    e->is_late = a->late;
+}
+
+void audit_late(struct audit *a) {
+    a->late = true;
+}
+
+/* ---- stock ---- */
+
+void audit_order_by_product(struct audit *a, struct audit_at at, const struct order *o) {
+    struct entry *e = entry_of(a, o->id);
+    if (!agree(a, e, FIELDS(o)))
+        audit_violation(a, AUDIT_STOCK, "order %s: other fields at %s/%d/%" PRId64, id_of(a, e),
+                        topic_orders_by_product.name, at.partition, at.offset);
+    size_t n = (size_t)at.partition;
+    if (n >= a->lane_count) {
+        a->lanes = xrealloc(a->lanes, (n + 1) * sizeof *a->lanes);
+        memset(a->lanes + a->lane_count, 0, (n + 1 - a->lane_count) * sizeof *a->lanes);
+        a->lane_count = n + 1;
+    }
+    struct lane *l = &a->lanes[n];
+    if (l->count == l->capacity) {
+        l->capacity = l->capacity * 2 + 256;
+        l->items = xrealloc(l->items, l->capacity * sizeof *l->items);
+    }
+    l->items[l->count++] =
+        (struct happening){(uint32_t)(e - a->orders), (uint32_t)at.offset, (uint8_t)o->state};
+}
+
+void audit_stock(struct audit *a, struct slice product_id, const struct stock *row) {
+    struct product *p = product_of(a, product_id);
+    p->in_stock = row != NULL;
+    p->on_hand = row != NULL && row->quantity.present ? row->quantity.value : 0;
+}
+
+void audit_reserved(struct audit *a, const struct reserved_stock *r) {
+    product_of(a, r->product_id)->stated = r->reserved;
+}
+
+static void check_decision(struct audit *a, const struct entry *e, struct product *p) {
+    bool enough = sat_add(e->reserved_before, e->quantity) <= e->on_hand;
+    bool pass = e->own[CHECK_INVENTORY_CHECK] == PASS;
+    const char *why = NULL;
+    if (e->reserved_before != p->reserved)
+        why = "reservedBefore is not the fold up to there";
+    else if (pass && !enough)
+        why = "oversold";
+    else if (!pass && enough)
+        why = "FAIL, although there was enough";
+    a->results[AUDIT_STOCK].checked++;
+    if (why != NULL)
+        audit_violation(a, AUDIT_STOCK,
+                        "order %s of %s, %s/%d/%" PRIu32 ": %s (onHand %" PRId32 ", reservedBefore %" PRId64
+                        ", quantity %" PRId32 ", fold %" PRId64 ")",
+                        id_of(a, e), a->product_ids.text[e->product], topic_order_validations.name,
+                        e->partition, e->verdict_at[CHECK_INVENTORY_CHECK], why, e->on_hand,
+                        e->reserved_before, e->quantity, p->reserved);
+    p->reserved = e->reserved_before; /* so that one fault is named once */
+}
+
+static void apply(struct audit *a, const struct lane *l, const struct happening *h, bool checked) {
+    struct entry *e = &a->orders[h->order];
+    struct product *p = &a->products[e->product];
+    const char *why = NULL;
+    if (h->state == ORDER_STATE_CREATED) {
+        if (e->is_indexed)
+            why = "CREATED twice";
+        else if (e->own[CHECK_INVENTORY_CHECK] == NONE)
+            why = "passed over: orders behind it are decided";
+        else if (checked)
+            check_decision(a, e, p);
+        if (why == NULL && e->own[CHECK_INVENTORY_CHECK] == PASS && e->quantity > 0) {
+            p->reserved += e->quantity;
+            e->holds = true;
+        }
+        e->is_indexed = true;
+    } else if (!e->is_indexed) {
+        why = "an outcome before CREATED";
+    } else if (h->state == ORDER_STATE_FAILED && e->holds) {
+        p->reserved -= e->quantity;
+        e->holds = false;
+    }
+    if (why != NULL)
+        audit_violation(a, AUDIT_STOCK, "order %s, %s/%d/%" PRIu32 ": %s", id_of(a, e),
+                        topic_orders_by_product.name, (int)(l - a->lanes), h->offset, why);
+}
+
+/* Inventory takes a partition in its order. So everything before the last order that it is known to have
+ * decided is done, and must be right to the piece. How much of what follows is already in reserved-stock
+ * nobody can tell from outside: it must be what some point of it gives. */
+static void fold_lane(struct audit *a, const struct lane *l) {
+    size_t done = 0, i = 0;
+    for (size_t n = 0; n < l->count; n++) {
+        const struct entry *e = &a->orders[l->items[n].order];
+        if (l->items[n].state == ORDER_STATE_CREATED && e->own[CHECK_INVENTORY_CHECK] != NONE && !e->is_late)
+            done = n + 1;
+    }
+    for (; i < done; i++)
+        apply(a, l, &l->items[i], true);
+    for (i = 0; i < l->count; i++) {
+        struct product *p = &a->products[a->orders[l->items[i].order].product];
+        p->agrees = p->reserved == p->stated;
+    }
+    for (i = done; i < l->count; i++) {
+        const struct entry *e = &a->orders[l->items[i].order];
+        if (l->items[i].state == ORDER_STATE_CREATED && e->own[CHECK_INVENTORY_CHECK] == NONE)
+            break;
+        apply(a, l, &l->items[i], false);
+        struct product *p = &a->products[e->product];
+        p->agrees = p->agrees || p->reserved == p->stated;
+    }
+    for (; i < l->count; i++) /* in flight; the order is in the index all the same */
+        if (l->items[i].state == ORDER_STATE_CREATED)
+            a->orders[l->items[i].order].is_indexed = true;
+}
+
+/* ---- judgement ---- */
+
+static bool all_spoke(const struct entry *e) {
+    return e->own[0] != NONE && e->own[1] != NONE && e->own[2] != NONE;
+}
+
+/* The check that speaks of what is no order, and that no dead letter names: `orders` has to reject it. */
+static int orphan_check(const struct audit *a, const struct entry *e) {
+    for (int c = 0; c < CHECKS && !e->is_created && !e->is_indexed; c++)
+        if (e->verdict[c] != NONE &&
+            !audit_is_dead(a, &topic_order_validations, (struct audit_at){e->partition, e->verdict_at[c]}))
+            return c;
+    return -1;
+}
+
+static void count_held(const struct audit *a, int64_t *held) {
+    for (uint32_t i = 0; i < a->order_ids.count; i++) {
+        const struct entry *e = &a->orders[i];
+        if (e->own[CHECK_INVENTORY_CHECK] == PASS && e->quantity > 0 && e->is_known &&
+            !(e->is_created && e->state == ORDER_STATE_FAILED))
+            held[e->product] += e->quantity;
+    }
+}
+
+static void name(struct buf *names, uint64_t n, const char *what) {
+    if (names != NULL && n < AUDIT_EXAMPLES)
+        buf_printf(names, "%s%s", names->size > 0 ? ", " : "", what);
+}
+
+struct audit_flight audit_in_flight(const struct audit *a, struct buf *names) {
+    struct audit_flight f = {0};
+    for (uint32_t i = 0; i < a->order_ids.count; i++) {
+        const struct entry *e = &a->orders[i];
+        uint64_t *what = NULL;
+        if (!e->is_created)
+            what = e->is_requested ? &f.requests : orphan_check(a, e) >= 0 ? &f.records : NULL;
+        else if (e->state == ORDER_STATE_CREATED)
+            what = &f.orders;
+        else if (!all_spoke(e))
+            what = &f.checks;
+        if (what == NULL)
+            continue;
+        name(names, f.total++, a->order_ids.text[i]);
+        ++*what;
+    }
+    int64_t *held = xcalloc(a->product_ids.count + 1u, sizeof *held);
+    count_held(a, held);
+    for (uint32_t i = 0; i < a->product_ids.count; i++)
+        if (held[i] != a->products[i].stated) {
+            name(names, f.total++, a->product_ids.text[i]);
+            f.products++;
+        }
+    free(held);
+    for (size_t i = 0; i < a->bad_count; i++)
+        if (!audit_is_dead(a, a->bad[i].topic, a->bad[i].at)) {
+            _cleanup_(buf_free) struct buf at = {0};
+            place(&at, a->bad[i].topic->name, a->bad[i].at.partition, a->bad[i].at.offset);
+            buf_append_byte(&at, 0);
+            name(names, f.total++, at.data);
+            f.records++;
+        }
+    return f;
+}
+
+static void judge_order(struct audit *a, struct entry *e, bool quiescent) {
+    if (e->is_created && !e->is_requested)
+        audit_violation(a, AUDIT_ORDERS, "order %s, %s/%d/%" PRIu32 ": nobody requested it", id_of(a, e),
+                        topic_orders.name, e->partition, e->created);
+    if (e->is_requested && !e->is_created && quiescent)
+        audit_violation(a, AUDIT_ORDERS, "order %s, requested at %s/%d/%" PRIu32 ", is not CREATED",
+                        id_of(a, e), topic_order_requests.name, e->partition, e->request - 1);
+    if (!e->is_created)
+        return;
+    a->counts.created++;
+    a->results[AUDIT_OUTCOMES].checked += e->state != ORDER_STATE_CREATED;
+    bool failed = e->verdict[0] == FAIL || e->verdict[1] == FAIL || e->verdict[2] == FAIL;
+    bool passed = e->verdict[0] == PASS && e->verdict[1] == PASS && e->verdict[2] == PASS;
+    bool follows = true;
+    switch ((enum order_state)e->state) {
+    case ORDER_STATE_CREATED:
+        if (quiescent)
+            audit_violation(a, AUDIT_ORDERS, "order %s, CREATED at %s/%d/%" PRIu32 ", has no outcome",
+                            id_of(a, e), topic_orders.name, e->partition, e->created);
+        return;
+    case ORDER_STATE_VALIDATED:
+        a->counts.validated++;
+        follows = passed;
+        break;
+    case ORDER_STATE_FAILED:
+        a->counts.failed++;
+        follows = failed;
+        break;
+    }
+    if (!follows)
+        audit_violation(a, AUDIT_OUTCOMES, "order %s, %s/%d/%" PRIu32 ": %s does not follow from its checks",
+                        id_of(a, e), topic_orders.name, e->partition, e->outcome,
+                        event_enum_name(&order_state_enum, e->state));
+    else if (quiescent && !all_spoke(e))
+        audit_violation(a, AUDIT_OUTCOMES, "order %s, CREATED at %s/%d/%" PRIu32 ": a check has not spoken",
+                        id_of(a, e), topic_orders.name, e->partition, e->created);
+}
+
+static void judge_products(struct audit *a, bool quiescent) {
+    int64_t *held = xcalloc(a->product_ids.count + 1u, sizeof *held);
+    count_held(a, held);
+    for (uint32_t i = 0; i < a->product_ids.count; i++) {
+        struct product *p = &a->products[i];
+        a->counts.products += p->in_stock || p->stated != 0;
+        if (quiescent ? p->stated != held[i] || p->stated != p->reserved
+                      : !p->agrees && p->stated != p->reserved)
+            audit_violation(a, AUDIT_STOCK,
+                            "product %s: reserved is %" PRId64 " in %s, %" PRId64
+                            " by the decisions, and its orders hold %" PRId64,
+                            a->product_ids.text[i], p->stated, topic_reserved_stock.name, p->reserved,
+                            held[i]);
+    }
+    free(held);
+}
+
+void audit_judge(struct audit *a, bool quiescent) {
+    for (size_t i = 0; i < a->lane_count; i++)
+        fold_lane(a, &a->lanes[i]);
+    for (uint32_t i = 0; i < a->order_ids.count; i++) {
+        struct entry *e = &a->orders[i];
+        a->counts.requested += e->is_requested;
+        judge_order(a, e, quiescent);
+        int orphan = quiescent ? orphan_check(a, e) : -1;
+        if (orphan >= 0)
+            audit_violation(a, AUDIT_OUTCOMES, "%s/%d/%" PRIu32 ": %s of %s, which is no order",
+                            topic_order_validations.name, e->partition, e->verdict_at[orphan],
+                            check_names[orphan], id_of(a, e));
+        if (quiescent && e->is_created && !e->is_indexed)
+            audit_violation(a, AUDIT_STOCK, "order %s, %s/%d/%" PRIu32 ": not in %s", id_of(a, e),
+                            topic_orders.name, e->partition, e->created, topic_orders_by_product.name);
+    }
+    judge_products(a, quiescent);
+    for (size_t i = 0; i < a->bad_count; i++)
+        if (quiescent && !audit_is_dead(a, a->bad[i].topic, a->bad[i].at))
+            audit_violation(a, AUDIT_ORDERS, "%s/%d/%" PRId64 " is a bad record, and no dead letter names it",
+                            a->bad[i].topic->name, a->bad[i].at.partition, a->bad[i].at.offset);
+    a->counts.skipped = a->dead.count;
+    a->results[AUDIT_ORDERS].checked = a->counts.requested;
+}
+
+/* ---- views ---- */
+
+void audit_view_order(struct audit *a, const struct order *o, bool moving) {
+    uint32_t n = names_find(&a->order_ids, o->id);
+    struct entry *e = n == NAMES_NONE ? NULL : &a->orders[n];
+    const char *why = NULL;
+    a->counts.view_orders++;
+    a->results[AUDIT_VIEWS].checked++;
+    if (e == NULL || !e->is_created) {
+        if (!moving)
+            why = "is not in the log";
+        a->counts.newer++;
+    } else if (e->is_shown) {
+        why = "is shown twice";
+    } else if (!agree(a, e, FIELDS(o))) {
+        why = "has other fields than in the log";
+    } else if (e->state != o->state) {
+        if (!moving || e->state != ORDER_STATE_CREATED)
+            why = event_enum_name(&order_state_enum, (int)o->state);
+        a->counts.newer++;
+    }
+    if (e != NULL)
+        e->is_shown = true;
+    if (why != NULL)
+        audit_violation(
+            a, AUDIT_VIEWS, "/v1/orders: " SLICE_FMT " %s; in the log it is %s", SLICE_ARG(o->id), why,
+            e == NULL || !e->is_created ? "unknown" : event_enum_name(&order_state_enum, e->state));
+}
+
+void audit_view_orders_end(struct audit *a) {
+    for (uint32_t i = 0; i < a->order_ids.count; i++)
+        if (a->orders[i].is_created && !a->orders[i].is_shown)
+            audit_violation(a, AUDIT_VIEWS, "/v1/orders: %s, %s/%d/%" PRIu32 ", is missing",
+                            a->order_ids.text[i], topic_orders.name, a->orders[i].partition,
+                            a->orders[i].created);
+}
+
+void audit_view_product(struct audit *a, struct slice id, int64_t on_hand, int64_t reserved, bool moving) {
+    struct product *p = product_of(a, id);
+    a->counts.view_products++;
+    a->results[AUDIT_VIEWS].checked++;
+    p->is_shown = true;
+    if (p->in_stock && p->on_hand == on_hand && p->stated == reserved)
+        return;
+    if (moving)
+        a->counts.newer++;
+    else
+        audit_violation(a, AUDIT_VIEWS,
+                        "/v1/stock: " SLICE_FMT " has onHand %" PRId64 ", reserved %" PRId64
+                        "; in the log it has %" PRId32 ", %" PRId64 "%s",
+                        SLICE_ARG(id), on_hand, reserved, p->on_hand, p->stated,
+                        p->in_stock ? "" : " and is deleted");
+}
+
+void audit_view_products_end(struct audit *a, bool moving) {
+    for (uint32_t i = 0; i < a->product_ids.count; i++)
+        if (a->products[i].in_stock && !a->products[i].is_shown && !moving)
+            audit_violation(a, AUDIT_VIEWS, "/v1/stock: %s is missing", a->product_ids.text[i]);
+}
+
+static struct customer_row customer_row(const struct customer *c) {
+    if (c == NULL)
+        return (struct customer_row){0};
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&customer_type, c, &json);
+    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (size_t i = 0; i < json.size; i++)
+        h = (h ^ (uint8_t)json.data[i]) * UINT64_C(1099511628211);
+    return (struct customer_row){h, true};
+}
+
+void audit_customer(struct audit *a, struct slice id, const struct customer *c) {
+    struct customer_row *row = customer_of(a, id);
+    *row = customer_row(c);
+}
+
+void audit_view_customer(struct audit *a, struct slice id, const struct customer *c, bool moving) {
+    const struct customer_row *row = customer_of(a, id);
+    struct customer_row shown = customer_row(c);
+    a->counts.view_customers++;
+    a->results[AUDIT_VIEWS].checked++;
+    if (row->exists == shown.exists && row->hash == shown.hash)
+        return;
+    if (moving)
+        a->counts.newer++;
+    else
+        audit_violation(a, AUDIT_VIEWS, "/v1/customers/" SLICE_FMT " is not what the log has", SLICE_ARG(id));
+}
+
+/* ---- reports ---- */
+
+const struct audit_result *audit_result(const struct audit *a, int invariant) {
+    return &a->results[invariant];
+}
+
+uint32_t audit_customer_count(const struct audit *a) {
+    return a->customer_ids.count;
+}
+
+const char *audit_customer_id(const struct audit *a, uint32_t n) {
+    return a->customer_ids.text[n];
+}
+
+struct audit_counts audit_counts(const struct audit *a) {
+    return a->counts;
+}

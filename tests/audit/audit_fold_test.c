@@ -1,0 +1,615 @@
+#include "audit_fold.h"
+
+#include "base/cleanup.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* A log that is written by hand. Offsets count up by topic, all in partition 0. */
+struct world {
+    struct audit *audit;
+    int64_t next[64];
+};
+
+static int setup(void **state) {
+    struct world *w = xcalloc(1, sizeof *w);
+    w->audit = audit_create();
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct world *w = *state;
+    audit_destroy(w->audit);
+    free(w);
+    return 0;
+}
+
+static struct audit_at next(struct world *w, const struct topic *t) {
+    return (struct audit_at){0, w->next[t->index]++};
+}
+
+static struct order order_of(const char *id, int32_t quantity, enum order_state state) {
+    return (struct order){.id = slice_of(id),
+                          .customer_id = SLICE("ann"),
+                          .product_id = SLICE("lp"),
+                          .quantity = quantity,
+                          .price_cents = 100,
+                          .state = state};
+}
+
+static void request(struct world *w, const char *id, int32_t quantity) {
+    struct order o = order_of(id, quantity, ORDER_STATE_CREATED);
+    struct order_request r = {o.id, o.customer_id, o.product_id, o.quantity, o.price_cents};
+    audit_request(w->audit, next(w, &topic_order_requests), &r, false);
+}
+
+static void only_order(struct world *w, const char *id, int32_t quantity, enum order_state state) {
+    struct order o = order_of(id, quantity, state);
+    audit_order(w->audit, next(w, &topic_orders), &o);
+}
+
+static void only_indexed(struct world *w, const char *id, int32_t quantity, enum order_state state) {
+    struct order o = order_of(id, quantity, state);
+    audit_order_by_product(w->audit, next(w, &topic_orders_by_product), &o);
+}
+
+static void order(struct world *w, const char *id, int32_t quantity, enum order_state state) {
+    only_order(w, id, quantity, state);
+    only_indexed(w, id, quantity, state);
+}
+
+static void create(struct world *w, const char *id, int32_t quantity) {
+    request(w, id, quantity);
+    order(w, id, quantity, ORDER_STATE_CREATED);
+}
+
+static void says(struct world *w, const char *id, enum check check, bool pass, bool own) {
+    struct validation v = {
+        .order_id = slice_of(id), .check = check, .result = pass ? CHECK_RESULT_PASS : CHECK_RESULT_FAIL};
+    audit_validation(w->audit, next(w, &topic_order_validations), &v, own);
+}
+
+static void inventory(struct world *w, const char *id, bool pass, int32_t on_hand, int64_t reserved_before) {
+    struct validation v = {
+        .order_id = slice_of(id),
+        .check = CHECK_INVENTORY_CHECK,
+        .result = pass ? CHECK_RESULT_PASS : CHECK_RESULT_FAIL,
+        .on_hand = {true, on_hand},
+        .reserved_before = {true, reserved_before},
+    };
+    audit_validation(w->audit, next(w, &topic_order_validations), &v, true);
+}
+
+static void others(struct world *w, const char *id, bool pass) {
+    says(w, id, CHECK_FRAUD_CHECK, true, true);
+    says(w, id, CHECK_ORDER_DETAILS_CHECK, pass, true);
+}
+
+static void reserved(struct world *w, int64_t n) {
+    audit_reserved(w->audit, &(struct reserved_stock){.product_id = SLICE("lp"), .reserved = n});
+}
+
+static void stock(struct world *w, int32_t n) {
+    audit_stock(w->audit, SLICE("lp"), &(struct stock){.product_id = SLICE("lp"), .quantity = {true, n}});
+}
+
+/* a: VALIDATED and holds 6; b: FAILED by details, held 3 and gave it back; c: FAILED, too little. */
+static void ordinary(struct world *w) {
+    stock(w, 10);
+    create(w, "a", 6);
+    create(w, "b", 3);
+    inventory(w, "a", true, 10, 0);
+    inventory(w, "b", true, 10, 6);
+    others(w, "b", false);
+    order(w, "b", 3, ORDER_STATE_FAILED);
+    others(w, "a", true);
+    order(w, "a", 6, ORDER_STATE_VALIDATED);
+    create(w, "c", 5);
+    inventory(w, "c", false, 10, 6);
+    order(w, "c", 5, ORDER_STATE_FAILED);
+    others(w, "c", true);
+    reserved(w, 6);
+}
+
+/* The violations of each invariant, as "orders outcomes stock views". */
+static void expect(struct world *w, int orders, int outcomes, int stock_count, int views) {
+    const int wanted[] = {orders, outcomes, stock_count, views};
+    static const int numbers[] = {AUDIT_ORDERS, AUDIT_OUTCOMES, AUDIT_STOCK, AUDIT_VIEWS};
+    for (int i = 0; i < 4; i++) {
+        const struct audit_result *r = audit_result(w->audit, numbers[i]);
+        if ((int)r->violations != wanted[i])
+            fail_msg("invariant %d: %d violations, %d expected; the first: %s", numbers[i],
+                     (int)r->violations, wanted[i], r->violations > 0 ? r->examples[0] : "-");
+    }
+}
+
+static void expect_text(struct world *w, int invariant, const char *text) {
+    const struct audit_result *r = audit_result(w->audit, invariant);
+    if (r->violations == 0 || strstr(r->examples[0], text) == NULL)
+        fail_msg("invariant %d says \"%s\", not \"%s\"", invariant, r->violations > 0 ? r->examples[0] : "",
+                 text);
+}
+
+static void a_clean_log_passes(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    assert_int_equal(audit_in_flight(w->audit, NULL).total, 0);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+    struct audit_counts c = audit_counts(w->audit);
+    assert_int_equal(c.requested, 3);
+    assert_int_equal(c.created, 3);
+    assert_int_equal(c.validated, 1);
+    assert_int_equal(c.failed, 2);
+    assert_int_equal(audit_result(w->audit, AUDIT_STOCK)->checked, 3);
+}
+
+static void topics_may_be_told_in_any_order(void **state) {
+    struct world *w = *state;
+    only_indexed(w, "a", 6, ORDER_STATE_CREATED);
+    only_indexed(w, "a", 6, ORDER_STATE_FAILED);
+    reserved(w, 0);
+    others(w, "a", false);
+    inventory(w, "a", true, 10, 0);
+    only_order(w, "a", 6, ORDER_STATE_CREATED);
+    only_order(w, "a", 6, ORDER_STATE_FAILED);
+    request(w, "a", 6);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+}
+
+static void an_order_less_than_one_piece_holds_nothing(void **state) {
+    struct world *w = *state;
+    create(w, "a", -3);
+    inventory(w, "a", true, 0, 0);
+    others(w, "a", false);
+    order(w, "a", -3, ORDER_STATE_FAILED);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+}
+
+static void repeats_change_nothing(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    request(w, "a", 6);
+    request(w, "a", 7); /* the first counts */
+    says(w, "a", CHECK_FRAUD_CHECK, false, false);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+    assert_int_equal(audit_counts(w->audit).repeats, 3);
+}
+
+/* ---- invariant 1 ---- */
+
+static void created_twice(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    only_order(w, "a", 6, ORDER_STATE_CREATED);
+    audit_judge(w->audit, true);
+    expect(w, 1, 0, 0, 0);
+    expect_text(w, AUDIT_ORDERS, "order a: a second CREATED, CREATED at orders/0/6");
+}
+
+static void two_outcomes(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    only_order(w, "c", 5, ORDER_STATE_VALIDATED);
+    audit_judge(w->audit, true);
+    expect(w, 1, 0, 0, 0);
+    expect_text(w, AUDIT_ORDERS, "order c: a second outcome");
+}
+
+static void not_as_requested(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    request(w, "d", 2);
+    order(w, "d", 3, ORDER_STATE_CREATED);
+    audit_judge(w->audit, false);
+    expect(w, 1, 0, 1, 0);
+    expect_text(w, AUDIT_ORDERS, "order d: other fields than its request");
+}
+
+static void nobody_requested_it(void **state) {
+    struct world *w = *state;
+    only_order(w, "a", 1, ORDER_STATE_CREATED);
+    audit_judge(w->audit, false);
+    expect(w, 1, 0, 0, 0);
+    expect_text(w, AUDIT_ORDERS, "nobody requested it");
+}
+
+static void an_outcome_of_nothing(void **state) {
+    struct world *w = *state;
+    request(w, "a", 1);
+    only_order(w, "a", 1, ORDER_STATE_FAILED);
+    audit_judge(w->audit, false);
+    expect(w, 1, 0, 0, 0);
+}
+
+static void in_flight_is_a_violation_after_quiescence_only(void **state) {
+    for (int quiescent = 0; quiescent <= 1; quiescent++) {
+        struct world *w = *state;
+        ordinary(w);
+        request(w, "d", 1); /* without CREATED */
+        create(w, "e", 1);  /* without anything more */
+        audit_bad(w->audit, &topic_orders, next(w, &topic_orders));
+        _cleanup_(buf_free) struct buf names = {0};
+        struct audit_flight f = audit_in_flight(w->audit, &names);
+        assert_int_equal(f.requests, 1);
+        assert_int_equal(f.orders, 1);
+        assert_int_equal(f.records, 1);
+        assert_int_equal(f.total, 3);
+        assert_true(slice_equal(buf_slice(&names), SLICE("d, e, orders/0/7")));
+        audit_judge(w->audit, quiescent == 1);
+        expect(w, quiescent == 1 ? 3 : 0, 0, 0, 0);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void misplaced_requests_count_as_requests(void **state) {
+    struct world *w = *state;
+    struct order_request r = {SLICE("a"), SLICE("ann"), SLICE("lp"), 9, 1};
+    audit_request(w->audit, (struct audit_at){3, 7}, &r, true);
+    assert_int_equal(audit_in_flight(w->audit, NULL).requests, 1);
+    create(w, "a", 1); /* another was first in the right partition */
+    audit_judge(w->audit, false);
+    expect(w, 0, 0, 0, 0);
+}
+
+/* ---- dead letters ---- */
+
+static void dead_letters_name_what_is_skipped(void **state) {
+    struct world *w = *state;
+    struct audit_at at = {1, 42};
+    assert_false(audit_is_dead(w->audit, &topic_orders, at));
+    audit_bad(w->audit, &topic_orders, at);
+    assert_int_equal(audit_in_flight(w->audit, NULL).records, 1);
+    audit_dead_letter(w->audit,
+                      &(struct dead_letter){.topic = SLICE("orders"), .partition = 1, .offset = 42});
+    assert_true(audit_is_dead(w->audit, &topic_orders, at));
+    assert_false(audit_is_dead(w->audit, &topic_order_requests, at));
+    assert_false(audit_is_dead(w->audit, &topic_orders, (struct audit_at){1, 4}));
+    assert_int_equal(audit_in_flight(w->audit, NULL).total, 0);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+}
+
+static void a_check_of_no_order(void **state) {
+    struct world *w = *state;
+    says(w, "nobody", CHECK_FRAUD_CHECK, true, false);
+    says(w, "dead", CHECK_FRAUD_CHECK, true, false);
+    audit_dead_letter(w->audit, &(struct dead_letter){.topic = SLICE("order-validations"), .offset = 1});
+    assert_int_equal(audit_in_flight(w->audit, NULL).total, 1);
+    audit_judge(w->audit, true);
+    expect(w, 0, 1, 0, 0);
+    expect_text(w, AUDIT_OUTCOMES, "order-validations/0/0: FRAUD_CHECK of nobody");
+}
+
+/* ---- invariant 2 ---- */
+
+static void validated_without_a_check(void **state) {
+    struct world *w = *state;
+    create(w, "a", 1);
+    inventory(w, "a", true, 10, 0);
+    says(w, "a", CHECK_FRAUD_CHECK, true, true);
+    order(w, "a", 1, ORDER_STATE_VALIDATED);
+    reserved(w, 1);
+    audit_judge(w->audit, false);
+    expect(w, 0, 1, 0, 0);
+    expect_text(w, AUDIT_OUTCOMES, "order a, orders/0/1: VALIDATED does not follow");
+}
+
+static void failed_without_a_fail(void **state) {
+    struct world *w = *state;
+    create(w, "a", 1);
+    inventory(w, "a", true, 10, 0);
+    others(w, "a", true);
+    order(w, "a", 1, ORDER_STATE_FAILED);
+    audit_judge(w->audit, true);
+    expect(w, 0, 1, 0, 0);
+}
+
+static void validated_despite_a_fail(void **state) {
+    struct world *w = *state;
+    create(w, "a", 1);
+    inventory(w, "a", true, 10, 0);
+    others(w, "a", false);
+    order(w, "a", 1, ORDER_STATE_VALIDATED);
+    reserved(w, 1);
+    audit_judge(w->audit, true);
+    expect(w, 0, 1, 0, 0);
+}
+
+static void a_check_decides_twice(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    says(w, "a", CHECK_FRAUD_CHECK, true, true);
+    audit_judge(w->audit, true);
+    expect(w, 0, 1, 0, 0);
+    expect_text(w, AUDIT_OUTCOMES, "order a: FRAUD_CHECK decided twice, again at order-validations/0/9");
+}
+
+/* ---- invariant 3 ---- */
+
+static void oversold(void **state) {
+    struct world *w = *state;
+    create(w, "a", 6);
+    create(w, "b", 6);
+    inventory(w, "a", true, 10, 0);
+    inventory(w, "b", true, 10, 6);
+    others(w, "a", true);
+    others(w, "b", true);
+    order(w, "a", 6, ORDER_STATE_VALIDATED);
+    order(w, "b", 6, ORDER_STATE_VALIDATED);
+    reserved(w, 12);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 1, 0);
+    expect_text(w, AUDIT_STOCK, "order b of lp, order-validations/0/1: oversold");
+}
+
+static void failed_with_stock_left(void **state) {
+    struct world *w = *state;
+    create(w, "a", 6);
+    inventory(w, "a", false, 6, 0);
+    others(w, "a", true);
+    order(w, "a", 6, ORDER_STATE_FAILED);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 1, 0);
+}
+
+/* b did not see what a had reserved. */
+static void two_see_the_same_stock(void **state) {
+    struct world *w = *state;
+    create(w, "a", 6);
+    create(w, "b", 3);
+    inventory(w, "a", true, 10, 0);
+    inventory(w, "b", true, 10, 0);
+    others(w, "a", true);
+    others(w, "b", true);
+    order(w, "a", 6, ORDER_STATE_VALIDATED);
+    order(w, "b", 3, ORDER_STATE_VALIDATED);
+    reserved(w, 9);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 2, 0); /* the decision, and the sum that follows from it */
+    expect_text(w, AUDIT_STOCK, "order b of lp, order-validations/0/1: reservedBefore is not the fold");
+}
+
+/* What b gave back is not seen by c, which comes behind it in the partition. */
+static void a_release_is_overtaken(void **state) {
+    struct world *w = *state;
+    create(w, "b", 3);
+    inventory(w, "b", true, 10, 0);
+    others(w, "b", false);
+    order(w, "b", 3, ORDER_STATE_FAILED);
+    create(w, "c", 1);
+    inventory(w, "c", true, 10, 3);
+    audit_judge(w->audit, false);
+    assert_true(audit_result(w->audit, AUDIT_STOCK)->violations > 0);
+    expect_text(w, AUDIT_STOCK, "order c of lp");
+}
+
+static void reserved_is_not_the_sum(void **state) {
+    for (int quiescent = 0; quiescent <= 1; quiescent++) {
+        struct world *w = *state;
+        ordinary(w);
+        reserved(w, 9); /* as if b had never given back, with c decided behind it */
+        assert_int_equal(audit_in_flight(w->audit, NULL).products, 1);
+        audit_judge(w->audit, quiescent == 1);
+        expect(w, 0, 0, 1, 0);
+        expect_text(w, AUDIT_STOCK, "product lp: reserved is 9 in reserved-stock, 6 by the decisions");
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void a_release_may_be_under_way(void **state) {
+    static const struct {
+        int64_t stated;
+        int violations;
+    } cases[] = {{6, 0}, {9, 0}, {3, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world *w = *state;
+        create(w, "a", 6);
+        create(w, "b", 3);
+        inventory(w, "a", true, 10, 0);
+        inventory(w, "b", true, 10, 6);
+        others(w, "b", false);
+        order(w, "b", 3, ORDER_STATE_FAILED);
+        reserved(w, cases[i].stated);
+        audit_judge(w->audit, false);
+        expect(w, 0, 0, cases[i].violations, 0);
+        teardown(state);
+        setup(state);
+    }
+}
+
+/* A transaction of inventory may show in reserved-stock before its validation is seen; not after. */
+static void a_late_decision_may_show_or_not(void **state) {
+    static const struct {
+        int64_t stated;
+        int violations;
+    } cases[] = {{0, 1}, {6, 0}, {8, 0}, {2, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world *w = *state;
+        create(w, "a", 6);
+        create(w, "b", 2);
+        create(w, "c", 1);
+        inventory(w, "a", true, 10, 0);
+        reserved(w, cases[i].stated);
+        audit_late(w->audit);
+        inventory(w, "b", true, 10, 6);
+        audit_judge(w->audit, false);
+        expect(w, 0, 0, cases[i].violations, 0);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void an_order_is_passed_over(void **state) {
+    struct world *w = *state;
+    create(w, "a", 6);
+    create(w, "b", 2);
+    inventory(w, "b", true, 10, 0);
+    reserved(w, 2);
+    audit_judge(w->audit, false);
+    expect(w, 0, 0, 1, 0);
+    expect_text(w, AUDIT_STOCK, "order a, orders-by-product/0/0: passed over");
+}
+
+static void the_index_lacks_or_repeats_an_order(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    only_indexed(w, "a", 6, ORDER_STATE_CREATED);
+    request(w, "d", 1);
+    only_order(w, "d", 1, ORDER_STATE_CREATED);
+    inventory(w, "d", false, 0, 6);
+    others(w, "d", true);
+    only_order(w, "d", 1, ORDER_STATE_FAILED);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 2, 0);
+    expect_text(w, AUDIT_STOCK, "order a, orders-by-product/0/6: CREATED twice");
+}
+
+static void a_lost_release_is_found_although_the_index_lost_it(void **state) {
+    struct world *w = *state;
+    create(w, "b", 3);
+    inventory(w, "b", true, 10, 0);
+    others(w, "b", false);
+    only_order(w, "b", 3, ORDER_STATE_FAILED);
+    reserved(w, 3);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 1, 0);
+    expect_text(w, AUDIT_STOCK, "its orders hold 0");
+}
+
+/* ---- invariant 7 ---- */
+
+static void show(struct world *w, const char *id, int32_t quantity, enum order_state state, bool moving) {
+    struct order o = order_of(id, quantity, state);
+    audit_view_order(w->audit, &o, moving);
+}
+
+static void show_ordinary(struct world *w, enum order_state b, bool moving) {
+    show(w, "a", 6, ORDER_STATE_VALIDATED, moving);
+    show(w, "b", 3, b, moving);
+    show(w, "c", 5, ORDER_STATE_FAILED, moving);
+    audit_view_orders_end(w->audit);
+    audit_view_product(w->audit, SLICE("lp"), 10, 6, moving);
+    audit_view_products_end(w->audit, moving);
+}
+
+static void views_that_agree(void **state) {
+    struct world *w = *state;
+    struct customer ann = {.id = SLICE("ann"), .first_name = SLICE("Ann")};
+    ordinary(w);
+    audit_customer(w->audit, SLICE("ann"), &ann);
+    audit_judge(w->audit, true);
+    show_ordinary(w, ORDER_STATE_FAILED, false);
+    audit_view_customer(w->audit, SLICE("ann"), &ann, false);
+    audit_view_customer(w->audit, SLICE("bob"), NULL, false);
+    expect(w, 0, 0, 0, 0);
+    assert_int_equal(audit_result(w->audit, AUDIT_VIEWS)->checked, 6);
+    assert_string_equal(audit_customer_id(w->audit, 0), "ann");
+}
+
+static void views_that_differ(void **state) {
+    struct world *w = *state;
+    struct customer ann = {.id = SLICE("ann"), .first_name = SLICE("Ann")}, other = ann;
+    other.level = CUSTOMER_LEVEL_GOLD;
+    ordinary(w);
+    audit_customer(w->audit, SLICE("ann"), &ann);
+    audit_judge(w->audit, true);
+    show(w, "a", 6, ORDER_STATE_CREATED, true);    /* older than the log */
+    show(w, "a", 6, ORDER_STATE_VALIDATED, false); /* twice */
+    show(w, "b", 4, ORDER_STATE_FAILED, true);     /* another quantity */
+    show(w, "x", 1, ORDER_STATE_CREATED, false);   /* unknown */
+    audit_view_orders_end(w->audit);               /* c is missing */
+    audit_view_product(w->audit, SLICE("lp"), 10, 7, false);
+    audit_view_product(w->audit, SLICE("mc"), 1, 0, false);
+    audit_view_customer(w->audit, SLICE("ann"), &other, false);
+    audit_view_customer(w->audit, SLICE("ann"), NULL, false);
+    expect(w, 0, 0, 0, 9);
+}
+
+static void views_may_be_newer_while_somebody_writes(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    create(w, "d", 1);
+    audit_judge(w->audit, false);
+    show_ordinary(w, ORDER_STATE_FAILED, true);
+    expect(w, 0, 0, 0, 1); /* d is missing */
+    show(w, "d", 1, ORDER_STATE_FAILED, true);
+    show(w, "e", 1, ORDER_STATE_CREATED, true);
+    audit_view_product(w->audit, SLICE("lp"), 9, 7, true);
+    expect(w, 0, 0, 0, 1);
+    assert_int_equal(audit_counts(w->audit).newer, 3);
+}
+
+static void many_orders_of_many_products(void **state) {
+    struct world *w = *state;
+    char id[16], product[16];
+    for (int i = 0; i < 5000; i++) {
+        snprintf(id, sizeof id, "order-%d", i);
+        snprintf(product, sizeof product, "product-%d", i % 700);
+        struct order o = order_of(id, 1, ORDER_STATE_CREATED);
+        o.product_id = slice_of(product);
+        struct order_request r = {o.id, o.customer_id, o.product_id, o.quantity, o.price_cents};
+        audit_request(w->audit, next(w, &topic_order_requests), &r, false);
+        audit_order(w->audit, next(w, &topic_orders), &o);
+        audit_order_by_product(w->audit, next(w, &topic_orders_by_product), &o);
+        inventory(w, id, true, 100, i / 700);
+        others(w, id, true);
+        o.state = ORDER_STATE_VALIDATED;
+        audit_order(w->audit, next(w, &topic_orders), &o);
+        audit_reserved(w->audit,
+                       &(struct reserved_stock){.product_id = o.product_id, .reserved = i / 700 + 1});
+    }
+    assert_int_equal(audit_in_flight(w->audit, NULL).total, 0);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+    assert_int_equal(audit_counts(w->audit).created, 5000);
+}
+
+int main(void) {
+#define world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        world(a_clean_log_passes),
+        world(topics_may_be_told_in_any_order),
+        world(an_order_less_than_one_piece_holds_nothing),
+        world(repeats_change_nothing),
+        world(created_twice),
+        world(two_outcomes),
+        world(not_as_requested),
+        world(nobody_requested_it),
+        world(an_outcome_of_nothing),
+        world(in_flight_is_a_violation_after_quiescence_only),
+        world(misplaced_requests_count_as_requests),
+        world(dead_letters_name_what_is_skipped),
+        world(a_check_of_no_order),
+        world(validated_without_a_check),
+        world(failed_without_a_fail),
+        world(validated_despite_a_fail),
+        world(a_check_decides_twice),
+        world(oversold),
+        world(failed_with_stock_left),
+        world(two_see_the_same_stock),
+        world(a_release_is_overtaken),
+        world(reserved_is_not_the_sum),
+        world(a_release_may_be_under_way),
+        world(a_late_decision_may_show_or_not),
+        world(an_order_is_passed_over),
+        world(the_index_lacks_or_repeats_an_order),
+        world(a_lost_release_is_found_although_the_index_lost_it),
+        world(views_that_agree),
+        world(views_that_differ),
+        world(views_may_be_newer_while_somebody_writes),
+        world(many_orders_of_many_products),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,141 @@
+#include "views.h"
+
+#include "base/cleanup.h"
+#include "client.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+enum { PAGE = 500, CUSTOMERS_MAX = 2000 };
+
+struct views {
+    struct audit *audit;
+    struct reader *reader;
+    struct client *client;
+    bool moving_allowed;
+};
+
+static void release(json_t **j) {
+    json_decref(*j);
+}
+
+/* The answer as JSON, NULL where it is a 404. */
+static bool get(struct views *v, const char *path, json_t **answer, struct err *err) {
+    _cleanup_(buf_free) struct buf body = {0};
+    long status;
+    if (!client_ask(v->client, "GET", path, SLICE_NONE, &status, &body, err))
+        return false;
+    *answer = status == 200 ? json_loadb(body.data, body.size, 0, NULL) : NULL;
+    if (*answer != NULL || status == 404)
+        return true;
+    audit_violation(v->audit, AUDIT_VIEWS, "GET %s: %ld, %zu bytes", path, status, body.size);
+    return true;
+}
+
+static struct slice text(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return (struct slice){json_is_string(value) ? json_string_value(value) : "", json_string_length(value)};
+}
+
+static int64_t number(const json_t *object, const char *key) {
+    return json_integer_value(json_object_get(object, key));
+}
+
+/* Has one of these topics gone on since it was read? */
+static bool moved(struct views *v, const struct topic *a, const struct topic *b, bool *yes, struct err *err) {
+    int64_t before = reader_aim_sum(v->reader, a) + reader_aim_sum(v->reader, b);
+    *yes = false;
+    if (!v->moving_allowed)
+        return true;
+    if (!reader_aim(v->reader, a, true, err) || !reader_aim(v->reader, b, true, err))
+        return false;
+    *yes = reader_aim_sum(v->reader, a) + reader_aim_sum(v->reader, b) != before;
+    return true;
+}
+
+static bool check_stock(struct views *v, struct err *err) {
+    _cleanup_(release) json_t *answer = NULL;
+    bool moving;
+    if (!get(v, "/v1/stock", &answer, err) || !moved(v, &topic_stock, &topic_reserved_stock, &moving, err))
+        return false;
+    const json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "stock"), i, row) {
+        audit_view_product(v->audit, text(row, "productId"), number(row, "onHand"), number(row, "reserved"),
+                           moving);
+    }
+    audit_view_products_end(v->audit, moving);
+    return true;
+}
+
+static void check_order(struct views *v, const json_t *row) {
+    int state;
+    struct order o = {
+        .id = text(row, "id"),
+        .customer_id = text(row, "customerId"),
+        .product_id = text(row, "productId"),
+        .quantity = (int32_t)number(row, "quantity"),
+        .price_cents = number(row, "priceCents"),
+    };
+    if (!event_enum_find(&order_state_enum, text(row, "state"), &state)) {
+        audit_violation(v->audit, AUDIT_VIEWS, "/v1/orders: " SLICE_FMT " has no state", SLICE_ARG(o.id));
+        return;
+    }
+    o.state = (enum order_state)state;
+    audit_view_order(v->audit, &o, v->moving_allowed);
+}
+
+static bool check_orders(struct views *v, struct err *err) {
+    _cleanup_(buf_free) struct buf path = {0};
+    buf_printf(&path, "/v1/orders?limit=%d%c", PAGE, 0);
+    while (path.size > 0) {
+        _cleanup_(release) json_t *answer = NULL;
+        if (!get(v, path.data, &answer, err))
+            return false;
+        const json_t *row;
+        size_t i;
+        json_array_foreach(json_object_get(answer, "orders"), i, row) {
+            check_order(v, row);
+        }
+        const char *next = json_string_value(json_object_get(answer, "next"));
+        buf_clear(&path);
+        if (next != NULL)
+            buf_printf(&path, "%s%c", next, 0);
+    }
+    audit_view_orders_end(v->audit);
+    return true;
+}
+
+static bool check_customer(struct views *v, const char *id, struct err *err) {
+    _cleanup_(buf_free) struct buf path = {0};
+    _cleanup_(release) json_t *answer = NULL;
+    bool moving;
+    int level = 0;
+    buf_printf(&path, "/v1/customers/%s%c", id, 0);
+    if (!get(v, path.data, &answer, err) || !moved(v, &topic_customers, &topic_customers, &moving, err))
+        return false;
+    bool known = answer != NULL && event_enum_find(&customer_level_enum, text(answer, "level"), &level);
+    struct customer c = {
+        .id = text(answer, "id"),
+        .first_name = text(answer, "firstName"),
+        .last_name = text(answer, "lastName"),
+        .email = text(answer, "email"),
+        .address = text(answer, "address"),
+        .level = (enum customer_level)level,
+    };
+    audit_view_customer(v->audit, slice_of(id), known ? &c : NULL, moving);
+    return true;
+}
+
+bool views_check(struct audit *a, struct reader *r, const char *gateway_url, bool moving_allowed,
+                 struct err *err) {
+    struct views v = {.audit = a, .reader = r, .moving_allowed = moving_allowed};
+    if (!client_create(gateway_url, &v.client, err))
+        return false;
+    bool ok = check_stock(&v, err) && check_orders(&v, err);
+    uint32_t customers = audit_customer_count(a); /* those that orders name, too: 404 where there is none */
+    for (uint32_t i = 0; i < customers && i < CUSTOMERS_MAX && ok; i++)
+        ok = check_customer(&v, audit_customer_id(a, i), err);
+    client_destroy(v.client);
+    return ok;
+}
