@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdalign.h>
 #include <stdarg.h>
@@ -17,16 +18,18 @@ struct in {
     struct err *err;
 };
 
+/* Macros, so that compilers and analysers know that they are false. */
 #define FAIL(in, ...) fail_at(in, (in)->at, __VA_ARGS__)
+#define fail_at(in, at, ...) (fail_fill(in, at, __VA_ARGS__), false)
 
-__attribute__((format(printf, 3, 4), cold)) static bool fail_at(struct in *in, const uint8_t *at,
-                                                                const char *fmt, ...) {
+__attribute__((format(printf, 3, 4), cold)) static void fail_fill(struct in *in, const uint8_t *at,
+                                                                  const char *fmt, ...) {
     char text[256];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    return err_set(in->err, ERR_POISON, "byte %td: %s", at - in->begin, text);
+    err_set(in->err, ERR_POISON, "byte %td: %s", at - in->begin, text);
 }
 
 static size_t left(const struct in *in) {
@@ -215,6 +218,7 @@ static bool decode_enum(struct in *in, const struct node *n, int *value) {
 static bool decode_record(struct in *in, const struct node *n, char *record) {
     if (!enter(in))
         return false;
+    assert(n->image == NULL || record != NULL); /* only what has a target has an image */
     if (n->image != NULL)
         memcpy(record, n->image, n->size);
     for (const struct node *f = n->children; f < n->children + n->count; f++) {

@@ -1,5 +1,6 @@
 #include "events/node.h"
 
+#include <assert.h>
 #include <avro.h>
 #include <stdlib.h>
 
@@ -34,6 +35,7 @@ static void mismatch(struct compiler *c, struct node *n, const char *what, const
 }
 
 static void compile_enum(struct compiler *c, struct node *n, avro_schema_t w, const struct event_field *to) {
+    assert(to == NULL || to->symbols != NULL); /* fits() */
     n->op = NODE_ENUM;
     n->count = (size_t)avro_schema_enum_number_of_symbols(w);
     const char **symbols = zalloc(c, n->count * sizeof *symbols);

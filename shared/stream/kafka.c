@@ -79,12 +79,12 @@ static const struct setting transaction_settings[] = {
 struct kafka {
     struct log log;
     char *brokers, *group, *identity;
-    rd_kafka_t *member, *readers[LOG_QUEUES], *producer;
+    rd_kafka_t *member, *readers[LOG_QUEUES], *producer, *asker;
     rd_kafka_queue_t *member_queue, *queues[LOG_QUEUES];
     int event; /* an eventfd: something happened on a queue, or log_wake */
     size_t topic_count;
-    rd_kafka_topic_t **topics[LOG_QUEUES], **producer_topics; /* by the topic's index */
-    int32_t *partitions;                                      /* likewise; 0: not known */
+    rd_kafka_topic_t **topics[LOG_QUEUES], **producer_topics, **asker_topics; /* by the topic's index */
+    int32_t *partitions;                                                      /* likewise; 0: not known */
     const struct topic *lead;
     struct log_listener listener;
     bool told;                     /* a callback ran during this poll */
@@ -169,12 +169,14 @@ static bool reader(struct kafka *k, enum log_queue q, rd_kafka_t **rk, struct er
     return true;
 }
 
-/* Any client: for questions. */
-static bool any(struct kafka *k, rd_kafka_t **rk, struct err *e) {
-    for (int q = 0; q < LOG_QUEUES; q++)
-        if ((*rk = k->readers[q]) != NULL)
-            return true;
-    return reader(k, k->group != NULL ? LOG_INPUTS : LOG_TABLES, rk, e);
+/* The client for questions. Not a reader: a broker answers a connection's requests in turn, and a reader's
+ * fetch waits there for up to half a second. */
+static bool asker(struct kafka *k, rd_kafka_t **rk, struct err *e) {
+    const struct setting *const settings[] = {NULL};
+    if (k->asker == NULL && !client(k, RD_KAFKA_PRODUCER, rd_kafka_conf_new(), settings, &k->asker, e))
+        return false;
+    *rk = k->asker;
+    return true;
 }
 
 rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const struct topic *t) {
@@ -223,13 +225,12 @@ static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *coun
     if (k->partitions[t->index] == 0) {
         rd_kafka_t *rk;
         rd_kafka_resp_err_t error;
-        if (!any(k, &rk, e))
+        if (!asker(k, &rk, e))
             return false;
-        enum log_queue q = LOG_INPUTS;
-        while (k->readers[q] != rk)
-            q++;
+        if (k->asker_topics == NULL)
+            k->asker_topics = xcalloc(k->topic_count, sizeof(rd_kafka_topic_t *));
         k->partitions[t->index] =
-            kafka_partition_count(rk, kafka_topic(rk, k->topics[q], t), CALL_MS, &error);
+            kafka_partition_count(rk, kafka_topic(rk, k->asker_topics, t), CALL_MS, &error);
         if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
             return err_set(e, ERR_RETRY, "waiting for the topic %s, which is not there yet", t->name);
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -295,7 +296,7 @@ static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, 
                        struct err *e) {
     struct kafka *k = of(l);
     rd_kafka_t *rk;
-    if (!any(k, &rk, e))
+    if (!asker(k, &rk, e))
         return false;
     char text[256];
     const char *why;
@@ -450,7 +451,7 @@ static bool serve_member(struct kafka *k, struct err *e) {
 static bool still_away(struct kafka *k, struct err *e) {
     rd_kafka_t *rk;
     const struct rd_kafka_metadata *m;
-    if (!any(k, &rk, e))
+    if (!asker(k, &rk, e))
         return true;
     rd_kafka_resp_err_t error = rd_kafka_metadata(rk, 0, NULL, &m, 500);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -477,6 +478,8 @@ static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, s
             return false;
         if (k->producer != NULL)
             rd_kafka_poll(k->producer, 0);
+        if (k->asker != NULL)
+            rd_kafka_poll(k->asker, 0);
         *n += take(k, LOG_TABLES, records + *n, max - *n);
         *n += take(k, LOG_CHANGELOGS, records + *n, max - *n);
         if (inputs)
@@ -652,6 +655,12 @@ static void kafka_destroy(struct log *l) {
     k->listener = (struct log_listener){0};
     producer_drop(k);
     free(k->producer_topics);
+    if (k->asker != NULL) {
+        if (k->asker_topics != NULL)
+            kafka_topics_destroy(k->asker_topics, k->topic_count);
+        rd_kafka_destroy(k->asker);
+    }
+    free(k->asker_topics);
     if (k->member != NULL) {
         rd_kafka_queue_destroy(k->member_queue);
         rd_kafka_consumer_close(k->member);

@@ -96,10 +96,10 @@ static bool guard_end(struct stream *s, bool ok) {
     return ok;
 }
 
-#define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, ##__VA_ARGS__))
+#define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
 
 static int64_t now_ms(struct stream *s) {
-    return LOG(s, now_ms);
+    return s->o.log->ops->now_ms(s->o.log);
 }
 
 /* ---- creation ---- */
@@ -850,7 +850,7 @@ bool stream_run(struct stream *s, struct err *e) {
 
 void stream_stop(struct stream *s) {
     atomic_store(&s->stopping, true);
-    LOG(s, wake);
+    s->o.log->ops->wake(s->o.log);
 }
 
 /* ---- for other threads ---- */
@@ -871,7 +871,7 @@ int64_t stream_deadline(const struct stream *s) {
 
 uint64_t stream_refresh(struct stream *s) {
     uint64_t ticket = atomic_fetch_add(&s->refresh_wanted, 1) + 1;
-    LOG(s, wake);
+    s->o.log->ops->wake(s->o.log);
     return ticket;
 }
 
