@@ -89,6 +89,12 @@ int64_t reader_aim_sum(const struct reader *r, const struct topic *t) {
     return sum;
 }
 
+void reader_skip(struct reader *r, const struct topic *t) {
+    for (size_t i = 0; i < r->lane_count; i++)
+        if (r->lanes[i].topic == t)
+            r->lanes[i].position = r->lanes[i].aim;
+}
+
 int32_t reader_partitions(const struct reader *r, const struct topic *t) {
     int32_t count = 0;
     for (size_t i = 0; i < r->lane_count; i++)

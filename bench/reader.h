@@ -25,6 +25,9 @@ WARN_UNUSED bool reader_aim(struct reader *r, const struct topic *t, bool open, 
 /* Where the topic's partitions are aimed at, in sum: it grows when anything is written. */
 int64_t reader_aim_sum(const struct reader *r, const struct topic *t);
 
+/* What lies before the aim is not read. */
+void reader_skip(struct reader *r, const struct topic *t);
+
 /* Reads everything between the position and the aim. ERR_RETRY when nothing comes for 30 s; a false `each`
  * ends it too. */
 WARN_UNUSED bool reader_read(struct reader *r, reader_each *each, void *context, struct err *err);

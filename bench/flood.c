@@ -1,0 +1,275 @@
+/* flood: order requests straight into the log, and how fast the suite decides them.
+ *
+ *   flood [--count N] [--json]                   writes N (200000), waits until all are decided
+ *   flood --only-write [--count N]               writes, and prints the run's name; services need not run
+ *   flood --only-wait RUN [--count N] [--json]   waits for the orders of such a run
+ *
+ * For a flood that is in the log already: stop the services, flood --only-write, flood --only-wait RUN in the
+ * background, start the services. The time counts from the first of its records in `orders`.
+ *   --timeout S   gives up when not all are decided by then (300)
+ * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL. Up to 50 of the products in the topic `stock`,
+ * 200 customers, written to `customers` as well.
+ * Exit codes: 0; 1 when not all were decided, or Kafka is away; 2 usage. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "options.h"
+#include "processes.h"
+#include "reader.h"
+#include "shop.h"
+#include "stream/producer.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PRODUCTS_MAX = 50, UNACKNOWLEDGED_MAX = 30000, LOOK_MS = 20, IDLE_MS = 10000 };
+
+static const struct topic *const read_topics[] = {&topic_stock, &topic_orders, NULL};
+static const char *const services[] = {"orders", "inventory", "fraud", "order-details", "customers", NULL};
+
+struct flood {
+    double count, timeout_s;
+    bool only_write, json;
+    const char *only_wait, *brokers, *registry_url;
+    char run[64];
+    struct reader *reader;
+    struct shop shop;
+    struct arena arena;
+    atomic_size_t acknowledged, lost;
+    size_t created, validated, failed;
+    int64_t write_us, first_us, last_us; /* of records of this run in `orders` */
+};
+
+static void pause_ms(long ms) {
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+/* ---- writing ---- */
+
+static bool on_product(void *context, const struct log_record *r, struct err *err) {
+    struct flood *f = context;
+    (void)err;
+    for (size_t i = 0; i < f->shop.product_count; i++)
+        if (slice_equal(f->shop.products[i], r->key))
+            return true;
+    if (r->value.data != NULL && f->shop.product_count < PRODUCTS_MAX)
+        f->shop.products[f->shop.product_count++] = arena_copy(&f->shop.arena, r->key);
+    return true;
+}
+
+static bool read_products(struct flood *f, struct err *err) {
+    f->shop.products = arena_alloc(&f->shop.arena, PRODUCTS_MAX * sizeof *f->shop.products);
+    return reader_aim(f->reader, &topic_stock, false, err) && reader_read(f->reader, on_product, f, err) &&
+           (f->shop.product_count > 0 || err_set(err, ERR_CONFIG, "the topic stock has no products"));
+}
+
+static void on_done(void *context, void *ticket, int64_t offset) {
+    struct flood *f = context;
+    (void)ticket;
+    if (offset < 0)
+        atomic_fetch_add(&f->lost, 1);
+    atomic_fetch_add(&f->acknowledged, 1);
+}
+
+static bool write_record(struct flood *f, struct producer *p, const struct topic *t, struct slice key,
+                         const void *value, size_t sent, struct err *err) {
+    static struct buf payload;
+    buf_clear(&payload);
+    if (!schemas_encode(reader_schemas(f->reader), t, value, &payload, err))
+        return false;
+    struct log_message m = {
+        .topic = t, .timestamp = clock_wall_ms(), .key = key, .value = buf_slice(&payload)};
+    int64_t deadline = clock_mono_us() + IDLE_MS * INT64_C(1000);
+    while (sent - atomic_load(&f->acknowledged) >= UNACKNOWLEDGED_MAX)
+        pause_ms(1);
+    while (!producer_send(p, &m, NULL, err)) {
+        if (err->kind != ERR_RETRY || clock_mono_us() > deadline)
+            return false;
+        pause_ms(5);
+    }
+    return true;
+}
+
+static bool write_all(struct flood *f, struct producer *p, struct err *err) {
+    size_t sent = 0, count = (size_t)f->count;
+    for (size_t n = 0; n < SHOP_CUSTOMERS; n++, sent++, arena_reset(&f->arena)) {
+        struct customer c = shop_customer(n, &f->arena);
+        if (!write_record(f, p, &topic_customers, c.id, &c, sent, err))
+            return false;
+    }
+    int64_t start = clock_mono_us();
+    for (size_t n = 0; n < count; n++, sent++, arena_reset(&f->arena)) {
+        struct order_request r = shop_order(&f->shop, n, &f->arena);
+        r.id = arena_printf(&f->arena, "%s-%zu", f->run, n);
+        if (!write_record(f, p, &topic_order_requests, r.id, &r, sent, err))
+            return false;
+    }
+    while (atomic_load(&f->acknowledged) < sent)
+        pause_ms(1);
+    f->write_us = clock_mono_us() - start;
+    return atomic_load(&f->lost) == 0 ||
+           err_set(err, ERR_RETRY, "%zu records were not written", atomic_load(&f->lost));
+}
+
+static bool write_flood(struct flood *f, struct err *err) {
+    struct producer *p;
+    if (!read_products(f, err) || !schemas_register(reader_schemas(f->reader), &topic_customers, err) ||
+        !schemas_register(reader_schemas(f->reader), &topic_order_requests, err) ||
+        !producer_create(
+            &(struct producer_options){
+                .brokers = f->brokers, .topic_count = topics_count, .done = on_done, .context = f},
+            &p, err))
+        return false;
+    bool ok = write_all(f, p, err);
+    producer_destroy(p);
+    return ok;
+}
+
+/* ---- waiting ---- */
+
+static bool on_order(void *context, const struct log_record *r, struct err *err) {
+    struct flood *f = context;
+    struct slice run = slice_of(f->run);
+    struct order o;
+    if (!slice_starts_with(r->key, run) || r->key.size <= run.size || r->key.data[run.size] != '-')
+        return true;
+    arena_reset(&f->arena);
+    if (!schemas_decode(reader_schemas(f->reader), &order_type, r->value, &f->arena, &o, err))
+        return err->kind == ERR_POISON;
+    f->last_us = clock_mono_us();
+    if (f->first_us == 0)
+        f->first_us = f->last_us;
+    f->created += o.state == ORDER_STATE_CREATED;
+    f->validated += o.state == ORDER_STATE_VALIDATED;
+    f->failed += o.state == ORDER_STATE_FAILED;
+    return true;
+}
+
+static size_t decided(const struct flood *f) {
+    return f->validated + f->failed;
+}
+
+static bool wait_flood(struct flood *f, struct err *err) {
+    int64_t deadline = clock_mono_us() + (int64_t)(f->timeout_s * 1e6), shown = 0;
+    bool terminal = isatty(STDERR_FILENO);
+    size_t count = (size_t)f->count;
+    while (decided(f) < count) {
+        if (!reader_aim(f->reader, &topic_orders, false, err) || !reader_read(f->reader, on_order, f, err))
+            return false;
+        if (clock_mono_us() > deadline)
+            return err_set(err, ERR_RETRY, "%zu of %zu orders were created, %zu decided within %.0f s",
+                           f->created, count, decided(f), f->timeout_s);
+        if (terminal && clock_mono_us() - shown > 1000000) {
+            shown = clock_mono_us();
+            fprintf(stderr, "\r\033[K%zu of %zu created, %zu decided", f->created, count, decided(f));
+        }
+        pause_ms(LOOK_MS);
+    }
+    if (terminal)
+        fprintf(stderr, "\r\033[K");
+    return true;
+}
+
+/* ---- reporting ---- */
+
+static void report(const struct flood *f) {
+    struct process all[PROCESSES_MAX];
+    size_t n = processes_find(services, f->brokers, all);
+    double seconds = (double)(f->last_us - f->first_us) / 1e6;
+    if (!f->json) {
+        printf("%.0f orders decided in %.2f s: %.0f orders/s; %zu VALIDATED, %zu FAILED\n", f->count, seconds,
+               f->count / seconds, f->validated, f->failed);
+        for (size_t i = 0; i < n; i++)
+            printf("%-16s pid %7d  %6.1f MB now, %6.1f MB at most\n", all[i].name, (int)all[i].pid,
+                   (double)all[i].rss_bytes / 1048576, (double)all[i].peak_bytes / 1048576);
+        return;
+    }
+    _cleanup_(buf_free) struct buf out = {0};
+    struct json j = {.out = &out};
+    json_begin_object(&j);
+    json_key(&j, "orders"), json_put_int(&j, (int64_t)f->count);
+    json_key(&j, "seconds"), json_put_double(&j, seconds);
+    json_key(&j, "perSecond"), json_put_double(&j, f->count / seconds);
+    json_key(&j, "validated"), json_put_int(&j, (int64_t)f->validated);
+    json_key(&j, "failed"), json_put_int(&j, (int64_t)f->failed);
+    json_key(&j, "services"), json_begin_array(&j);
+    for (size_t i = 0; i < n; i++) {
+        json_begin_object(&j);
+        json_key(&j, "name"), json_put_string(&j, slice_of(all[i].name));
+        json_key(&j, "pid"), json_put_int(&j, all[i].pid);
+        json_key(&j, "rssBytes"), json_put_int(&j, all[i].rss_bytes);
+        json_key(&j, "peakRssBytes"), json_put_int(&j, all[i].peak_bytes);
+        json_end_object(&j);
+    }
+    json_end_array(&j);
+    json_end_object(&j);
+    printf(SLICE_FMT "\n", SLICE_ARG(buf_slice(&out)));
+}
+
+static void name_run(struct flood *f) {
+    char uuid[UUID_SIZE];
+    uuid_make(uuid, clock_wall_ms());
+    snprintf(f->run, sizeof f->run, "flood-%.*s", UUID_SIZE, uuid);
+}
+
+static bool run(struct flood *f, struct err *err) {
+    if (!reader_create(f->brokers, f->registry_url, read_topics, topics_count, &f->reader, err))
+        return false;
+    if (f->only_wait != NULL) {
+        snprintf(f->run, sizeof f->run, "%s", f->only_wait);
+    } else {
+        struct process all[PROCESSES_MAX];
+        processes_reset_peaks(all, processes_find(services, f->brokers, all));
+        name_run(f);
+        if (!reader_aim(f->reader, &topic_orders, false, err))
+            return false;
+        reader_skip(f->reader, &topic_orders);
+        if (!write_flood(f, err))
+            return false;
+        fprintf(stderr, "%.0f requests written in %.2f s\n", f->count, (double)f->write_us / 1e6);
+    }
+    if (f->only_write) {
+        printf("%s\n", f->run);
+        return true;
+    }
+    if (!wait_flood(f, err))
+        return false;
+    report(f);
+    return true;
+}
+
+static const char *setting(const char *name, const char *fallback) {
+    const char *value = getenv(name);
+    return value == NULL || *value == 0 ? fallback : value;
+}
+
+int main(int argc, char **argv) {
+    struct flood f = {.count = 200000,
+                      .timeout_s = 300,
+                      .brokers = setting("KAFKA_BROKERS", "localhost:9092"),
+                      .registry_url = setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7")};
+    struct err err = {0};
+    const struct option_spec options[] = {
+        {.name = "count", .min = 1, .max = 10000000, .number = &f.count},
+        {.name = "timeout", .min = 1, .max = 86400, .number = &f.timeout_s},
+        {.name = "only-write", .flag = &f.only_write},
+        {.name = "only-wait", .text = &f.only_wait},
+        {.name = "json", .flag = &f.json},
+        {0},
+    };
+    if (!options_parse(argc, argv, options) || (f.only_write && f.only_wait != NULL)) {
+        fprintf(stderr, "usage: flood [--count N] [--only-write | --only-wait RUN] [--timeout S] [--json]\n");
+        return 2;
+    }
+    bool ok = run(&f, &err);
+    if (!ok)
+        fprintf(stderr, "flood: %s\n", err.text);
+    reader_destroy(f.reader);
+    shop_close(&f.shop);
+    arena_free(&f.arena);
+    return ok ? 0 : 1;
+}
