@@ -3,16 +3,45 @@
 import contextlib
 import signal
 import sys
+import time
 import unittest
 
 from suite import SERVICES, SuiteTest
+
+
+class Result(unittest.TextTestResult):
+    """Says at once what failed, in case there is no end, and how long each test took."""
+
+    def startTest(self, test):
+        self.since = time.monotonic()
+        super().startTest(test)
+
+    def stopTest(self, test):
+        self.stream.writeln(f"    {time.monotonic() - self.since:.1f} s")
+        super().stopTest(test)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.stream.writeln(self.failures[-1][1])
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.stream.writeln(self.errors[-1][1])
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.stream.writeln((self.failures + self.errors)[-1][1])
+
+    def printErrors(self):
+        pass
 
 
 def main(modules):
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, lambda *_: sys.exit(130))  # atexit takes the suite down
     tests = unittest.defaultTestLoader.loadTestsFromNames(modules)
-    result = unittest.TextTestRunner(verbosity=2).run(tests)
+    result = unittest.TextTestRunner(verbosity=2, resultclass=Result).run(tests)
     suite = SuiteTest.suite
     if not result.wasSuccessful() and suite is not None and suite.live:
         for service in SERVICES:

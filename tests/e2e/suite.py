@@ -241,6 +241,7 @@ class Load:
     def __init__(self, suite, name, threads=4, customers=20):
         self.suite, self.name, self.customers = suite, name, customers
         self.ids, self.refused, self.stop = [], [], threading.Event()
+        self.patience = 90  # seconds, for one order
         self.threads = [threading.Thread(target=self.place, args=(n,), daemon=True) for n in range(threads)]
 
     def __enter__(self):
@@ -252,8 +253,10 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed, *_):
         self.stop.set()
+        if failed:
+            self.patience = 0
         for thread in self.threads:
             thread.join(60)
 
@@ -270,8 +273,8 @@ class Load:
 
     def place_one(self, order):
         """Again with the same id until somebody answers: that is what a client is told to do."""
-        give_up = time.monotonic() + 90
-        while time.monotonic() < give_up:
+        since = time.monotonic()
+        while time.monotonic() < since + self.patience:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 answer = self.suite.post_order(**order)
                 if answer.status in (200, 201):

@@ -1,0 +1,163 @@
+/* The runtime on a real Kafka: exactly once over crashes, rebalances, zombies and lost views. */
+#include "world.h"
+
+#include "base/slice.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static int rounds = 20;
+
+static void shell(const char *fmt, const char *path) {
+    char command[500];
+    snprintf(command, sizeof command, fmt, path, path, path);
+    assert_int_equal(system(command), 0);
+}
+
+/* Killed at random moments of the work, and of its start. */
+static void kill_9_leaves_no_trace(void **state) {
+    (void)state;
+    world_create("kill");
+    for (int round = 0; round < rounds; round++) {
+        pid_t pid = world_start(0);
+        world_click(500);
+        if (round % 4 != 0) { /* else while it starts */
+            int target = world_counted(0) + 1 + rand() % 400;
+            for (int i = 0; i < 200 && world_counted(10) < target; i++)
+                if (i % 10 == 0)
+                    world_click(50);
+        }
+        usleep((useconds_t)(rand() % 50000)); /* whatever it is at by then */
+        world_kill(pid);
+    }
+    pid_t pid = world_start(0);
+    world_settle(30);
+    world_stop(pid);
+    world_destroy();
+}
+
+static void a_lost_view_is_restored(void **state) {
+    (void)state;
+    world_create("restore");
+    pid_t pid = world_start(0);
+    world_click(1000);
+    world_settle(30);
+    world_stop(pid);
+
+    shell("cp -r '%s' '%s.old'", world_view(0));
+    shell("rm -rf '%s'", world_view(0));
+    pid = world_start(0); /* from the changelog alone */
+    world_click(1000);
+    world_settle(30);
+    world_stop(pid);
+
+    shell("rm -rf '%s' && mv '%s.old' '%s'", world_view(0));
+    pid = world_start(0); /* a copy from before catches up */
+    world_click(1000);
+    world_settle(30);
+    world_stop(pid);
+    world_destroy();
+}
+
+static void instances_share_and_take_over(void **state) {
+    (void)state;
+    world_create("share");
+    pid_t first = world_start(0);
+    world_click(500);
+    world_settle(30);
+    pid_t second = world_start(1);
+    for (int i = 0; i < 20; i++) { /* while the partitions move */
+        world_click(50);
+        world_counted(50);
+    }
+    world_settle(30);
+    world_kill(second); /* and does not come back: the first takes over */
+    world_click(500);
+    world_settle(30);
+    second = world_start(1);
+    world_click(500);
+    world_settle(30);
+    world_stop(first); /* says good-bye, so the second need not wait long */
+    world_click(500);
+    world_settle(20);
+    world_stop(second);
+    world_destroy();
+}
+
+/* It was frozen, others took its place, and it wakes up in the middle of what it was doing. */
+static void a_zombie_writes_nothing(void **state) {
+    (void)state;
+    world_create("zombie");
+    pid_t zombie = world_start(0), other = world_start(1);
+    world_click(2000);
+    world_settle(30);
+    world_click(2000);
+    kill(zombie, SIGSTOP);
+    world_settle(40);
+    kill(zombie, SIGCONT);
+    for (int i = 0; i < 20; i++) {
+        world_click(50);
+        world_counted(100);
+    }
+    if (waitpid(zombie, NULL, WNOHANG) == zombie) /* fenced: the supervisor's turn */
+        zombie = world_start(0);
+    world_settle(40);
+    world_stop(other);
+    world_kill(zombie);
+    world_destroy();
+}
+
+static void bad_records_are_dead_letters_once(void **state) {
+    (void)state;
+    world_create("poison");
+    pid_t pid = world_start(0);
+    world_click(100);
+    const struct slice bad[] = {SLICE(""), SLICE("\1\0\0\0\1x"), SLICE("\0\177\377\377\377x"),
+                                SLICE("\0\0\0"), SLICE_NONE};
+    int count = 0;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++, count++)
+        world_write("user-0", bad[i], (int32_t)i % WORLD_PARTITIONS);
+    world_write(NULL, SLICE("\0\0\0\0\1\2"), 1);
+    count++;
+    world_click(100);
+    world_settle(30);
+    for (int i = 0; i < 100 && world_letters() < count; i++)
+        world_counted(100);
+    assert_int_equal(world_letters(), count);
+
+    world_kill(pid);
+    pid = world_start(0);
+    world_click(100);
+    world_settle(30);
+    world_stop(pid);
+    assert_int_equal(world_letters(), count);
+    world_destroy();
+}
+
+int main(int argc, char **argv) {
+    world_main(argc, argv);
+    const char *text = getenv("ROUNDS"), *seed = getenv("SEED");
+    unsigned chance = seed != NULL ? (unsigned)strtoul(seed, NULL, 10) : (unsigned)time(NULL);
+    if (text != NULL)
+        rounds = atoi(text);
+    printf("SEED=%u\n", chance);
+    srand(chance);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kill_9_leaves_no_trace),
+        cmocka_unit_test(a_lost_view_is_restored),
+        cmocka_unit_test(instances_share_and_take_over),
+        cmocka_unit_test(a_zombie_writes_nothing),
+        cmocka_unit_test(bad_records_are_dead_letters_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

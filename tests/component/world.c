@@ -1,0 +1,348 @@
+#include "world.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "events/registry.h"
+#include "schemas/schemas.gen.h"
+#include "store/store.h"
+#include "stream/kafka.h"
+#include "stream/step.h"
+#include "stream/stream.h"
+
+#include <librdkafka/rdkafka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+enum { USERS = 40, WAIT_MS = 20000, RETRY_MS = 100, READ_MAX = 1000 };
+
+static struct {
+    char name[64], group[64], directory[128];
+    char topic_names[4][64];
+    struct topic clicks, counts, changes, letters;
+    struct view view;
+    struct source sources[2];
+    const struct view *views[2];
+    const struct topic *outputs[2];
+    struct topology topology;
+
+    /* of the test's process only */
+    struct registry *registry;
+    struct schemas *schemas;
+    rd_kafka_t *writer;
+    struct log *reader;
+    int64_t sent[USERS], seen[USERS]; /* by user: numbers so far */
+    int clicked, counted, letters_seen;
+} world;
+
+static const char *setting(const char *name, const char *fallback) {
+    const char *value = getenv(name);
+    return value == NULL ? fallback : value;
+}
+
+static const char *brokers(void) {
+    return setting("KAFKA_BROKERS", "localhost:9092");
+}
+
+static void open_registry(struct registry **registry, struct schemas **schemas) {
+    *registry =
+        registry_http_create(setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), WAIT_MS);
+    *schemas = schemas_create(*registry);
+}
+
+/* ---- the topology ---- */
+
+static void on_click(struct step *s, const struct event *in) {
+    const struct click *click = in->value;
+    struct count c = {0};
+    step_get(s, &world.view, SLICE_NONE, &c);
+    c.count++;
+    c.number = click->number;
+    step_put(s, &world.view, SLICE_NONE, &c);
+    step_emit(s, &world.counts, in->key, &c);
+}
+
+static struct topic topic_here(const struct topic *t, int n) {
+    struct topic here = *t;
+    snprintf(world.topic_names[n], sizeof world.topic_names[n], "%s-%.40s", t->name, world.name);
+    here.name = world.topic_names[n];
+    return here;
+}
+
+static void enter(const char *name) {
+    snprintf(world.name, sizeof world.name, "%s", name);
+    snprintf(world.group, sizeof world.group, "counter-%.50s", name);
+    snprintf(world.directory, sizeof world.directory, "/tmp/insideout-%s", name);
+    world.clicks = topic_here(&topic_clicks, 0);
+    world.clicks.dead_letters = world.group;
+    world.counts = topic_here(&topic_counts, 1);
+    world.changes = topic_here(&topic_count_changes, 2);
+    world.letters = topic_here(&topic_letters, 3);
+    world.view = (struct view){"counts", &world.changes};
+    world.sources[0] = (struct source){.topic = &world.clicks, .handle = on_click};
+    world.views[0] = &world.view;
+    world.outputs[0] = &world.counts;
+    world.topology = (struct topology){.name = world.group,
+                                       .sources = world.sources,
+                                       .views = world.views,
+                                       .outputs = world.outputs,
+                                       .dead_letters = &world.letters};
+}
+
+/* ---- an instance ---- */
+
+static struct stream *running;
+
+static void on_term(int number) {
+    (void)number;
+    stream_stop(running);
+}
+
+static bool register_schemas(struct schemas *s, struct err *e) {
+    return schemas_register(s, &world.clicks, e) && schemas_register(s, &world.counts, e) &&
+           schemas_register(s, &world.changes, e) && schemas_register(s, &world.letters, e);
+}
+
+static int run(int slot) {
+    struct err e = {0};
+    struct registry *registry;
+    struct stream_options o = {.topology = &world.topology, .partitions = WORLD_PARTITIONS};
+    char identity[128];
+    snprintf(identity, sizeof identity, "%s-%d", world.group, slot);
+    struct kafka_options kafka = {
+        .brokers = brokers(), .group = world.group, .identity = identity, .topic_count = topics_count};
+    open_registry(&registry, &o.schemas);
+    while (!store_open_rocksdb(world_view(slot), NULL, &o.store, &e) && e.kind == ERR_RETRY)
+        usleep(RETRY_MS * 1000);
+    if (o.store == NULL || !register_schemas(o.schemas, &e) || !kafka_create(&kafka, &o.log, &e)) {
+        fprintf(stderr, "instance %d: %s\n", slot, e.text);
+        return 1;
+    }
+    running = stream_create(&o);
+    signal(SIGTERM, on_term);
+    bool ok = stream_run(running, &e);
+    if (!ok)
+        fprintf(stderr, "instance %d: %s\n", slot, e.text);
+    log_destroy(o.log);
+    stream_destroy(running);
+    store_close(o.store);
+    schemas_destroy(o.schemas);
+    registry_destroy(registry);
+    return ok ? 0 : e.kind == ERR_FENCED ? 77 : 1;
+}
+
+void world_main(int argc, char **argv) {
+    if (argc != 4 || strcmp(argv[1], "instance") != 0)
+        return;
+    enter(argv[2]);
+    exit(run(atoi(argv[3])));
+}
+
+const char *world_view(int slot) {
+    static char path[160];
+    snprintf(path, sizeof path, "%s/%d", world.directory, slot);
+    return path;
+}
+
+pid_t world_start(int slot) {
+    char number[12];
+    snprintf(number, sizeof number, "%d", slot);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/proc/self/exe", "instance", "instance", world.name, number, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+void world_kill(pid_t pid) {
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+void world_stop(pid_t pid) {
+    int status = 0;
+    kill(pid, SIGTERM);
+    for (int i = 0; i < 100 && waitpid(pid, &status, WNOHANG) == 0; i++)
+        usleep(100 * 1000);
+    if (kill(pid, 0) == 0)
+        world_kill(pid);
+    assert_int_equal(status, 0);
+}
+
+/* ---- the test's own part ---- */
+
+static void fine(bool ok, const struct err *e) {
+    if (!ok)
+        fail_msg("%s", e->text);
+}
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
+    (void)rk;
+    (void)opaque;
+    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail_msg("a record was not written: %s", rd_kafka_err2str(m->err));
+}
+
+static void writer_create(void) {
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", brokers(), text, sizeof text) != RD_KAFKA_CONF_OK ||
+        rd_kafka_conf_set(conf, "enable.idempotence", "true", text, sizeof text) != RD_KAFKA_CONF_OK ||
+        (world.writer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text)) == NULL)
+        fail_msg("%s", text);
+}
+
+static void topics_create(void) {
+    const struct topic *const all[] = {&world.clicks, &world.counts, &world.changes, &world.letters};
+    enum { COUNT = sizeof all / sizeof *all };
+    rd_kafka_NewTopic_t *wanted[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        wanted[i] = rd_kafka_NewTopic_new(all[i]->name, WORLD_PARTITIONS, 1, NULL, 0);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(world.writer);
+    rd_kafka_CreateTopics(world.writer, wanted, COUNT, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
+    assert_non_null(event);
+    assert_int_equal(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy_array(wanted, COUNT);
+}
+
+static void topics_delete(void) {
+    rd_kafka_DeleteTopic_t *all[4];
+    for (size_t i = 0; i < 4; i++)
+        all[i] = rd_kafka_DeleteTopic_new(world.topic_names[i]);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(world.writer);
+    rd_kafka_DeleteTopics(world.writer, all, 4, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteTopic_destroy_array(all, 4);
+}
+
+static void reader_create(void) {
+    struct err e;
+    struct kafka_options options = {.brokers = brokers(), .identity = "test", .topic_count = topics_count};
+    fine(kafka_create(&options, &world.reader, &e), &e);
+    for (int32_t p = 0; p < WORLD_PARTITIONS; p++) {
+        struct log_position counts = {&world.counts, p, 0}, letters = {&world.letters, p, 0};
+        fine(world.reader->ops->read(world.reader, LOG_TABLES, &counts, &e), &e);
+        fine(world.reader->ops->read(world.reader, LOG_TABLES, &letters, &e), &e);
+    }
+}
+
+void world_create(const char *name) {
+    struct err e;
+    char unique[64];
+    memset(&world, 0, sizeof world);
+    snprintf(unique, sizeof unique, "%.30s-%d-%lld", name, (int)getpid(), (long long)clock_wall_ms());
+    enter(unique);
+    fine(mkdir(world.directory, 0700) == 0 || err_set(&e, ERR_FATAL, "%s", world.directory), &e);
+    open_registry(&world.registry, &world.schemas);
+    fine(register_schemas(world.schemas, &e), &e);
+    writer_create();
+    topics_create();
+    reader_create();
+}
+
+void world_destroy(void) {
+    char command[200];
+    log_destroy(world.reader);
+    topics_delete();
+    rd_kafka_destroy(world.writer);
+    schemas_destroy(world.schemas);
+    registry_destroy(world.registry);
+    snprintf(command, sizeof command, "rm -rf '%s'", world.directory);
+    assert_int_equal(system(command), 0);
+}
+
+static void produce(const char *key, struct slice value, int32_t partition) {
+    rd_kafka_resp_err_t error = rd_kafka_producev(
+        world.writer, RD_KAFKA_V_TOPIC(world.clicks.name), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_KEY(key, slice_of(key).size), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+static void flush(void) {
+    assert_int_equal(rd_kafka_flush(world.writer, WAIT_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+void world_click(int count) {
+    _cleanup_(buf_free) struct buf value = {0};
+    struct err e;
+    for (int i = 0; i < count; i++) {
+        char key[24];
+        int user = rand() % USERS;
+        snprintf(key, sizeof key, "user-%d", user);
+        buf_clear(&value);
+        struct click click = {.number = ++world.sent[user]};
+        fine(schemas_encode(world.schemas, &world.clicks, &click, &value, &e), &e);
+        produce(key, buf_slice(&value), partition_of(slice_of(key), WORLD_PARTITIONS));
+    }
+    world.clicked += count;
+    flush();
+}
+
+void world_write(const char *key, struct slice value, int32_t partition) {
+    produce(key, value, partition);
+    flush();
+}
+
+static void see(const struct log_record *r) {
+    struct err e;
+    struct count c;
+    _cleanup_(arena_free) struct arena arena = {0};
+    int user = -1;
+    if (r->topic == &world.letters) {
+        world.letters_seen++;
+        return;
+    }
+    char key[24];
+    snprintf(key, sizeof key, SLICE_FMT, SLICE_ARG(r->key));
+    assert_int_equal(sscanf(key, "user-%d", &user), 1);
+    fine(schemas_decode(world.schemas, &count_type, r->value, &arena, &c, &e), &e);
+    int64_t next = ++world.seen[user];
+    if (c.count != next || c.number != next)
+        fail_msg("%s at %d/%lld: count %lld of click %lld, and both should be %lld", key, r->partition,
+                 (long long)r->offset, (long long)c.count, (long long)c.number, (long long)next);
+    world.counted++;
+}
+
+int world_counted(int wait_ms) {
+    static struct log_record records[READ_MAX];
+    struct err e;
+    size_t n;
+    fine(world.reader->ops->poll(world.reader, false, records, READ_MAX, wait_ms, &n, &e), &e);
+    for (size_t i = 0; i < n; i++)
+        if (!records[i].end)
+            see(&records[i]);
+    world.reader->ops->release(world.reader, records, n);
+    return world.counted;
+}
+
+void world_settle(int seconds) {
+    int64_t until = clock_mono_us() + seconds * INT64_C(1000000);
+    while (world_counted(50) < world.clicked)
+        if (clock_mono_us() > until)
+            fail_msg("%d of %d clicks are counted after %d s", world.counted, world.clicked, seconds);
+    assert_int_equal(world.counted, world.clicked);
+}
+
+int world_letters(void) {
+    world_counted(0);
+    return world.letters_seen;
+}

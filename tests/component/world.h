@@ -1,0 +1,43 @@
+/* A toy topology on a real Kafka: it counts the clicks of each user. Topics, group and views are named after
+ * the world, so that tests do not meet; one world at a time in a process, used by one thread.
+ *
+ * Every count that comes is checked at once: the counts of a user are 1, 2, 3 … and carry the clicks'
+ * numbers in their order, else the test fails. That is exactly-once, as a reader sees it. */
+#pragma once
+
+#include "base/slice.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { WORLD_PARTITIONS = 4 };
+
+/* Makes the topics and a directory for views. Environment: KAFKA_BROKERS, REGISTRY_URL. */
+void world_create(const char *name);
+void world_destroy(void);
+
+/* An instance in a process of its own: this program again, whose main() calls world_main first. */
+pid_t world_start(int slot);
+void world_kill(pid_t pid); /* SIGKILL */
+void world_stop(pid_t pid); /* SIGTERM; it must end well, within ten seconds */
+
+/* The directory of a slot's view. */
+const char *world_view(int slot);
+
+/* Runs an instance where the arguments say so, and then does not return. */
+void world_main(int argc, char **argv);
+
+/* Clicks of random users, in the log when it returns. */
+void world_click(int count);
+
+/* Raw bytes; data NULL is a tombstone, key NULL is none. In the log when it returns. */
+void world_write(const char *key, struct slice value, int32_t partition);
+
+/* Reads on, for at most `wait_ms`; returns how many clicks are counted so far. */
+int world_counted(int wait_ms);
+
+/* Until every click is counted; fails after `seconds`. */
+void world_settle(int seconds);
+
+/* Dead letters seen so far. */
+int world_letters(void);
