@@ -97,7 +97,8 @@ void driver_send_raw(struct driver *d, const struct topic *t, struct slice key, 
         struct overlay o = {.store = d->store};
         if (topology->tables[i]->topic == t) {
             used = true;
-            must(table_put(topology->tables[i], &o, d->schemas, &r, &e) || e.kind == ERR_POISON, &e, "table");
+            must(table_put(topology->tables[i], &o, d->schemas, &r, 1, &e) || e.kind == ERR_POISON, &e,
+                 "table");
             must(overlay_apply(&o, &e), &e, "apply");
         }
         overlay_free(&o);

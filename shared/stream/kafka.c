@@ -48,6 +48,13 @@ static const struct setting reader_settings[] = {
     {NULL, NULL},
 };
 
+/* Tables and changelogs are read to their ends, and an end behind a transaction's marker shows by the next
+ * fetch only. */
+static const struct setting aside_settings[] = {
+    {"fetch.wait.max.ms", "100"},
+    {NULL, NULL},
+};
+
 static const struct setting member_settings[] = {
     {"group.protocol", "classic"}, /* with the new one a killed static member cannot come back */
     {"partition.assignment.strategy", "cooperative-sticky"},
@@ -155,7 +162,8 @@ static void watch(struct kafka *k, rd_kafka_queue_t *queue) {
 
 static bool reader(struct kafka *k, enum log_queue q, rd_kafka_t **rk, struct err *e) {
     if (k->readers[q] == NULL) {
-        const struct setting *const settings[] = {reader_settings, NULL};
+        const struct setting *const settings[] = {reader_settings, q == LOG_INPUTS ? NULL : aside_settings,
+                                                  NULL};
         if (!client(k, RD_KAFKA_CONSUMER, rd_kafka_conf_new(), settings, &k->readers[q], e))
             return false;
         k->queues[q] = rd_kafka_queue_new(k->readers[q]);
@@ -177,6 +185,14 @@ static bool asker(struct kafka *k, rd_kafka_t **rk, struct err *e) {
         return false;
     *rk = k->asker;
     return true;
+}
+
+static void asker_drop(struct kafka *k) {
+    if (k->asker == NULL)
+        return;
+    kafka_topics_destroy(k->asker_topics, k->topic_count);
+    rd_kafka_destroy(k->asker);
+    k->asker = NULL;
 }
 
 rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const struct topic *t) {
@@ -227,8 +243,6 @@ static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *coun
         rd_kafka_resp_err_t error;
         if (!asker(k, &rk, e))
             return false;
-        if (k->asker_topics == NULL)
-            k->asker_topics = xcalloc(k->topic_count, sizeof(rd_kafka_topic_t *));
         k->partitions[t->index] =
             kafka_partition_count(rk, kafka_topic(rk, k->asker_topics, t), CALL_MS, &error);
         if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
@@ -321,6 +335,8 @@ static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, 
     rd_kafka_queue_destroy(queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_topic_partition_list_destroy(list);
+    if (!ok)
+        asker_drop(k); /* a client that only asks does not notice a new leader epoch; the next one will */
     return ok;
 }
 
@@ -655,11 +671,7 @@ static void kafka_destroy(struct log *l) {
     k->listener = (struct log_listener){0};
     producer_drop(k);
     free(k->producer_topics);
-    if (k->asker != NULL) {
-        if (k->asker_topics != NULL)
-            kafka_topics_destroy(k->asker_topics, k->topic_count);
-        rd_kafka_destroy(k->asker);
-    }
+    asker_drop(k);
     free(k->asker_topics);
     if (k->member != NULL) {
         rd_kafka_queue_destroy(k->member_queue);
@@ -716,6 +728,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
     k->topic_count = o->topic_count;
     k->partitions = xcalloc(o->topic_count, sizeof *k->partitions);
     k->producer_topics = xcalloc(o->topic_count, sizeof(rd_kafka_topic_t *));
+    k->asker_topics = xcalloc(o->topic_count, sizeof(rd_kafka_topic_t *));
     *log = &k->log;
     return true;
 }

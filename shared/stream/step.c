@@ -265,18 +265,26 @@ void step_emit(struct step *s, const struct topic *t, struct slice key, const vo
     emit_bytes(s, t, key, value == NULL ? SLICE_NONE : arena_copy(&s->overlay.arena, buf_slice(&s->bytes)));
 }
 
+bool record_well_formed(const struct log_record *r, int32_t partitions, struct err *e) {
+    if (r->key.data == NULL || r->key.size == 0)
+        return err_set(e, ERR_POISON, "no key");
+    if (r->value.data == NULL && !r->topic->tombstones)
+        return err_set(e, ERR_POISON, "a tombstone, in a topic that has none");
+    int32_t home = partition_of(r->key, partitions);
+    if (home != r->partition)
+        return err_set(e, ERR_POISON, "key \"" SLICE_FMT "\" belongs to partition %d of %d (murmur2), not %d",
+                       SLICE_ARG(r->key), home, partitions, r->partition);
+    return true;
+}
+
 /* Checks what is the same for all topics; fills in->value. */
 static bool decode(struct step *s, const struct source *source, const struct log_record *r,
                    int32_t partitions, struct event *in) {
-    if (r->key.data == NULL || r->key.size == 0)
-        return err_set(&s->err, ERR_POISON, "no key");
-    if (r->value.data == NULL && !r->topic->tombstones)
-        return err_set(&s->err, ERR_POISON, "a tombstone, in a topic that has none");
-    int32_t home = partition_of(r->key, partitions);
-    if (home != r->partition && !source->forward_misplaced)
-        return err_set(&s->err, ERR_POISON,
-                       "key \"" SLICE_FMT "\" belongs to partition %d of %d (murmur2), not %d",
-                       SLICE_ARG(r->key), home, partitions, r->partition);
+    struct log_record at_home = *r;
+    if (source->forward_misplaced && r->key.size > 0)
+        at_home.partition = partition_of(r->key, partitions);
+    if (!record_well_formed(&at_home, partitions, &s->err))
+        return false;
     if (r->value.data == NULL)
         return true;
     void *value = arena_alloc(&s->overlay.arena, r->topic->value->size);

@@ -17,6 +17,7 @@ enum {
     TRANSACTION_MS = 100,
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
     RETRY_MS = 200,
+    FRESH_MS = 5000,
     CALL_DEADLINE_MS = 60 * 1000,
 };
 
@@ -262,7 +263,7 @@ static bool hydrate(struct stream *s, const struct log_record *r, struct err *e)
         if (t->topic != r->topic || r->offset < c->position)
             continue;
         if (!r->end) {
-            if (!table_put(t, &s->hydrated, s->o.schemas, r, e)) {
+            if (!table_put(t, &s->hydrated, s->o.schemas, r, s->table_partitions[i], e)) {
                 if (e->kind != ERR_POISON)
                     return false;
                 atomic_fetch_add(&s->skipped, 1);
@@ -595,8 +596,13 @@ static bool inputs_reread(struct stream *s, struct err *e) {
  * before it wrote an input is known to whoever decides on it. */
 static bool freshen(struct stream *s, struct err *e) {
     TRY(tables_aim(s, true, e));
-    while (!tables_reached(s, true) && !atomic_load(&s->stopping))
+    int64_t until = now_ms(s) + FRESH_MS;
+    while (!tables_reached(s, true)) {
+        if (now_ms(s) >= until || atomic_load(&s->stopping))
+            return err_set(e, ERR_RETRY, "waiting for the tables of %s to be read to their end",
+                           s->topology->name);
         TRY(poll_aside(s, RETRY_MS, e));
+    }
     return true;
 }
 
@@ -788,7 +794,6 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(mend(s, e));
     TRY(tasks_progress(s, e));
     TRY(refresh(s, e));
-    report(s);
     if (s->dirty_since != 0)
         wait_ms = s->in_transaction ? 0 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
     for (int32_t p = 0; p < s->partitions; p++)
@@ -797,6 +802,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
 
     size_t n = 0;
     TRY(LOG(s, poll, true, s->records, BATCH, wait_ms, &n, e));
+    report(s); /* after the poll: it fails when Kafka is away */
     bool ok = s->callback_err.kind == ERR_NONE;
     if (!ok)
         *e = s->callback_err;

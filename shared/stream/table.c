@@ -45,13 +45,10 @@ static void reindex(const struct table *t, struct overlay *o, const struct event
 }
 
 bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas, const struct log_record *r,
-               struct err *e) {
+               int32_t partitions, struct err *e) {
     struct arena *a = &o->arena;
-    if (r->key.data == NULL || r->key.size == 0)
-        return err_set(e, ERR_POISON, "no key");
-    if (r->value.data == NULL && !t->topic->tombstones)
-        return err_set(e, ERR_POISON, "a tombstone, in a topic that has none");
-
+    if (!record_well_formed(r, partitions, e))
+        return false;
     struct slice key = arena_copy(a, r->key), stored = SLICE_NONE;
     struct event row = {0};
     if (r->value.data != NULL) {

@@ -6,10 +6,10 @@
 #include "stream/overlay.h"
 #include "stream/topology.h"
 
-/* Puts a record's row, or takes it away for a tombstone, with its index keys. ERR_POISON: skip the record;
- * ERR_RETRY: the registry is away. */
+/* Puts a record's row, or takes it away for a tombstone, with its index keys; `partitions` is how many the
+ * topic has. ERR_POISON: skip the record; ERR_RETRY: the registry is away. */
 WARN_UNUSED bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas,
-                           const struct log_record *r, struct err *e);
+                           const struct log_record *r, int32_t partitions, struct err *e);
 
 /* A stored row's payload in wire format. */
 struct slice table_row_payload(struct slice stored);

@@ -29,6 +29,10 @@ void step_destroy(struct step *s);
 WARN_UNUSED bool step_run(struct step *s, const struct source *source, const struct log_record *record,
                           struct slice traceparent, int32_t partition_count, struct err *e);
 
+/* What every reader asks of a record before it decodes it: a key, in its own partition of `partitions`, and
+ * no tombstone where there are none. ERR_POISON says what is missing. */
+WARN_UNUSED bool record_well_formed(const struct log_record *r, int32_t partitions, struct err *e);
+
 /* The dead letter of a record, headers kept. */
 void step_dead_letter(struct step *s, const struct log_record *record, const struct log_header *headers,
                       size_t header_count, const char *reason);
