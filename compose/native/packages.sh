@@ -52,7 +52,7 @@ install_jars() {
     [ -d "$JAVA_DIR" ] && return
     install_packages maven
     rm -rf "$new"
-    step "fetching the jars" mvn -q -B -ntp -f "$ROOT/compose/maven/pom.xml" package "-Ddest=$new"
+    step "fetching the jars" mvn -q -B -ntp -Dstyle.color=never -f "$ROOT/compose/maven/pom.xml" package "-Ddest=$new"
     (cd "$new" && sha256sum --quiet --strict -c "$JAVA_LOCK") || die "the jars are not those of $JAVA_LOCK"
     rm -rf "$new/target"
     mv "$new" "$JAVA_DIR"

@@ -18,7 +18,9 @@ mkdir -p "$cache"
 work=$(mktemp -d "$cache/librdkafka.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-tarball=$(npm pack --silent --ignore-scripts "$PACKAGE")
+# npm brings certificates of its own; a machine may trust more.
+[ ! -e /etc/ssl/certs/ca-certificates.crt ] || export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
+tarball=$(npm pack --loglevel error --fetch-timeout 60000 --ignore-scripts "$PACKAGE")
 echo "$SHA256  $tarball" | sha256sum --quiet --strict -c || {
     echo "$PACKAGE is not what it was: sha256 $(sha256sum "$tarball" | cut -d ' ' -f 1), expected $SHA256" >&2
     exit 1
