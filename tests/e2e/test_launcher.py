@@ -46,12 +46,14 @@ class Launcher(SuiteTest):
         self.suite.demo("kill", "fraud")
         wait_until(lambda: self.suite.pid("fraud") not in (before, None) and self.suite.is_ready("fraud"), 15, "fraud is back")
         self.suite.demo("stop", "fraud")
-        self.assertEqual([row["state"] for row in self.suite.status() if row["name"] == "fraud"], ["stopped"])
-        self.suite.put_customer("ada")
-        self.suite.post_order(id="one-check-less")
-        self.assert_problem(self.suite.http("GET", "/v1/orders/one-check-less/validated?timeout=500"), 504)
-        self.assertIn("stays stopped", self.suite.demo("up").stdout)
-        self.suite.demo("start", "fraud")
+        try:
+            self.assertEqual([row["state"] for row in self.suite.status() if row["name"] == "fraud"], ["stopped"])
+            self.suite.put_customer("ada")
+            self.suite.post_order(id="one-check-less")
+            self.assert_problem(self.suite.http("GET", "/v1/orders/one-check-less/validated?timeout=500"), 504)
+            self.assertIn("stays stopped", self.suite.demo("up").stdout)
+        finally:
+            self.suite.demo("start", "fraud")
         self.assert_order("one-check-less", "VALIDATED")
 
     def test_config_says_where_each_value_comes_from(self):

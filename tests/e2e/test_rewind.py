@@ -24,9 +24,7 @@ class Rewind(SuiteTest):
         for service in SERVICES:
             with self.subTest(service):
                 said = self.suite.demo("rewind", service).stdout
-                self.assertRegex(said, rf"{service}-0: \d+ events in \d+\.\d\d ?s")
-                if service != "fraud":
-                    self.assertNotRegex(said, ": 0 events")
+                self.assertRegex(said, rf"{service}-0: [1-9]\d* events in \d+\.\d\d ?s")
                 self.assertEqual(self.answers(), before)
         # What was decided stays decided: the same requests again make nothing new.
         self.assertEqual(self.suite.post_order(id="rewound-1", customerId="rewinder", quantity=1, priceCents=500).status, 200)
