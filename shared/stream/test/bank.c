@@ -1,0 +1,138 @@
+#include "bank.h"
+
+#include "stream/stream.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* ---- the topology ---- */
+
+static void owner_index(struct index *to, const struct event *row) {
+    const struct owner *owner = row->value;
+    struct buf key = {0};
+    buf_append_slice(&key, owner->city);
+    buf_append_byte(&key, '/');
+    buf_append_slice(&key, row->key);
+    index_key(to, buf_slice(&key));
+    buf_free(&key);
+}
+
+const struct view bank_balances = {.name = "balances", .changelog = &topic_balances};
+const struct table bank_owners = {
+    .name = "owners", .topic = &topic_owners, .index = owner_index, .fresh = true};
+
+void bank_on_deposit(struct step *s, const struct event *in) {
+    const struct deposit *deposit = in->value;
+    struct balance balance = {0};
+    struct owner owner = {.name = SLICE("nobody")};
+    if (deposit == NULL) {
+        step_delete(s, &bank_balances, SLICE_NONE);
+        return;
+    }
+    if (slice_equal(deposit->note, SLICE("nothing")))
+        return;
+    step_get(s, &bank_balances, SLICE_NONE, &balance);
+    step_lookup(s, &bank_owners, in->key, &owner);
+    balance.amount += deposit->amount;
+    step_put(s, &bank_balances, SLICE_NONE, &balance);
+    struct receipt receipt = {owner.name, balance.amount};
+    if (!slice_equal(deposit->note, SLICE("state only")))
+        step_emit(s, &topic_receipts, in->key, &receipt);
+    if (deposit->amount == 0)
+        step_delete(s, &bank_balances, SLICE_NONE);
+    if (deposit->amount < 0)
+        step_reject(s, "an amount of %lld", (long long)deposit->amount);
+}
+
+const struct source bank_deposits = {&topic_deposits, bank_on_deposit, false};
+const struct source bank_transfers = {&topic_transfers, bank_on_deposit, true};
+
+const struct topology bank_topology = {
+    .name = "bank",
+    .sources = (const struct source[]){{&topic_deposits, bank_on_deposit, false},
+                                       {&topic_transfers, bank_on_deposit, true},
+                                       {0}},
+    .views = (const struct view *const[]){&bank_balances, NULL},
+    .tables = (const struct table *const[]){&bank_owners, NULL},
+    .outputs = (const struct topic *const[]){&topic_receipts, NULL},
+    .dead_letters = &topic_letters,
+};
+
+/* ---- what is around it ---- */
+
+static bool is_there(struct registry *r, struct err *e) {
+    return !((struct bank *)r)->registry_is_away || err_set(e, ERR_RETRY, "waiting for the registry");
+}
+
+static bool add(struct registry *r, const char *subject, const char *schema, int32_t *id, struct err *e) {
+    struct registry *inner = ((struct bank *)r)->registry;
+    return is_there(r, e) && inner->add(inner, subject, schema, id, e);
+}
+
+static bool schema_by_id(struct registry *r, int32_t id, bool *found, struct buf *schema, struct err *e) {
+    struct registry *inner = ((struct bank *)r)->registry;
+    return is_there(r, e) && inner->schema_by_id(inner, id, found, schema, e);
+}
+
+static bool set_compatibility(struct registry *r, const char *subject, const char *level, bool *found,
+                              struct err *e) {
+    struct registry *inner = ((struct bank *)r)->registry;
+    return is_there(r, e) && inner->set_compatibility(inner, subject, level, found, e);
+}
+
+struct bank *bank_create(void) {
+    struct bank *b = xcalloc(1, sizeof *b);
+    b->away_or_not = (struct registry){add, schema_by_id, set_compatibility, NULL};
+    b->registry = registry_memory_create();
+    b->schemas = schemas_create(&b->away_or_not);
+    b->store = store_create_memory();
+    for (size_t i = 0; i < topics_count; i++)
+        assert_true(schemas_register(b->schemas, topics[i], NULL));
+    return b;
+}
+
+void bank_destroy(struct bank *b) {
+    store_close(b->store);
+    schemas_destroy(b->schemas);
+    registry_destroy(b->registry);
+    arena_free(&b->arena);
+    free(b);
+}
+
+struct slice bank_bytes(struct bank *b, const struct topic *t, const void *value) {
+    struct buf bytes = {0};
+    struct err e = {0};
+    if (!schemas_encode(b->schemas, t, value, &bytes, &e))
+        fail_msg("%s: %s", t->name, e.text);
+    struct slice copy = arena_copy(&b->arena, buf_slice(&bytes));
+    buf_free(&bytes);
+    return copy;
+}
+
+struct slice bank_deposit(struct bank *b, int64_t amount, const char *note) {
+    return bank_bytes(b, &topic_deposits, &(struct deposit){amount, slice_of(note)});
+}
+
+struct slice bank_owner(struct bank *b, const char *name, const char *city) {
+    return bank_bytes(b, &topic_owners, &(struct owner){slice_of(name), slice_of(city)});
+}
+
+struct slice bank_foreign_deposit(struct bank *b, int64_t amount) {
+    struct slice bytes = bank_deposit(b, amount, "");
+    struct slice schema = arena_printf(&b->arena, " %s%c", deposit_type.schema, 0);
+    int32_t id;
+    assert_true(b->registry->add(b->registry, "deposits-value", schema.data, &id, NULL));
+    ((char *)bytes.data)[4] = (char)id; /* one schema, two texts: another id */
+    return bytes;
+}
+
+const void *bank_value(struct bank *b, const struct topic *t, struct slice bytes) {
+    void *value = arena_alloc(&b->arena, t->value->size);
+    struct err e = {0};
+    if (!schemas_decode(b->schemas, t->value, bytes, &b->arena, value, &e))
+        fail_msg("%s: %s", t->name, e.text);
+    return value;
+}
