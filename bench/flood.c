@@ -5,7 +5,8 @@
  *   flood --only-wait RUN [--count N] [--json]   waits for the orders of such a run
  *
  * For a flood that is in the log already: stop the services, flood --only-write, flood --only-wait RUN in the
- * background, start the services. The time counts from the first of its records in `orders`.
+ * background, start the services; the time counts from the first of its records in `orders`. Otherwise it
+ * counts from the first request written.
  *   --timeout S   gives up when not all are decided by then (300)
  * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL. Up to 50 of the products in the topic `stock`,
  * 200 customers, written to `customers` as well.
@@ -41,7 +42,8 @@ struct flood {
     struct arena arena;
     atomic_size_t acknowledged, lost;
     size_t created, validated, failed;
-    int64_t write_us, first_us, last_us; /* of records of this run in `orders` */
+    int64_t write_us;          /* how long that took */
+    int64_t start_us, last_us; /* see above; the last outcome */
 };
 
 static void pause_ms(long ms) {
@@ -101,7 +103,7 @@ static bool write_all(struct flood *f, struct producer *p, struct err *err) {
         if (!write_record(f, p, &topic_customers, c.id, &c, sent, err))
             return false;
     }
-    int64_t start = clock_mono_us();
+    f->start_us = clock_mono_us();
     for (size_t n = 0; n < count; n++, sent++, arena_reset(&f->arena)) {
         struct order_request r = shop_order(&f->shop, n, &f->arena);
         r.id = arena_printf(&f->arena, "%s-%zu", f->run, n);
@@ -110,7 +112,7 @@ static bool write_all(struct flood *f, struct producer *p, struct err *err) {
     }
     while (atomic_load(&f->acknowledged) < sent)
         pause_ms(1);
-    f->write_us = clock_mono_us() - start;
+    f->write_us = clock_mono_us() - f->start_us;
     return atomic_load(&f->lost) == 0 ||
            err_set(err, ERR_RETRY, "%zu records were not written", atomic_load(&f->lost));
 }
@@ -141,8 +143,8 @@ static bool on_order(void *context, const struct log_record *r, struct err *err)
     if (!schemas_decode(reader_schemas(f->reader), &order_type, r->value, &f->arena, &o, err))
         return err->kind == ERR_POISON;
     f->last_us = clock_mono_us();
-    if (f->first_us == 0)
-        f->first_us = f->last_us;
+    if (f->start_us == 0)
+        f->start_us = f->last_us;
     f->created += o.state == ORDER_STATE_CREATED;
     f->validated += o.state == ORDER_STATE_VALIDATED;
     f->failed += o.state == ORDER_STATE_FAILED;
@@ -179,7 +181,7 @@ static bool wait_flood(struct flood *f, struct err *err) {
 static void report(const struct flood *f) {
     struct process all[PROCESSES_MAX];
     size_t n = processes_find(services, f->brokers, all);
-    double seconds = (double)(f->last_us - f->first_us) / 1e6;
+    double seconds = (double)(f->last_us - f->start_us) / 1e6;
     if (!f->json) {
         printf("%.0f orders decided in %.2f s: %.0f orders/s; %zu VALIDATED, %zu FAILED\n", f->count, seconds,
                f->count / seconds, f->validated, f->failed);

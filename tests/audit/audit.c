@@ -127,6 +127,7 @@ static int64_t written(const struct program *p) {
     return sum;
 }
 
+/* Quiescent needs two looks that see the same, however long one takes. */
 static bool read_log(struct program *p, struct err *err) {
     int64_t deadline = clock_mono_us() + p->wait_ms * 1000, before = -1;
     for (;;) {
@@ -135,7 +136,7 @@ static bool read_log(struct program *p, struct err *err) {
         buf_clear(&p->flying);
         p->flight = audit_in_flight(p->audit, &p->flying);
         p->quiescent = p->wait_ms >= 0 && p->flight.total == 0 && written(p) == before;
-        p->timed_out = p->wait_ms >= 0 && !p->quiescent && clock_mono_us() > deadline;
+        p->timed_out = before >= 0 && !p->quiescent && clock_mono_us() > deadline;
         if (p->wait_ms < 0 || p->quiescent || p->timed_out)
             break;
         before = written(p);
