@@ -8,6 +8,7 @@
 #include "stream/kafka.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -75,6 +76,32 @@ static bool register_schemas(struct worker *w, struct err *e) {
     return true;
 }
 
+/* Left behind by a process that was fenced, for the one after it. */
+static void fenced_path(const struct worker *w, char *path, size_t size) {
+    const struct settings *s = &w->instance->settings;
+    snprintf(path, size, "%s/views/%s-%d/%s.fenced", s->data_dir, w->instance->service->name, s->slot,
+             w->topology->name);
+}
+
+static bool identity_free(struct worker *w, struct err *e) {
+    char path[4096];
+    fenced_path(w, path, sizeof path);
+    if (access(path, F_OK) != 0)
+        return true;
+    if (!kafka_identity_free(w->log, e))
+        return false;
+    unlink(path);
+    return true;
+}
+
+static void mark_fenced(const struct worker *w) {
+    char path[4096];
+    fenced_path(w, path, sizeof path);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        close(fd);
+}
+
 static bool work(struct worker *w, struct err *e) {
     struct instance *i = w->instance;
     char identity[256];
@@ -85,7 +112,7 @@ static bool work(struct worker *w, struct err *e) {
                                   .group = w->topology->sources == NULL ? NULL : w->topology->name,
                                   .identity = identity,
                                   .topic_count = i->topic_count};
-    if (!kafka_create(&kafka, &w->log, e))
+    if (!kafka_create(&kafka, &w->log, e) || !persist(w, identity_free, e))
         return false;
     struct stream_options options = {.topology = w->topology,
                                      .partitions = i->settings.partitions,
@@ -108,6 +135,8 @@ static void *worker_main(void *context) {
     prctl(PR_SET_NAME, name);
     if (!work(w, &w->err) && !atomic_load(&w->instance->stopping))
         w->exit_code = exit_code_of(&w->err);
+    if (w->exit_code == EXIT_FENCED)
+        mark_fenced(w);
     eventfd_write(w->instance->wake_fd, 1);
     return NULL;
 }
@@ -263,6 +292,8 @@ static bool start(struct instance *i, struct err *e) {
 }
 
 static void finish(struct instance *i) {
+    alarm(2 * DRAIN_MS /
+          1000); /* a client library that hangs must not keep the supervisor from starting anew */
     join_workers(i);
     if (i->http != NULL)
         http_server_stop(i->http);

@@ -340,6 +340,43 @@ static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, 
     return ok;
 }
 
+bool kafka_identity_free(struct log *l, struct err *e) {
+    struct kafka *k = of(l);
+    rd_kafka_t *rk;
+    char text[256];
+    if (!asker(k, &rk, e))
+        return false;
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+    rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, text, sizeof text);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    const char *groups[] = {k->group};
+    rd_kafka_DescribeConsumerGroups(rk, groups, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
+    bool known = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool ok = known || away(k, e, "no answer about the group");
+    size_t count = 0;
+    const rd_kafka_ConsumerGroupDescription_t **found =
+        known ? rd_kafka_DescribeConsumerGroups_result_groups(
+                    rd_kafka_event_DescribeConsumerGroups_result(event), &count)
+              : NULL;
+    for (size_t g = 0; g < count; g++)
+        for (size_t m = 0; m < rd_kafka_ConsumerGroupDescription_member_count(found[g]); m++) {
+            const rd_kafka_MemberDescription_t *member =
+                rd_kafka_ConsumerGroupDescription_member(found[g], m);
+            const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
+            if (instance != NULL && strcmp(instance, k->identity) == 0)
+                ok = err_set(e, ERR_RETRY,
+                             "waiting: another process is %s, at %s; stop it, or give this one another SLOT",
+                             k->identity, rd_kafka_MemberDescription_host(member));
+        }
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    return ok;
+}
+
 /* ---- the group ---- */
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list,
@@ -675,12 +712,16 @@ static void kafka_destroy(struct log *l) {
     free(k->asker_topics);
     if (k->member != NULL) {
         rd_kafka_queue_destroy(k->member_queue);
-        rd_kafka_consumer_close(k->member);
-        rd_kafka_destroy(k->member);
+        /* A static member leaves without a word, so there is nothing to close; and closing a fenced one
+         * hangs. */
+        rd_kafka_destroy_flags(k->member, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     for (int q = 0; q < LOG_QUEUES; q++) {
         if (k->readers[q] == NULL)
             continue;
+        for (size_t t = 0; t < k->topic_count; t++) /* destroying a reader that still reads can hang */
+            for (int32_t p = 0; k->topics[q][t] != NULL && p < k->partitions[t]; p++)
+                rd_kafka_consume_stop(k->topics[q][t], p);
         kafka_topics_destroy(k->topics[q], k->topic_count);
         free(k->topics[q]);
         rd_kafka_queue_destroy(k->queues[q]);

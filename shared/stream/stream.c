@@ -612,17 +612,11 @@ static bool process(struct stream *s, size_t n, struct err *e) {
         inputs += s->records[k].queue == LOG_INPUTS && !s->records[k].end;
     if (inputs == 0)
         return true;
-    bool ok = freshen(s, e);
-    for (size_t k = 0; k < n && ok; k++)
+    TRY(freshen(s, e));
+    for (size_t k = 0; k < n; k++)
         if (s->records[k].queue == LOG_INPUTS)
-            ok = process_record(s, &s->records[k], e);
-    if (ok || e->kind != ERR_RETRY)
-        return ok;
-    /* Something is away: keep what was done, come back to this record. */
-    struct err worse = {0};
-    if (!commit(s, &worse) || !inputs_reread(s, &worse))
-        *e = worse;
-    return false;
+            TRY(process_record(s, &s->records[k], e));
+    return true;
 }
 
 /* ---- the group ---- */
@@ -752,16 +746,18 @@ static bool mend(struct stream *s, struct err *e) {
     return true;
 }
 
+/* One aim after the other: each is reached, however fast others write and ask. */
 static bool refresh(struct stream *s, struct err *e) {
-    uint64_t wanted = atomic_load(&s->refresh_wanted);
-    if (wanted > s->refresh_started) {
-        TRY(tables_aim(s, false, e));
-        s->refresh_started = wanted;
-    }
     if (s->refresh_started > atomic_load(&s->refresh_done) && tables_reached(s, false)) {
         atomic_store(&s->refresh_done, s->refresh_started);
         if (s->o.refreshed != NULL)
             s->o.refreshed(s->o.context);
+    }
+    uint64_t wanted = atomic_load(&s->refresh_wanted);
+    if (wanted > s->refresh_started && s->refresh_started == atomic_load(&s->refresh_done)) {
+        TRY(tables_aim(s, false, e));
+        s->refresh_started = wanted;
+        return refresh(s, e); /* often they are there already */
     }
     return true;
 }
@@ -802,20 +798,20 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
 
     size_t n = 0;
     TRY(LOG(s, poll, true, s->records, BATCH, wait_ms, &n, e));
-    report(s); /* after the poll: it fails when Kafka is away */
     bool ok = s->callback_err.kind == ERR_NONE;
     if (!ok)
         *e = s->callback_err;
-    ok = ok && absorb(s, s->records, n, e);
-    if (!ok && e->kind == ERR_RETRY) { /* the inputs of this poll are not processed */
+    ok = ok && absorb(s, s->records, n, e) && process(s, n, e);
+    if (!ok && e->kind == ERR_RETRY) { /* keep what was done, come back to the rest */
         struct err worse = {0};
-        if (!inputs_reread(s, &worse))
+        if (!commit(s, &worse) || !inputs_reread(s, &worse))
             *e = worse;
     }
-    ok = ok && process(s, n, e);
     LOG(s, release, s->records, n);
     TRY(ok);
-    return !commit_is_due(s, n < BATCH) || commit(s, e);
+    TRY(!commit_is_due(s, n < BATCH) || commit(s, e));
+    report(s);
+    return true;
 }
 
 bool stream_step(struct stream *s, int wait_ms, struct err *e) {
