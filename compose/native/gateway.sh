@@ -1,7 +1,7 @@
 # The gateway's configuration and pages. Sourced by demo.
 # shellcheck shell=bash
 
-# Fails where nothing changed.
+# Sets GATEWAY_CHANGED where the configuration is another than before.
 configure_gateway() {
     local dir=$DATA_DIR/gateway name key addresses
     mkdir -p "$dir"
@@ -21,13 +21,15 @@ configure_gateway() {
     done | "$ROOT/compose/nginx/config" "127.0.0.1:$PORT" "$dir" "$dir/web" >"$dir/nginx.conf.new"
     if cmp -s "$dir/nginx.conf.new" "$dir/nginx.conf"; then
         rm "$dir/nginx.conf.new"
-        return 1
+        GATEWAY_CHANGED=
+    else
+        mv "$dir/nginx.conf.new" "$dir/nginx.conf"
+        GATEWAY_CHANGED=1
     fi
-    mv "$dir/nginx.conf.new" "$dir/nginx.conf"
 }
 
 # Brings a running gateway up to date with the instances there are.
 refresh_gateway() {
-    configure_gateway || return 0
-    [ -z "$(process_id gateway-0)" ] || sv hup "$RUN/gateway-0" >/dev/null
+    configure_gateway
+    [ -z "$GATEWAY_CHANGED" ] || [ -z "$(process_id gateway-0)" ] || sv hup "$RUN/gateway-0" >/dev/null
 }

@@ -53,10 +53,14 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
     [ "$1" = gateway ] && dir=$ROOT/compose/nginx
     command="exec chpst -P $(printf %q "$dir/start")"
     if [ "$1" = postgres ]; then
-        mkdir -p "$DATA_DIR/postgres"
+        # A copy, since PostgreSQL's user may not be allowed to look into the repository.
+        mkdir -p "$DATA_DIR/postgres/definition"
+        cp "$dir"/* "$DATA_DIR/postgres/definition/"
+        dir=$DATA_DIR/postgres/definition
         command="umask 077; $command"
         if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root
             chmod a+x "$DATA_DIR"
+            chown -R postgres: "$DATA_DIR/postgres/definition"
             chown postgres: "$DATA_DIR/postgres"
             chpst -u postgres test -x "$DATA_DIR/postgres" ||
                 die "user postgres cannot reach $DATA_DIR: set DATA_DIR to a place whose parents all are open to others (chmod a+x)"
@@ -80,6 +84,7 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
 
 define_service() { # define_service KEY: fails where nothing changed
     local name=${1%-*} slot=${1##*-}
+    [ -x "${SERVICE_BINARY[$name]}" ] || die "$name is not built: ${SERVICE_BINARY[$name]} is missing"
     define_process "$1" <<END
 # binary: $(sha256sum "${SERVICE_BINARY[$name]}" | cut -c 1-16)
 export KAFKA_BROKERS=localhost:$KAFKA_PORT REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7

@@ -99,7 +99,7 @@ command_up() {
         if want "$name"; then launch "$name-0" && keys+=("$name-0"); fi
     done
     if want gateway; then
-        configure_gateway && [ -n "$(process_id gateway-0)" ] && sv hup "$RUN/gateway-0" >/dev/null
+        refresh_gateway
         launch gateway-0
         keys+=(gateway-0)
     fi
