@@ -126,15 +126,19 @@ struct slice arena_copy(struct arena *a, struct slice s) {
 }
 
 struct slice arena_printf(struct arena *a, const char *fmt, ...) {
-    va_list args;
+    va_list args, again;
     va_start(args, fmt);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    va_copy(again, args);
+    /* Most texts fit into what is left of the block: then one pass is enough. */
+    size_t left = a->block == NULL ? 0 : a->block->size - a->used;
+    char *text = left == 0 ? NULL : a->block->data + a->used;
+    int n = vsnprintf(text, left, fmt, args);
     va_end(args);
     if (n < 0)
         abort();
-    char *text = arena_alloc(a, (size_t)n + 1);
-    va_start(args, fmt);
-    vsnprintf(text, (size_t)n + 1, fmt, args);
-    va_end(args);
+    text = arena_alloc(a, (size_t)n + 1); /* what is left is a multiple of the alignment: the same place */
+    if ((size_t)n >= left)
+        vsnprintf(text, (size_t)n + 1, fmt, again);
+    va_end(again);
     return (struct slice){text, (size_t)n};
 }

@@ -177,16 +177,18 @@ static void set_table_options(rocksdb_options_t *o, size_t block_cache_bytes) {
 
 static rocksdb_options_t *options_create(const struct store_options *wanted) {
     size_t write_buffer =
-        wanted != NULL && wanted->write_buffer_bytes > 0 ? wanted->write_buffer_bytes : 4 << 20;
+        wanted != NULL && wanted->write_buffer_bytes > 0 ? wanted->write_buffer_bytes : 8 << 20;
     size_t block_cache =
         wanted != NULL && wanted->block_cache_bytes > 0 ? wanted->block_cache_bytes : 8 << 20;
     rocksdb_options_t *o = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(o, 1);
     rocksdb_options_set_write_buffer_size(o, write_buffer);
     rocksdb_options_set_max_write_buffer_number(o, 2);
-    rocksdb_options_set_target_file_size_base(o, 2 * write_buffer);
-    rocksdb_options_set_max_bytes_for_level_base(o, 8 * write_buffer);
-    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    /* A view is written far more than it is read, and its log is what lasts: merge rarely, do not compress.
+     */
+    rocksdb_options_set_compaction_style(o, rocksdb_universal_compaction);
+    rocksdb_options_set_level0_file_num_compaction_trigger(o, 6);
+    rocksdb_options_set_compression(o, rocksdb_no_compression);
     rocksdb_options_set_max_open_files(o, 128);
     rocksdb_options_set_max_file_opening_threads(o, 1);
     rocksdb_options_set_max_background_jobs(o, 2);

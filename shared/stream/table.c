@@ -4,6 +4,8 @@
 #include "stream/stream.h"
 #include "stream/transaction.h"
 
+#include <stdlib.h>
+
 /* A stored row: timestamp, offset, partition, payload. Read only by the machine that wrote it. */
 struct row_head {
     int64_t timestamp, offset;
@@ -11,16 +13,20 @@ struct row_head {
     int32_t reserved;
 };
 
+/* The keys of one row. */
 struct index {
     const struct table *table;
-    struct overlay *overlay;
-    struct slice row_key; /* data NULL: the index keys go away */
-    struct buf key;
+    struct arena *arena;
+    struct slice keys[16]; /* in the store */
+    size_t count;
+    struct buf scratch;
 };
 
 void index_key(struct index *to, struct slice key) {
-    store_key_index(&to->key, to->table, key);
-    overlay_put(to->overlay, buf_slice(&to->key), to->row_key, NULL, NULL);
+    if (to->count == sizeof to->keys / sizeof *to->keys)
+        abort(); /* a row is meant to have a few */
+    store_key_index(&to->scratch, to->table, key);
+    to->keys[to->count++] = arena_copy(to->arena, buf_slice(&to->scratch));
 }
 
 struct slice table_row_payload(struct slice stored) {
@@ -38,10 +44,30 @@ bool table_row(const struct table *t, struct schemas *schemas, struct slice key,
     return true;
 }
 
-static void reindex(const struct table *t, struct overlay *o, const struct event *row, struct slice row_key) {
-    struct index to = {t, o, row_key, {0}};
-    t->index(&to, row);
-    buf_free(&to.key);
+static bool among(const struct index *of, struct slice key) {
+    for (size_t i = 0; i < of->count; i++)
+        if (slice_equal(of->keys[i], key))
+            return true;
+    return false;
+}
+
+/* Takes away the index keys of the old row and puts those of the new one (value NULL: there is none); what
+ * both have stays as it is. */
+static void reindex(const struct table *t, struct overlay *o, const struct event *old,
+                    const struct event *new) {
+    struct index before = {.table = t, .arena = &o->arena}, after = {.table = t, .arena = &o->arena};
+    if (old->value != NULL)
+        t->index(&before, old);
+    if (new->value != NULL)
+        t->index(&after, new);
+    for (size_t i = 0; i < before.count; i++)
+        if (!among(&after, before.keys[i]))
+            overlay_put(o, before.keys[i], SLICE_NONE, NULL, NULL);
+    for (size_t i = 0; i < after.count; i++)
+        if (!among(&before, after.keys[i]))
+            overlay_put(o, after.keys[i], new->key, NULL, NULL);
+    buf_free(&before.scratch);
+    buf_free(&after.scratch);
 }
 
 bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas, const struct log_record *r,
@@ -65,16 +91,11 @@ bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas
     store_key_row(&store_key, t, key);
     if (t->index != NULL) {
         struct slice before;
-        struct event old;
-        if (!overlay_get(o, buf_slice(&store_key), &before, e))
+        struct event old = {0};
+        if (!overlay_get(o, buf_slice(&store_key), &before, e) ||
+            (before.data != NULL && !table_row(t, schemas, key, before, a, &old, e)))
             return false;
-        if (before.data != NULL) {
-            if (!table_row(t, schemas, key, before, a, &old, e))
-                return false;
-            reindex(t, o, &old, SLICE_NONE);
-        }
-        if (row.value != NULL)
-            reindex(t, o, &row, key);
+        reindex(t, o, &old, &row);
     }
     overlay_put(o, buf_slice(&store_key), stored, NULL, NULL);
     return true;
