@@ -139,7 +139,8 @@ why_not_ready() { # why_not_ready KEY
     if is_service "${1%-*}" && [ "$(supervised_state "$1")" = run ]; then
         detail=$(curl -s -m 2 "http://127.0.0.1:$(ports_of "$1")/readyz" | jq -r '.detail // empty' 2>/dev/null) || true
     fi
-    [ -n "$detail" ] || detail=$(last_line "$1") || true
+    is_supervised "$1" || detail="it ended with its supervisor; ./demo up starts it again"
+    [ -n "$detail" ] || detail=$(last_line "$1")
     echo "${detail:-no word from it}"
 }
 
