@@ -746,18 +746,22 @@ static bool mend(struct stream *s, struct err *e) {
     return true;
 }
 
+static void refresh_end(struct stream *s) {
+    if (s->refresh_started == atomic_load(&s->refresh_done) || !tables_reached(s, false))
+        return;
+    atomic_store(&s->refresh_done, s->refresh_started);
+    if (s->o.refreshed != NULL)
+        s->o.refreshed(s->o.context);
+}
+
 /* One aim after the other: each is reached, however fast others write and ask. */
 static bool refresh(struct stream *s, struct err *e) {
-    if (s->refresh_started > atomic_load(&s->refresh_done) && tables_reached(s, false)) {
-        atomic_store(&s->refresh_done, s->refresh_started);
-        if (s->o.refreshed != NULL)
-            s->o.refreshed(s->o.context);
-    }
+    refresh_end(s);
     uint64_t wanted = atomic_load(&s->refresh_wanted);
     if (wanted > s->refresh_started && s->refresh_started == atomic_load(&s->refresh_done)) {
         TRY(tables_aim(s, false, e));
         s->refresh_started = wanted;
-        return refresh(s, e); /* often they are there already */
+        refresh_end(s); /* often they are there already */
     }
     return true;
 }
