@@ -381,7 +381,8 @@ static void poison_is_told_with_its_reason(void **state) {
 static void the_registry_away_is_no_poison(void **state) {
     struct fixture *f = *state;
     struct err e = {0};
-    struct log_record r = record(f, "a", bank_foreign_deposit(f->bank, 5));
+    struct log_record r =
+        record(f, "a", bank_foreign(f->bank, &topic_deposits, bank_deposit(f->bank, 5, "")));
     f->bank->registry_is_away = true;
     assert_false(run_record(f, bank_on_deposit, &r, &e));
     assert_int_equal(e.kind, ERR_RETRY);

@@ -88,6 +88,7 @@ struct bank *bank_create(void) {
     b->away_or_not = (struct registry){add, schema_by_id, set_compatibility, NULL};
     b->registry = registry_memory_create();
     b->schemas = schemas_create(&b->away_or_not);
+    b->reader = schemas_create(b->registry);
     b->store = store_create_memory();
     for (size_t i = 0; i < topics_count; i++)
         assert_true(schemas_register(b->schemas, topics[i], NULL));
@@ -97,6 +98,7 @@ struct bank *bank_create(void) {
 void bank_destroy(struct bank *b) {
     store_close(b->store);
     schemas_destroy(b->schemas);
+    schemas_destroy(b->reader);
     registry_destroy(b->registry);
     arena_free(&b->arena);
     free(b);
@@ -120,19 +122,18 @@ struct slice bank_owner(struct bank *b, const char *name, const char *city) {
     return bank_bytes(b, &topic_owners, &(struct owner){slice_of(name), slice_of(city)});
 }
 
-struct slice bank_foreign_deposit(struct bank *b, int64_t amount) {
-    struct slice bytes = bank_deposit(b, amount, "");
-    struct slice schema = arena_printf(&b->arena, " %s%c", deposit_type.schema, 0);
-    int32_t id;
-    assert_true(b->registry->add(b->registry, "deposits-value", schema.data, &id, NULL));
-    ((char *)bytes.data)[4] = (char)id; /* one schema, two texts: another id */
+struct slice bank_foreign(struct bank *b, const struct topic *t, struct slice bytes) {
+    int32_t id; /* another one for each text, and a blank more is another text */
+    struct slice text = arena_printf(&b->arena, "%*s%s%c", ++b->foreign, "", t->value->schema, 0);
+    assert_true(b->registry->add(b->registry, t->name, text.data, &id, NULL));
+    ((char *)(uintptr_t)bytes.data)[4] = (char)id;
     return bytes;
 }
 
 const void *bank_value(struct bank *b, const struct topic *t, struct slice bytes) {
     void *value = arena_alloc(&b->arena, t->value->size);
     struct err e = {0};
-    if (!schemas_decode(b->schemas, t->value, bytes, &b->arena, value, &e))
+    if (!schemas_decode(b->reader, t->value, bytes, &b->arena, value, &e))
         fail_msg("%s: %s", t->name, e.text);
     return value;
 }

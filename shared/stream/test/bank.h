@@ -24,8 +24,10 @@ struct bank {
     struct registry *registry;
     bool registry_is_away;
     struct schemas *schemas; /* all topics are registered */
+    struct schemas *reader;  /* of bank_value(); its registry is never away */
     struct store *store;
     struct arena arena; /* of the functions below */
+    int foreign;        /* schemas so far */
 };
 
 struct bank *bank_create(void);
@@ -35,8 +37,8 @@ void bank_destroy(struct bank *b);
 struct slice bank_bytes(struct bank *b, const struct topic *t, const void *value);
 struct slice bank_deposit(struct bank *b, int64_t amount, const char *note);
 struct slice bank_owner(struct bank *b, const char *name, const char *city);
-/* A deposit by a writer whose schema this process has not seen yet. */
-struct slice bank_foreign_deposit(struct bank *b, int64_t amount);
+/* The same value by a writer whose schema no process has seen yet; `bytes` are changed. */
+struct slice bank_foreign(struct bank *b, const struct topic *t, struct slice bytes);
 /* The struct of a value in wire format. */
 const void *bank_value(struct bank *b, const struct topic *t, struct slice bytes);
 

@@ -1,0 +1,1019 @@
+/* The runtime over a log in memory: what is visible to committed readers, and what it says of itself. */
+#include "stream/stream.h"
+
+#include "bank.h"
+#include "memory_log.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { WAIT_MS = 100 };
+
+struct fixture {
+    struct bank *bank;
+    struct memory_log *log;
+    struct stream *stream;
+    const struct topology *topology;
+    int32_t partitions; /* the setting */
+    struct buf changed; /* "table/key " of each callback */
+    int refreshed;
+};
+
+static int setup_partitions(void **state, int32_t partitions) {
+    struct fixture *f = xcalloc(1, sizeof *f);
+    f->bank = bank_create();
+    f->log = memory_log_create(partitions);
+    f->topology = &bank_topology;
+    *state = f;
+    return 0;
+}
+
+static int setup(void **state) {
+    return setup_partitions(state, 1);
+}
+
+static int setup_4(void **state) {
+    return setup_partitions(state, 4);
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    stream_destroy(f->stream);
+    assert_int_equal(f->log->given, 0); /* every record was released */
+    memory_log_destroy(f->log);
+    bank_destroy(f->bank);
+    buf_free(&f->changed);
+    free(f);
+    return 0;
+}
+
+static void on_changed(void *context, const struct table *t, struct slice key) {
+    struct fixture *f = context;
+    buf_printf(&f->changed, "%s/" SLICE_FMT " ", t->name, SLICE_ARG(key));
+}
+
+static void on_refreshed(void *context) {
+    ((struct fixture *)context)->refreshed++;
+}
+
+static void create(struct fixture *f) {
+    f->stream = stream_create(&(struct stream_options){.topology = f->topology,
+                                                       .partitions = f->partitions,
+                                                       .schemas = f->bank->schemas,
+                                                       .store = f->bank->store,
+                                                       .log = &f->log->log,
+                                                       .context = f,
+                                                       .changed = on_changed,
+                                                       .refreshed = on_refreshed});
+}
+
+/* A process that is gone: nothing was said to anyone. */
+static void crash(struct fixture *f) {
+    stream_destroy(f->stream);
+    f->stream = NULL;
+    for (int t = 0; t < LOG_TOPICS_MAX; t++)
+        for (int k = 0; k < LOG_PARTITIONS_MAX; k++)
+            memset(f->log->parts[t][k].readers, 0, sizeof f->log->parts[t][k].readers);
+    f->log->listener = NULL;
+}
+
+static void lose_views(struct fixture *f) {
+    store_close(f->bank->store);
+    f->bank->store = store_create_memory();
+}
+
+static void rounds(struct fixture *f, int n) {
+    struct err e = {0};
+    while (n-- > 0)
+        if (!stream_step(f->stream, WAIT_MS, &e))
+            fail_msg("%s", e.text);
+}
+
+static const char *status_of(struct fixture *f) {
+    static char text[600];
+    stream_status(f->stream, text, sizeof text);
+    return text;
+}
+
+/* Created, assigned all tasks, and ready. */
+static void start(struct fixture *f) {
+    create(f);
+    memory_log_assign(f->log, f->log->partitions[0]);
+    rounds(f, 6);
+    if (!stream_ready(f->stream))
+        fail_msg("not ready: %s", status_of(f));
+}
+
+static void deposit(struct fixture *f, const char *account, int64_t amount, const char *note) {
+    memory_log_append(f->log, &topic_deposits, -1, slice_of(account), bank_deposit(f->bank, amount, note));
+}
+
+static void owner(struct fixture *f, const char *account, const char *name) {
+    memory_log_append(f->log, &topic_owners, -1, slice_of(account), bank_owner(f->bank, name, "Rome"));
+}
+
+/* What a committed reader finds in the topic, over all partitions: "key:text=amount " of each record. */
+static void assert_topic(struct fixture *f, const struct topic *t, const char *expected) {
+    struct buf all = {0};
+    for (int32_t k = 0; k < f->log->partitions[t->index]; k++)
+        for (int64_t i = 0; i < memory_log_stable_end(f->log, t, k); i++) {
+            const struct entry *entry = &f->log->parts[t->index][k].entries[i];
+            if (entry->state != ENTRY_COMMITTED)
+                continue;
+            buf_printf(&all, SLICE_FMT, SLICE_ARG(entry->key));
+            const void *v = entry->value.data == NULL ? NULL : bank_value(f->bank, t, entry->value);
+            if (v == NULL)
+                buf_printf(&all, "=none");
+            else if (t == &topic_receipts)
+                buf_printf(&all, ":" SLICE_FMT "=%lld", SLICE_ARG(((const struct receipt *)v)->text),
+                           (long long)((const struct receipt *)v)->amount);
+            else if (t == &topic_letters)
+                buf_printf(&all, ":" SLICE_FMT, SLICE_ARG(((const struct letter *)v)->reason));
+            else
+                buf_printf(&all, "=%lld", (long long)*(const int64_t *)v); /* the amount comes first */
+            buf_append_byte(&all, ' ');
+        }
+    assert_slice(buf_slice(&all), expected);
+    buf_free(&all);
+}
+
+static void assert_receipts(struct fixture *f, const char *expected) {
+    assert_topic(f, &topic_receipts, expected);
+}
+
+static int64_t group_offset(struct fixture *f, const struct topic *t) {
+    return f->log->parts[t->index][0].group;
+}
+
+static long metric(struct fixture *f, const char *name) {
+    struct buf out = {0};
+    char sample[100];
+    long value = -1;
+    stream_metrics(f->stream, &out);
+    buf_append_byte(&out, 0);
+    snprintf(sample, sizeof sample, "%s{topology=\"bank\"} ", name);
+    const char *at = strstr(out.data, sample);
+    assert_non_null(at);
+    value = atol(at + strlen(sample));
+    buf_free(&out);
+    return value;
+}
+
+/* ---- from the start to ready ---- */
+
+static void says_what_it_waits_for(void **state) {
+    struct fixture *f = *state;
+    create(f);
+    assert_string_equal(status_of(f), "starting");
+    f->log->partitions[topic_balances.index] = 0;
+    rounds(f, 2);
+    assert_string_equal(status_of(f), "waiting for the topic balances");
+    f->log->partitions[topic_balances.index] = 1;
+    memory_log_fail(f->log, CALL_ENDS, ERR_RETRY, 1, false);
+    rounds(f, 1);
+    assert_string_equal(status_of(f), "waiting for Kafka: ends fails");
+    memory_log_fail(f->log, CALL_INIT, ERR_RETRY, 1, false);
+    rounds(f, 1);
+    assert_string_equal(status_of(f), "waiting for Kafka: init fails");
+    rounds(f, 2);
+    assert_string_equal(status_of(f), "joining the group bank");
+    assert_false(stream_ready(f->stream));
+    memory_log_assign(f->log, 1);
+    rounds(f, 3);
+    assert_string_equal(status_of(f), "running");
+    assert_true(stream_ready(f->stream));
+}
+
+static void more_instances_than_tasks_are_ready_too(void **state) {
+    struct fixture *f = *state;
+    create(f);
+    memory_log_assign(f->log, 0);
+    rounds(f, 3);
+    assert_true(stream_ready(f->stream));
+}
+
+static void tables_alone_need_no_group(void **state) {
+    struct fixture *f = *state;
+    const struct topology tables_only = {.name = "bank", .tables = bank_topology.tables};
+    f->topology = &tables_only;
+    owner(f, "a", "Ann");
+    create(f);
+    rounds(f, 3);
+    assert_true(stream_ready(f->stream));
+    assert_null(f->log->listener);
+    assert_int_equal(f->log->calls[CALL_INIT], 0);
+    stream_destroy(f->stream); /* before its topology goes */
+    f->stream = NULL;
+}
+
+static void is_not_ready_before_its_tables(void **state) {
+    struct fixture *f = *state;
+    owner(f, "a", "Ann");
+    f->log->tables_stuck = true;
+    create(f);
+    memory_log_assign(f->log, 1);
+    rounds(f, 5);
+    assert_string_equal(status_of(f), "hydrating tables");
+    assert_false(stream_ready(f->stream));
+    f->log->tables_stuck = false;
+    rounds(f, 2);
+    assert_true(stream_ready(f->stream));
+}
+
+static void assert_refused(struct fixture *f, const char *expected) {
+    struct err e = {0};
+    create(f);
+    assert_false(stream_step(f->stream, WAIT_MS, &e));
+    assert_int_equal(e.kind, ERR_CONFIG);
+    assert_string_equal(e.text, expected);
+    assert_string_equal(status_of(f), expected);
+}
+
+static void refuses_other_partition_counts(void **state) {
+    struct fixture *f = *state;
+    f->partitions = 3;
+    assert_refused(f, "topic deposits has 4 partitions, PARTITIONS says 3: set PARTITIONS=4, or start from "
+                      "nothing (./demo reset)");
+}
+
+static void refuses_sources_that_are_not_copartitioned(void **state) {
+    struct fixture *f = *state;
+    f->log->partitions[topic_balances.index] = 2;
+    assert_refused(f, "topology bank: deposits has 4 partitions, balances has 2; they must be the same");
+}
+
+/* ---- consume, transform, produce ---- */
+
+static void one_transaction_carries_all(void **state) {
+    struct fixture *f = *state;
+    owner(f, "a", "Ann");
+    start(f);
+    deposit(f, "a", 5, "");
+    deposit(f, "b", 1, "");
+    deposit(f, "a", 6, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:Ann=5 b:nobody=1 a:Ann=11 ");
+    assert_topic(f, &topic_balances, "a=11 b=1 "); /* one record for each key that changed */
+    assert_int_equal(group_offset(f, &topic_deposits), 3);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    assert_int_equal(metric(f, "records_out_total"), 5);
+    assert_int_equal(metric(f, "transactions_committed_total"), 1);
+
+    rounds(f, 20); /* nothing more follows */
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    assert_string_equal(status_of(f), "running");
+}
+
+static void each_partition_is_a_task(void **state) {
+    struct fixture *f = *state;
+    char key[10];
+    start(f);
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 20; i++) {
+            snprintf(key, sizeof key, "%d", i);
+            deposit(f, key, 1, "");
+        }
+    rounds(f, 1);
+    for (int i = 0; i < 4; i++) {
+        const struct memory_partition *p = &f->log->parts[topic_deposits.index][i];
+        assert_true(p->count > 0);
+        assert_int_equal(p->group, p->count);
+        for (size_t k = 0; k < f->log->parts[topic_balances.index][i].count; k++) {
+            const struct entry *entry = &f->log->parts[topic_balances.index][i].entries[k];
+            if (entry->state == ENTRY_COMMITTED)
+                assert_int_equal(
+                    ((const struct balance *)bank_value(f->bank, &topic_balances, entry->value))->amount, 2);
+        }
+    }
+}
+
+static void a_misplaced_record_goes_where_it_belongs(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    memory_log_append(f->log, &topic_transfers, 0, SLICE("abc"), bank_deposit(f->bank, 5, "")); /* is of 3 */
+    memory_log_append(f->log, &topic_deposits, 0, SLICE("abc"), bank_deposit(f->bank, 7, ""));
+    rounds(f, 3);
+    assert_receipts(f, "abc:nobody=5 ");
+    assert_int_equal(memory_log_stable_end(f->log, &topic_transfers, 3), 2); /* with its marker */
+    assert_topic(f, &topic_letters, "deposits/0/0:key \"abc\" belongs to partition 3 of 4 (murmur2), not 0 ");
+}
+
+static void commits_once_for_all_that_is_there(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 2500; i++)
+        deposit(f, "a", 1, "");
+    rounds(f, 2); /* two full batches: there is more */
+    assert_int_equal(f->log->calls[CALL_COMMIT], 0);
+    assert_receipts(f, "");
+    rounds(f, 1);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    assert_topic(f, &topic_balances, "a=2500 ");
+}
+
+static void commits_by_size_and_by_age(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 30000; i++)
+        deposit(f, "a", 1, "");
+    rounds(f, 10);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    assert_topic(f, &topic_balances, "a=10000 ");
+    rounds(f, 1);
+    f->log->now += 100;
+    rounds(f, 1);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 2);
+    assert_topic(f, &topic_balances, "a=10000 a=12000 ");
+}
+
+/* Offsets alone are not worth a transaction each. */
+static void commits_lazily_what_has_no_consequences(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    deposit(f, "a", 1, "nothing");
+    rounds(f, 5);
+    assert_int_equal(group_offset(f, &topic_deposits), -1);
+    rounds(f, 10); /* of WAIT_MS */
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    assert_int_equal(group_offset(f, &topic_deposits), 1);
+
+    deposit(f, "a", 2, "nothing");
+    deposit(f, "a", 3, "state only"); /* state is worth one at once */
+    rounds(f, 1);
+    assert_int_equal(group_offset(f, &topic_deposits), 3);
+    assert_receipts(f, "");
+    assert_topic(f, &topic_balances, "a=3 ");
+}
+
+static void bad_records_are_dead_lettered_or_skipped(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    deposit(f, "a", 1, "");
+    memory_log_append(f->log, &topic_deposits, -1, SLICE("a"), SLICE("garbage"));
+    memory_log_append(f->log, &topic_deposits, -1, SLICE_NONE, bank_deposit(f->bank, 5, ""));
+    memory_log_append(f->log, &topic_transfers, -1, SLICE("a"), SLICE("garbage")); /* nobody's letters */
+    memory_log_append(f->log, &topic_owners, -1, SLICE("a"), SLICE("garbage"));    /* a table's */
+    deposit(f, "a", -1, "");
+    deposit(f, "a", 2, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:nobody=1 a:nobody=3 ");
+    assert_topic(
+        f, &topic_letters,
+        "deposits/0/1:byte 0: magic byte 103, not 0 deposits/0/2:no key deposits/0/3:an amount of -1 ");
+    assert_int_equal(group_offset(f, &topic_deposits), 5);
+    assert_int_equal(group_offset(f, &topic_transfers), 1);
+    assert_int_equal(metric(f, "dead_letters_total"), 3);
+    assert_int_equal(metric(f, "skipped_records_total"), 2);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+}
+
+/* ---- tables ---- */
+
+/* What is in the log before an input is known when the input is decided. */
+static void inputs_wait_for_fresh_tables(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    f->log->tables_lag = true;
+    owner(f, "a", "Ann");
+    deposit(f, "a", 5, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:Ann=5 ");
+}
+
+static void tables_that_cannot_be_read_hold_inputs_back(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    f->log->tables_stuck = true;
+    owner(f, "a", "Ann");
+    deposit(f, "a", 5, "");
+    rounds(f, 1);
+    assert_string_equal(status_of(f), "waiting for the tables of bank to be read to their end");
+    assert_false(stream_ready(f->stream));
+    assert_receipts(f, "");
+    f->log->tables_stuck = false;
+    rounds(f, 3);
+    assert_receipts(f, "a:Ann=5 ");
+    assert_true(stream_ready(f->stream));
+}
+
+static void readers_see_rows(void **state) {
+    struct fixture *f = *state;
+    struct arena a = {0};
+    struct event row;
+    start(f);
+    owner(f, "a", "Ann");
+    rounds(f, 1);
+    assert_slice(buf_slice(&f->changed), "owners/a ");
+    assert_true(stream_row(f->stream, &bank_owners, SLICE("a"), &a, &row, NULL));
+    assert_slice(((const struct owner *)row.value)->name, "Ann");
+    assert_int_equal(row.offset, 0);
+    assert_true(stream_row(f->stream, &bank_owners, SLICE("b"), &a, &row, NULL));
+    assert_null(row.value);
+    memory_log_append(f->log, &topic_owners, -1, SLICE("a"), SLICE_NONE);
+    rounds(f, 1);
+    assert_slice(buf_slice(&f->changed), "owners/a owners/a ");
+    assert_true(stream_row(f->stream, &bank_owners, SLICE("a"), &a, &row, NULL));
+    assert_null(row.value);
+    arena_free(&a);
+}
+
+struct scanned {
+    struct buf text;
+    int stop_after;
+};
+
+static bool scan_key(void *context, struct slice index_key, struct slice key) {
+    struct scanned *s = context;
+    buf_printf(&s->text, SLICE_FMT "=" SLICE_FMT " ", SLICE_ARG(index_key), SLICE_ARG(key));
+    return --s->stop_after > 0;
+}
+
+static bool scan_row(void *context, const struct event *row) {
+    struct scanned *s = context;
+    buf_printf(&s->text, SLICE_FMT ":" SLICE_FMT " ", SLICE_ARG(row->key),
+               SLICE_ARG(((const struct owner *)row->value)->name));
+    return --s->stop_after > 0;
+}
+
+static void assert_scan(struct fixture *f, struct slice prefix, struct slice from, int stop_after,
+                        const char *expected) {
+    struct scanned s = {{0}, stop_after};
+    assert_true(stream_scan(f->stream, &bank_owners, prefix, from, scan_key, &s, NULL));
+    assert_slice(buf_slice(&s.text), expected);
+    buf_free(&s.text);
+}
+
+static void readers_scan_by_index_and_by_key(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    owner(f, "b", "Bob");
+    owner(f, "a", "Ann");
+    owner(f, "c", "Cas");
+    memory_log_append(f->log, &topic_owners, -1, SLICE("d"), bank_owner(f->bank, "Dan", "Oslo"));
+    rounds(f, 1);
+    assert_scan(f, SLICE(""), SLICE_NONE, 9, "Oslo/d=d Rome/a=a Rome/b=b Rome/c=c ");
+    assert_scan(f, SLICE("Rome/"), SLICE_NONE, 9, "Rome/a=a Rome/b=b Rome/c=c ");
+    assert_scan(f, SLICE("Rome/"), SLICE("Rome/b"), 9, "Rome/b=b Rome/c=c ");
+    assert_scan(f, SLICE("Rome/"), SLICE_NONE, 2, "Rome/a=a Rome/b=b ");
+    assert_scan(f, SLICE("Paris/"), SLICE_NONE, 9, "");
+
+    struct scanned s = {{0}, 2};
+    assert_true(stream_scan_rows(f->stream, &bank_owners, SLICE("b"), scan_row, &s, NULL));
+    assert_slice(buf_slice(&s.text), "b:Bob c:Cas ");
+    buf_free(&s.text);
+}
+
+static void a_refresh_reads_to_the_end_of_its_moment(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    f->log->tables_stuck = true;
+    owner(f, "a", "Ann");
+    uint64_t ticket = stream_refresh(f->stream);
+    rounds(f, 3);
+    assert_false(stream_fresh(f->stream, ticket));
+    f->log->tables_stuck = false;
+    rounds(f, 2);
+    assert_true(stream_fresh(f->stream, ticket));
+    assert_int_equal(f->refreshed, 1);
+    uint64_t next = stream_refresh(f->stream);
+    assert_false(stream_fresh(f->stream, next));
+    rounds(f, 1);
+    assert_true(stream_fresh(f->stream, next)); /* nothing new: at once */
+}
+
+static void ask_again(void *context, enum log_call call) {
+    struct fixture *f = context;
+    if (call == CALL_ENDS)
+        stream_refresh(f->stream);
+}
+
+/* Of many who ask all the time, while somebody writes all the time, each is answered; and whoever asks
+ * while an answer is looked up is not answered by the same look. */
+static void a_refresh_is_not_put_off_by_the_next(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    owner(f, "a", "Ann");
+    uint64_t ticket = stream_refresh(f->stream);
+    for (int i = 0; i < 10; i++) {
+        rounds(f, 1);
+        owner(f, "a", "Ann");
+        stream_refresh(f->stream);
+    }
+    assert_true(stream_fresh(f->stream, ticket));
+
+    rounds(f, 3);
+    f->log->during = ask_again;
+    f->log->context = f;
+    ticket = stream_refresh(f->stream);
+    int asked = f->log->calls[CALL_ENDS];
+    rounds(f, 3);
+    assert_int_equal(f->log->calls[CALL_ENDS], asked + 3); /* one look a round */
+    assert_true(stream_fresh(f->stream, ticket));
+    assert_false(stream_fresh(f->stream, ticket + 3));
+}
+
+/* ---- restoring ---- */
+
+static void goes_on_where_it_was(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    owner(f, "a", "Ann");
+    deposit(f, "a", 5, "");
+    rounds(f, 2);
+    crash(f);
+    deposit(f, "a", 6, "");
+    start(f);
+    rounds(f, 2);
+    assert_receipts(f, "a:Ann=5 a:Ann=11 ");
+    assert_int_equal(metric(f, "restored_records_total"), 0); /* all was in the store */
+    assert_int_equal(metric(f, "hydrated_records_total"), 0);
+}
+
+static void a_lost_view_is_restored_from_its_changelog(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    owner(f, "a", "Ann");
+    deposit(f, "a", 5, "");
+    deposit(f, "b", 1, "");
+    rounds(f, 1);
+    deposit(f, "a", 6, "");
+    deposit(f, "b", 0, ""); /* closed: a tombstone */
+    rounds(f, 1);
+    crash(f);
+    lose_views(f);
+    deposit(f, "a", 7, "");
+    deposit(f, "b", 2, "");
+    start(f);
+    rounds(f, 2);
+    assert_receipts(f, "a:Ann=5 b:nobody=1 a:Ann=11 b:nobody=1 a:Ann=18 b:nobody=2 ");
+    assert_int_equal(metric(f, "restored_records_total"), 4);
+}
+
+/* Records that cannot be read are left out, of changelogs as of tables; nothing is written about them. */
+static void poison_in_a_changelog_is_skipped(void **state) {
+    struct fixture *f = *state;
+    memory_log_append(f->log, &topic_balances, -1, SLICE("a"), SLICE("garbage"));
+    memory_log_append(f->log, &topic_balances, -1, SLICE_NONE,
+                      bank_bytes(f->bank, &topic_balances, &(struct balance){9}));
+    memory_log_append(f->log, &topic_balances, -1, SLICE("a"),
+                      bank_bytes(f->bank, &topic_balances, &(struct balance){5}));
+    memory_log_append(f->log, &topic_owners, -1, SLICE("a"), SLICE("garbage"));
+    start(f);
+    deposit(f, "a", 1, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:nobody=6 ");
+    assert_topic(f, &topic_letters, "");
+    assert_int_equal(metric(f, "skipped_records_total"), 3);
+}
+
+/* A dead instance's transaction may still become committed: inputs wait until that is known. */
+static void restoring_waits_for_open_transactions(void **state) {
+    struct fixture *f = *state;
+    for (int commit = 0; commit < 2; commit++) {
+        memory_log_open(f->log, &topic_balances, -1, SLICE("a"),
+                        bank_bytes(f->bank, &topic_balances, &(struct balance){100}));
+        create(f);
+        deposit(f, "a", 1, "");
+        memory_log_assign(f->log, 1);
+        rounds(f, 5);
+        assert_string_equal(status_of(f), "restoring, 0 of 1 tasks are done");
+        assert_false(stream_ready(f->stream));
+        memory_log_end(f->log, commit == 1);
+        rounds(f, 3);
+        assert_true(stream_ready(f->stream));
+        assert_receipts(f, commit == 0 ? "a:nobody=1 " : "a:nobody=1 a:nobody=101 ");
+        crash(f);
+    }
+}
+
+static void unstable_offsets_are_asked_for_again(void **state) {
+    struct fixture *f = *state;
+    create(f);
+    memory_log_assign(f->log, 1);
+    memory_log_fail(f->log, CALL_COMMITTED, ERR_RETRY, 2, false);
+    deposit(f, "a", 1, "");
+    rounds(f, 2);
+    assert_string_equal(status_of(f), "waiting for Kafka: committed fails");
+    rounds(f, 6);
+    assert_true(stream_ready(f->stream));
+    assert_receipts(f, "a:nobody=1 ");
+}
+
+/* The log was lost, or is another one: what was made from it is worth nothing. */
+static void a_store_longer_than_its_log_is_forgotten(void **state) {
+    struct fixture *f = *state;
+    struct arena a = {0};
+    struct event row;
+    start(f);
+    for (int i = 0; i < 3; i++) {
+        owner(f, "a", "Ann");
+        deposit(f, "a", 5, "");
+        rounds(f, 1);
+    }
+    crash(f);
+    memory_log_destroy(f->log);
+    f->log = memory_log_create(1);
+    owner(f, "b", "Bob");
+    start(f);
+    assert_true(stream_row(f->stream, &bank_owners, SLICE("a"), &a, &row, NULL));
+    assert_null(row.value);
+    assert_scan(f, SLICE(""), SLICE_NONE, 9, "Rome/b=b ");
+    deposit(f, "a", 1, "");
+    deposit(f, "b", 1, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:nobody=1 b:Bob=1 ");
+    arena_free(&a);
+}
+
+/* Without the offset of a delivery report nobody knows where our record is: it is read again. */
+static void a_missing_delivery_report_does_not_move_the_position(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    f->log->reports_lost = true;
+    deposit(f, "a", 5, "");
+    rounds(f, 1);
+    crash(f);
+    f->log->reports_lost = false;
+    start(f);
+    assert_int_equal(metric(f, "restored_records_total"), 1);
+    deposit(f, "a", 6, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:nobody=5 a:nobody=11 ");
+}
+
+/* ---- what goes wrong ---- */
+
+/* Whatever happens to a transaction, each input has its consequences once. */
+static void every_fault_is_mended(void **state) {
+    static const struct {
+        enum log_call call, next;
+        enum err_kind kind, next_kind;
+        bool done;
+        long aborts;
+    } faults[] = {
+        {CALL_COMMIT, CALL_POLL, ERR_ABORT, ERR_NONE, false, 1},
+        {CALL_COMMIT, CALL_POLL, ERR_UNKNOWN, ERR_NONE, false, 0},
+        {CALL_COMMIT, CALL_POLL, ERR_UNKNOWN, ERR_NONE, true, 0}, /* it was committed */
+        {CALL_PRODUCE, CALL_POLL, ERR_ABORT, ERR_NONE, false, 1},
+        {CALL_BEGIN, CALL_POLL, ERR_UNKNOWN, ERR_NONE, false, 0},
+        {CALL_COMMIT, CALL_ABORT, ERR_ABORT, ERR_UNKNOWN, false, 1},
+        {CALL_COMMIT, CALL_ABORT, ERR_ABORT, ERR_ABORT, false, 1},
+        {CALL_COMMIT, CALL_ABORT, ERR_ABORT, ERR_RETRY, false, 2},
+        {CALL_COMMIT, CALL_INIT, ERR_UNKNOWN, ERR_RETRY, true, 0},
+        {CALL_COMMIT, CALL_INIT, ERR_UNKNOWN, ERR_UNKNOWN, false, 0},
+        {CALL_COMMIT, CALL_COMMITTED, ERR_ABORT, ERR_RETRY, false, 1},
+        {CALL_COMMIT, CALL_COMMITTED, ERR_UNKNOWN, ERR_RETRY, true, 0},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        teardown(state);
+        setup(state);
+        f = *state;
+        start(f);
+        deposit(f, "a", 5, "");
+        rounds(f, 1);
+        deposit(f, "a", 6, "");
+        deposit(f, "b", 1, "");
+        memory_log_fail(f->log, faults[i].call, faults[i].kind, 1, faults[i].done);
+        if (faults[i].next_kind != ERR_NONE)
+            memory_log_fail(f->log, faults[i].next, faults[i].next_kind, 1, false);
+        rounds(f, 1);
+        if (metric(f, "rewinds_total") != 1)
+            fail_msg("fault %zu: no rewind", i);
+        rounds(f, 8);
+        assert_receipts(f, "a:nobody=5 a:nobody=11 b:nobody=1 ");
+        assert_topic(f, &topic_balances, "a=5 a=11 b=1 ");
+        assert_int_equal(group_offset(f, &topic_deposits), 3);
+        assert_true(stream_ready(f->stream));
+        assert_int_equal(metric(f, "transactions_aborted_total"), faults[i].aborts);
+        deposit(f, "a", 7, "");
+        rounds(f, 1);
+        assert_topic(f, &topic_balances, "a=5 a=11 b=1 a=18 ");
+    }
+}
+
+static void fencing_ends_it(void **state) {
+    struct fixture *f = *state;
+    static const enum log_call calls[] = {CALL_INIT, CALL_BEGIN, CALL_PRODUCE, CALL_COMMIT, CALL_POLL};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        struct err e = {0};
+        teardown(state);
+        setup(state);
+        f = *state;
+        create(f);
+        memory_log_assign(f->log, 1);
+        deposit(f, "a", 5, "");
+        memory_log_fail(f->log, calls[i], ERR_FENCED, 1, false);
+        for (int round = 0; round < 6 && stream_step(f->stream, WAIT_MS, &e); round++)
+            ;
+        assert_int_equal(e.kind, ERR_FENCED);
+        assert_false(stream_ready(f->stream));
+        assert_string_equal(status_of(f), e.text);
+        assert_receipts(f, "");
+    }
+}
+
+/* What came before the record is kept, what comes after it waits, and nothing is poison. */
+static void the_registry_away_is_waited_for(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    deposit(f, "a", 1, "");
+    deposit(f, "a", 1, "");
+    rounds(f, 1); /* all schemas are known now, but for one */
+    f->bank->registry_is_away = true;
+    deposit(f, "a", 1, "");
+    memory_log_append(f->log, &topic_deposits, -1, SLICE("a"),
+                      bank_foreign(f->bank, &topic_deposits, bank_deposit(f->bank, 10, "")));
+    deposit(f, "a", 100, "");
+    rounds(f, 3);
+    assert_string_equal(status_of(f), "waiting for the registry");
+    assert_false(stream_ready(f->stream));
+    assert_receipts(f, "a:nobody=1 a:nobody=2 a:nobody=3 ");
+    assert_int_equal(group_offset(f, &topic_deposits), 3);
+    f->bank->registry_is_away = false;
+    rounds(f, 2);
+    assert_receipts(f, "a:nobody=1 a:nobody=2 a:nobody=3 a:nobody=13 a:nobody=113 ");
+    assert_topic(f, &topic_letters, "");
+    assert_true(stream_ready(f->stream));
+}
+
+static void a_table_waits_for_the_registry_too(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    owner(f, "a", "Ann");
+    rounds(f, 1);
+    f->bank->registry_is_away = true;
+    owner(f, "b", "Bob");
+    memory_log_append(f->log, &topic_owners, -1, SLICE("a"),
+                      bank_foreign(f->bank, &topic_owners, bank_owner(f->bank, "Bea", "Rome")));
+    deposit(f, "a", 1, "");
+    rounds(f, 3);
+    assert_non_null(strstr(status_of(f), "waiting for the registry"));
+    assert_receipts(f, "");
+    f->bank->registry_is_away = false;
+    rounds(f, 2);
+    assert_receipts(f, "a:Bea=1 ");
+}
+
+/* A transaction that is left open hides what others write, and is ended by the broker after a while. */
+static void no_transaction_stays_open_while_it_waits(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 1000; i++) /* a full batch: the transaction stays open for the next */
+        deposit(f, "a", 1, "");
+    rounds(f, 1);
+    assert_true(f->log->in_transaction);
+    f->bank->registry_is_away = true;
+    memory_log_append(f->log, &topic_owners, -1, SLICE("a"),
+                      bank_foreign(f->bank, &topic_owners, bank_owner(f->bank, "Ann", "Rome")));
+    rounds(f, 1);
+    assert_false(f->log->in_transaction);
+    assert_topic(f, &topic_balances, "a=1000 ");
+}
+
+/* /readyz says no for as long as the registry is away, and not every other moment. */
+static void watch_ready(void *context, enum log_call call) {
+    struct fixture *f = context;
+    (void)call;
+    assert_false(stream_ready(f->stream));
+    assert_string_equal(status_of(f), "waiting for the registry");
+}
+
+static void waiting_does_not_flicker(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    f->bank->registry_is_away = true;
+    memory_log_append(f->log, &topic_deposits, -1, SLICE("a"),
+                      bank_foreign(f->bank, &topic_deposits, bank_deposit(f->bank, 10, "")));
+    rounds(f, 1);
+    f->log->during = watch_ready;
+    f->log->context = f;
+    rounds(f, 5);
+    f->log->during = NULL;
+    f->bank->registry_is_away = false;
+    rounds(f, 3);
+    assert_true(stream_ready(f->stream));
+}
+
+static void kafka_away_is_waited_for(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    memory_log_fail(f->log, CALL_POLL, ERR_RETRY, 4, false);
+    rounds(f, 2);
+    assert_string_equal(status_of(f), "waiting for Kafka: poll fails");
+    assert_false(stream_ready(f->stream));
+    deposit(f, "a", 1, "");
+    rounds(f, 2);
+    assert_true(stream_ready(f->stream));
+    assert_receipts(f, "a:nobody=1 ");
+}
+
+/* ---- the group ---- */
+
+static void a_revoke_commits_first(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 1000; i++)
+        deposit(f, "a", 1, "");
+    deposit(f, "a", 1, "");
+    rounds(f, 1); /* a full batch: not committed yet */
+    assert_topic(f, &topic_balances, "");
+    memory_log_revoke(f->log, 0, false);
+    rounds(f, 1);
+    assert_topic(f, &topic_balances, "a=1000 ");
+    assert_int_equal(group_offset(f, &topic_deposits), 1000);
+    rounds(f, 3);
+    assert_int_equal(group_offset(f, &topic_deposits), 1000); /* not ours any more */
+    assert_true(stream_ready(f->stream));
+    memory_log_assign(f->log, 1);
+    rounds(f, 3);
+    assert_topic(f, &topic_balances, "a=1000 a=1001 ");
+    assert_int_equal(metric(f, "rewinds_total"), 0);
+}
+
+static void offsets_alone_are_committed_before_a_revoke(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    deposit(f, "a", 1, "nothing");
+    rounds(f, 1);
+    memory_log_revoke(f->log, 0, false);
+    rounds(f, 1);
+    assert_int_equal(group_offset(f, &topic_deposits), 1);
+}
+
+/* The tasks are somebody else's already: what is not committed is theirs to do. */
+static void a_loss_aborts(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 1000; i++)
+        deposit(f, "a", 1, "");
+    rounds(f, 1);
+    memory_log_revoke(f->log, 0, true);
+    rounds(f, 3);
+    assert_topic(f, &topic_balances, "");
+    assert_int_equal(group_offset(f, &topic_deposits), -1);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 0);
+    assert_false(f->log->in_transaction);
+    memory_log_assign(f->log, 1);
+    rounds(f, 4);
+    assert_topic(f, &topic_balances, "a=1000 ");
+}
+
+static void a_revoke_that_cannot_commit_aborts(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 1000; i++)
+        deposit(f, "a", 1, "");
+    rounds(f, 1);
+    memory_log_fail(f->log, CALL_COMMIT, ERR_ABORT, 1, false);
+    memory_log_revoke(f->log, 0, false);
+    rounds(f, 3);
+    assert_topic(f, &topic_balances, "");
+    assert_false(f->log->in_transaction);
+}
+
+static void other_tasks_go_on_over_a_revoke(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    memory_log_revoke(f->log, 0, false);
+    rounds(f, 2);
+    for (int i = 0; i < 20; i++) {
+        char key[10];
+        snprintf(key, sizeof key, "%d", i);
+        deposit(f, key, 1, "");
+    }
+    rounds(f, 2);
+    for (int k = 0; k < 4; k++) {
+        const struct memory_partition *p = &f->log->parts[topic_deposits.index][k];
+        assert_true(p->count > 0);
+        assert_int_equal(p->group, k == 0 ? -1 : (int64_t)p->count);
+    }
+}
+
+/* ---- in its thread ---- */
+
+static void *run(void *context) {
+    struct fixture *f = context;
+    static struct err e;
+    return stream_run(f->stream, &e) ? NULL : &e;
+}
+
+static void runs_in_a_thread_until_stopped(void **state) {
+    struct fixture *f = *state;
+    pthread_t thread;
+    struct arena a = {0};
+    struct buf metrics = {0};
+    struct event row;
+    void *trouble;
+    owner(f, "a", "Ann");
+    deposit(f, "a", 5, "");
+    deposit(f, "a", 6, "nothing");
+    create(f);
+    memory_log_assign(f->log, 1);
+    assert_int_equal(pthread_create(&thread, NULL, run, f), 0);
+    while (!stream_ready(f->stream))
+        stream_metrics(f->stream, &metrics);
+    uint64_t ticket = stream_refresh(f->stream);
+    while (!stream_fresh(f->stream, ticket))
+        assert_true(strlen(status_of(f)) > 0);
+    assert_true(stream_row(f->stream, &bank_owners, SLICE("a"), &a, &row, NULL));
+    assert_non_null(row.value);
+    stream_stop(f->stream);
+    assert_int_equal(pthread_join(thread, &trouble), 0);
+    assert_null(trouble);
+    assert_string_equal(status_of(f), "stopped");
+    assert_int_equal(stream_deadline(f->stream), 0);
+    buf_free(&metrics);
+    arena_free(&a);
+}
+
+static void stopping_commits(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    start(f);
+    for (int i = 0; i < 1000; i++)
+        deposit(f, "a", 1, "");
+    rounds(f, 1);
+    assert_true(f->log->in_transaction);
+    stream_stop(f->stream);
+    assert_true(stream_run(f->stream, &e));
+    assert_false(f->log->in_transaction);
+    assert_topic(f, &topic_balances, "a=1000 ");
+    assert_string_equal(status_of(f), "stopped");
+}
+
+/* Calls that have been seen to hang have a deadline while they are under way. */
+static void watch_deadline(void *context, enum log_call call) {
+    struct fixture *f = context;
+    assert_int_equal(stream_deadline(f->stream) != 0, call != CALL_POLL);
+}
+
+static void calls_have_a_deadline(void **state) {
+    struct fixture *f = *state;
+    create(f);
+    f->log->during = watch_deadline;
+    f->log->context = f;
+    memory_log_assign(f->log, 1);
+    deposit(f, "a", 5, "");
+    memory_log_fail(f->log, CALL_COMMIT, ERR_ABORT, 1, false);
+    rounds(f, 8);
+    assert_receipts(f, "a:nobody=5 ");
+    for (int call = 0; call < LOG_CALLS; call++)
+        assert_true(f->log->calls[call] > 0);
+    assert_int_equal(stream_deadline(f->stream), 0);
+}
+
+int main(void) {
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST_4(test) cmocka_unit_test_setup_teardown(test, setup_4, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(says_what_it_waits_for),
+        TEST(more_instances_than_tasks_are_ready_too),
+        TEST(tables_alone_need_no_group),
+        TEST(is_not_ready_before_its_tables),
+        TEST_4(refuses_other_partition_counts),
+        TEST_4(refuses_sources_that_are_not_copartitioned),
+        TEST(one_transaction_carries_all),
+        TEST_4(each_partition_is_a_task),
+        TEST_4(a_misplaced_record_goes_where_it_belongs),
+        TEST(commits_once_for_all_that_is_there),
+        TEST(commits_by_size_and_by_age),
+        TEST(commits_lazily_what_has_no_consequences),
+        TEST(bad_records_are_dead_lettered_or_skipped),
+        TEST(inputs_wait_for_fresh_tables),
+        TEST(tables_that_cannot_be_read_hold_inputs_back),
+        TEST(readers_see_rows),
+        TEST(readers_scan_by_index_and_by_key),
+        TEST(a_refresh_reads_to_the_end_of_its_moment),
+        TEST(a_refresh_is_not_put_off_by_the_next),
+        TEST(goes_on_where_it_was),
+        TEST(a_lost_view_is_restored_from_its_changelog),
+        TEST(poison_in_a_changelog_is_skipped),
+        TEST(restoring_waits_for_open_transactions),
+        TEST(unstable_offsets_are_asked_for_again),
+        TEST(a_store_longer_than_its_log_is_forgotten),
+        TEST(a_missing_delivery_report_does_not_move_the_position),
+        TEST(every_fault_is_mended),
+        TEST(fencing_ends_it),
+        TEST(the_registry_away_is_waited_for),
+        TEST(a_table_waits_for_the_registry_too),
+        TEST(no_transaction_stays_open_while_it_waits),
+        TEST(waiting_does_not_flicker),
+        TEST(kafka_away_is_waited_for),
+        TEST(a_revoke_commits_first),
+        TEST(offsets_alone_are_committed_before_a_revoke),
+        TEST(a_loss_aborts),
+        TEST(a_revoke_that_cannot_commit_aborts),
+        TEST_4(other_tasks_go_on_over_a_revoke),
+        TEST(runs_in_a_thread_until_stopped),
+        TEST(stopping_commits),
+        TEST(calls_have_a_deadline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,97 @@
+/* A log in memory for the tests of one stream: topics with transactions and their markers, committed readers,
+ * a group whose assignments the test makes, and faults on demand. It outlives streams, as Kafka does. Its
+ * clock moves only when a poll waits in vain, or by the test. One thread, but for wake. */
+#pragma once
+
+#include "base/buf.h"
+#include "stream/log.h"
+
+#include <stdatomic.h>
+
+enum { LOG_TOPICS_MAX = 8, LOG_PARTITIONS_MAX = 4 };
+
+enum log_call {
+    CALL_ENDS,
+    CALL_COMMITTED,
+    CALL_POLL,
+    CALL_INIT,
+    CALL_BEGIN,
+    CALL_PRODUCE,
+    CALL_COMMIT,
+    CALL_ABORT
+};
+enum { LOG_CALLS = 8 };
+
+enum entry_state { ENTRY_COMMITTED, ENTRY_OPEN, ENTRY_ABORTED, ENTRY_MARKER };
+
+struct entry {
+    enum entry_state state;
+    bool foreign; /* of somebody else's transaction */
+    int64_t timestamp;
+    struct slice key, value; /* in one allocation with the headers */
+    struct log_header *headers;
+    size_t header_count;
+    void *memory;
+};
+
+struct memory_partition {
+    struct entry *entries;
+    size_t count, capacity;
+    int64_t group; /* the offset that the group has committed; -1: none */
+    struct {
+        bool reading;
+        int64_t position, end_told;
+    } readers[LOG_QUEUES];
+    int64_t *delivered; /* of our last record in the open transaction */
+};
+
+struct memory_log {
+    struct log log;
+    int32_t partitions[LOG_TOPICS_MAX]; /* by the topic's index; 0: there is no such topic */
+    struct memory_partition parts[LOG_TOPICS_MAX][LOG_PARTITIONS_MAX];
+    int64_t now;
+
+    /* The group: what the next poll tells the stream. */
+    const struct log_listener *listener;
+    struct log_listener bound;
+    int32_t tasks[LOG_PARTITIONS_MAX];
+    size_t task_count;
+    enum { GROUP_QUIET, GROUP_ASSIGNS, GROUP_REVOKES, GROUP_LOSES } news;
+
+    /* The next `times` calls fail; `done`: although they have done what they should. */
+    struct {
+        enum err_kind kind;
+        int times;
+        bool done;
+    } faults[LOG_CALLS];
+    bool reports_lost; /* no delivery report has an offset */
+    bool tables_lag;   /* tables come only when they are all that is asked for */
+    bool tables_stuck; /* tables do not come at all */
+    void (*during)(void *context, enum log_call call); /* runs inside each call */
+    void *context;
+
+    bool in_transaction;
+    int calls[LOG_CALLS]; /* how often each was made */
+    size_t given;         /* records that were not released */
+    atomic_bool woken;
+};
+
+struct memory_log *memory_log_create(int32_t partitions);
+void memory_log_destroy(struct memory_log *l);
+
+/* A record of somebody else, to its key's partition or (partition >= 0) that one; returns its offset. */
+int64_t memory_log_append(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
+                          struct slice value);
+/* The same in a transaction of somebody else, which hides what follows in the partition until it ends. */
+void memory_log_open(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
+                     struct slice value);
+void memory_log_end(struct memory_log *l, bool commit);
+
+/* News of the group for the next poll. */
+void memory_log_assign(struct memory_log *l, int32_t tasks); /* 0 to tasks - 1 */
+void memory_log_revoke(struct memory_log *l, int32_t task, bool lost);
+
+void memory_log_fail(struct memory_log *l, enum log_call call, enum err_kind kind, int times, bool done);
+
+/* Up to what a committed reader sees. */
+int64_t memory_log_stable_end(const struct memory_log *l, const struct topic *t, int32_t partition);
