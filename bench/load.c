@@ -53,7 +53,7 @@ struct load {
     struct order_run *orders;
     size_t total, first; /* orders before `first` have ended */
     size_t posting, waiting, created, ended;
-    uint64_t retries, validated, failed, given_up;
+    unsigned long long retries, validated, failed, given_up;
     struct samples created_us, outcome_us;
     char last_error[200];
     int64_t start_us;
@@ -170,8 +170,7 @@ static void progress(const struct load *l, int64_t *shown_us) {
         return;
     *shown_us = now;
     fprintf(stderr, "\r\033[K%5.0f s  %zu of %zu orders created, %llu decided, %llu retries",
-            (double)(now - l->start_us) / 1e6, l->created, l->total,
-            (unsigned long long)(l->validated + l->failed), (unsigned long long)l->retries);
+            (double)(now - l->start_us) / 1e6, l->created, l->total, (l->validated + l->failed), l->retries);
 }
 
 static void run(struct load *l) {
@@ -195,9 +194,8 @@ static void report(struct load *l, double seconds) {
     if (!l->json) {
         printf("%zu orders in %.2f s: %.1f/s (due: %.1f/s); %llu VALIDATED, %llu FAILED, %llu retries, "
                "%llu given up\n",
-               l->created, seconds, (double)l->created / seconds, l->rate, (unsigned long long)l->validated,
-               (unsigned long long)l->failed, (unsigned long long)l->retries,
-               (unsigned long long)l->given_up);
+               l->created, seconds, (double)l->created / seconds, l->rate, l->validated, l->failed,
+               l->retries, l->given_up);
         samples_print_head();
         samples_print(&l->created_us, "POST to 201");
         samples_print(&l->outcome_us, "POST to outcome");
@@ -247,8 +245,7 @@ int main(int argc, char **argv) {
     if (!ok)
         fprintf(stderr, "load: %s\n", err.text);
     else if (l.given_up > 0)
-        fprintf(stderr, "load: %llu orders failed; the last: %s\n", (unsigned long long)l.given_up,
-                l.last_error);
+        fprintf(stderr, "load: %llu orders failed; the last: %s\n", l.given_up, l.last_error);
     client_destroy(l.client);
     shop_close(&l.shop);
     samples_free(&l.created_us);

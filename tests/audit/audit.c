@@ -44,6 +44,8 @@ struct program {
 
 /* The rules by which readers reject a record of the right type. */
 static bool is_rejected(const struct topic *t, struct slice key, const void *value) {
+    if (value == NULL)
+        return false;
     if (t == &topic_order_requests) {
         const struct order_request *r = value;
         return !id_valid(r->id) || !id_valid(r->customer_id) || !id_valid(r->product_id) ||
@@ -74,31 +76,37 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
         audit_customer(p->audit, r->key, value);
 }
 
+/* What every reader checks. *value: decoded, NULL for a tombstone. False: the registry is away. */
+static bool decode(struct program *p, const struct log_record *r, void **value, bool *bad, struct err *err) {
+    *value = NULL;
+    *bad = r->key.data == NULL || r->key.size == 0 || (r->value.data == NULL && !r->topic->tombstones);
+    if (*bad || r->value.data == NULL)
+        return true;
+    *value = arena_alloc(&p->arena, r->topic->value->size);
+    *bad = !schemas_decode(reader_schemas(p->reader), r->topic->value, r->value, &p->arena, *value, err);
+    return !*bad || err->kind == ERR_POISON;
+}
+
 static bool on_record(void *context, const struct log_record *r, struct err *err) {
     struct program *p = context;
     struct audit_at at = {r->partition, r->offset};
+    void *value;
+    bool bad;
     if (audit_is_dead(p->audit, r->topic, at))
         return true;
     arena_reset(&p->arena);
-    void *value = r->value.data == NULL ? NULL : arena_alloc(&p->arena, r->topic->value->size);
-    bool bad = r->key.data == NULL || r->key.size == 0 || (value == NULL && !r->topic->tombstones);
-    if (!bad && value != NULL &&
-        !schemas_decode(reader_schemas(p->reader), r->topic->value, r->value, &p->arena, value, err)) {
-        if (err->kind != ERR_POISON)
-            return false;
-        bad = true;
-    }
+    if (!decode(p, r, &value, &bad, err))
+        return false;
     bool misplaced = !bad && partition_of(r->key, reader_partitions(p->reader, r->topic)) != r->partition;
-    if (misplaced && r->topic == &topic_order_requests && is_rejected(r->topic, r->key, value))
-        return true; /* its copy in the right partition is the one to be rejected */
-    if (misplaced && r->topic == &topic_dead_letters)
-        misplaced = false;
-    bad = bad || (misplaced && r->topic != &topic_order_requests) ||
-          (value != NULL && is_rejected(r->topic, r->key, value));
-    if (!bad)
-        tell(p, r, value, misplaced);
-    else if (r->topic->dead_letters != NULL)
-        audit_bad(p->audit, r->topic, at);
+    bool rejected = !bad && is_rejected(r->topic, r->key, value);
+    if (misplaced && r->topic == &topic_order_requests && rejected)
+        return true; /* its copy in the right partition is the one that is rejected */
+    if (bad || rejected || (misplaced && r->topic != &topic_order_requests)) {
+        if (r->topic->dead_letters != NULL)
+            audit_bad(p->audit, r->topic, at);
+        return true;
+    }
+    tell(p, r, value, misplaced);
     return true;
 }
 

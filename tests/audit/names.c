@@ -46,5 +46,5 @@ uint32_t names_add(struct names *n, struct slice name) {
 }
 
 uint32_t names_find(const struct names *n, struct slice name) {
-    return n->count == 0 ? (uint32_t)NAMES_NONE : *slot_of(n, name) - 1;
+    return n->count == 0 ? NAMES_NONE : *slot_of(n, name) - 1;
 }

@@ -11,7 +11,7 @@ struct names { /* zero-initialise */
     uint32_t slot_count;
 };
 
-enum { NAMES_NONE = UINT32_MAX };
+#define NAMES_NONE UINT32_MAX
 
 void names_free(struct names *n);
 

@@ -1,6 +1,7 @@
 #include "views.h"
 
 #include "base/cleanup.h"
+#include "base/id.h"
 #include "client.h"
 
 #include <inttypes.h>
@@ -134,8 +135,10 @@ bool views_check(struct audit *a, struct reader *r, const char *gateway_url, boo
         return false;
     bool ok = check_stock(&v, err) && check_orders(&v, err);
     uint32_t customers = audit_customer_count(a); /* those that orders name, too: 404 where there is none */
-    for (uint32_t i = 0; i < customers && i < CUSTOMERS_MAX && ok; i++)
-        ok = check_customer(&v, audit_customer_id(a, i), err);
+    for (uint32_t i = 0; i < customers && i < CUSTOMERS_MAX && ok; i++) {
+        const char *id = audit_customer_id(a, i);
+        ok = !id_valid(slice_of(id)) || check_customer(&v, id, err); /* others HTTP cannot ask for */
+    }
     client_destroy(v.client);
     return ok;
 }
