@@ -176,7 +176,7 @@ TEST_LABELS="unit component simulation e2e browser faults compose"
 
 # Tests have ports and data of their own; a suite that one of them started is taken down at the end.
 command_test() {
-    local label pattern= status=0 name data preset=dev
+    local label pattern='' status=0 name data preset=dev
     for label; do
         [[ " $TEST_LABELS " == *" $label "* ]] || usage_error "unknown label '$label'; there are: $TEST_LABELS"
         pattern+="|$label"

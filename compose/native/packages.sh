@@ -31,7 +31,7 @@ install_packages() { # install_packages PACKAGE…
     package=0
     # shellcheck disable=SC2086
     { step "reading the package lists" as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
-        step "installing $(echo $missing)" as_root env DEBIAN_FRONTEND=noninteractive \
+        step "installing ${missing//$'\n'/ }" as_root env DEBIAN_FRONTEND=noninteractive \
             apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $missing; } || package=$?
     [ $ours = 0 ] || as_root rm -f "$policy"
     if [ -d /run/systemd/system ]; then # nor at the next boot
