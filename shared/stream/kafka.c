@@ -31,9 +31,8 @@ static const struct setting common_settings[] = {
     {NULL, NULL},
 };
 
+/* No group: the consumer without one starts and stops partitions where it is told to. */
 static const struct setting reader_settings[] = {
-    {"group.id",
-     "unused"}, /* never joined; the legacy consumer wants one for its offset store, which is off */
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
     {"isolation.level", "read_committed"},
