@@ -15,6 +15,8 @@ enum {
     BATCH = 1000,                /* records a poll */
     TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
     TRANSACTION_MS = 100,
+    BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
+    BUSY_MS = 40,       /* for as long, because a commit costs the broker the same for one record and for all */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
     RETRY_MS = 200,
     FRESH_MS = 5000,
@@ -536,8 +538,10 @@ static bool commit_is_due(struct stream *s, bool drained) {
     int64_t now = now_ms(s);
     if (!s->in_transaction && step_overlay(s->step)->count == 0)
         return now - s->dirty_since >= LAZY_COMMIT_MS;
-    return drained || s->transaction_records >= TRANSACTION_RECORDS ||
-           now - s->transaction_since >= TRANSACTION_MS;
+    int64_t age = now - s->transaction_since;
+    if (drained && (s->transaction_records < BUSY_RECORDS || age >= BUSY_MS))
+        return true;
+    return s->transaction_records >= TRANSACTION_RECORDS || age >= TRANSACTION_MS;
 }
 
 /* ---- inputs ---- */
@@ -795,7 +799,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(tasks_progress(s, e));
     TRY(refresh(s, e));
     if (s->dirty_since != 0)
-        wait_ms = s->in_transaction ? 0 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
+        wait_ms = s->in_transaction ? BUSY_MS / 4 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
     for (int32_t p = 0; p < s->partitions; p++)
         if (s->tasks[p].state == TASK_NEW && wait_ms > RETRY_MS)
             wait_ms = s->tasks_retry_at > now_ms(s) ? RETRY_MS : 0;
