@@ -106,7 +106,7 @@ command_start() {
     refresh_gateway
     case $1 in connect | postgres) reconnect ;; esac
     # shellcheck disable=SC2086
-    TELL=1 wait_ready 60 $keys
+    TELL=1 wait_ready 120 $keys
 }
 
 # A database that came back may be another one.
@@ -115,7 +115,7 @@ reconnect() {
     for key in connect-0 postgres-0 registry-0 kafka-0; do
         [ -n "$(process_id "$key")" ] || return 0
     done
-    wait_ready 60 postgres-0 registry-0 || return
+    wait_ready 120 postgres-0 registry-0 || return
     register_connector
 }
 
@@ -136,7 +136,7 @@ command_scale() {
         }
     done
     refresh_gateway
-    TELL=1 wait_ready 60 "${keys[@]}"
+    TELL=1 wait_ready 120 "${keys[@]}"
 }
 
 # The sum of a counter over its labels, from a service's /metrics.

@@ -104,30 +104,30 @@ command_up() {
         keys+=(gateway-0)
     fi
     if want connect || [ ${#services[@]} -gt 0 ]; then
-        wait_ready 60 kafka-0 || exit 1
+        wait_ready 120 kafka-0 || exit 1
     fi
     if want connect; then launch connect-0; fi
     if [ -x "$BUILD_DIR/schemas/topics" ] && { want connect || [ ${#services[@]} -gt 0 ]; }; then create_topics; fi
-    if [ ${#services[@]} -gt 0 ]; then wait_ready 60 registry-0 || exit 1; fi
+    if [ ${#services[@]} -gt 0 ]; then wait_ready 120 registry-0 || exit 1; fi
     for name in ${services[@]+"${services[@]}"}; do
         for key in $(service_keys "$name"); do launch "$key" && keys+=("$key"); done
     done
     if want gateway; then refresh_gateway; fi
     if want connect && running connect-0; then
-        wait_ready 60 registry-0 postgres-0 || exit 1
+        wait_ready 120 registry-0 postgres-0 || exit 1
         register_connector
         keys+=(connect-0)
     fi
     for key in "${keys[@]}"; do running "$key" || say "$key stays stopped (./demo start ${key%-*})"; done
     # shellcheck disable=SC2046
-    wait_ready 60 $(for key in "${keys[@]}"; do if running "$key"; then echo "$key"; fi; done) || exit 1
+    wait_ready 120 $(for key in "${keys[@]}"; do if running "$key"; then echo "$key"; fi; done) || exit 1
     say "ready"
     print_addresses
 }
 
 # What legacy tables become; the registry first gets its rule for every subject.
 register_connector() {
-    local url=http://127.0.0.1:$CONNECT_PORT/connectors deadline=$((SECONDS + 60))
+    local url=http://127.0.0.1:$CONNECT_PORT/connectors deadline=$((SECONDS + 120))
     curl -s -f -m 5 -X PUT -H 'Content-Type: application/json' -d '{"compatibility":"BACKWARD"}' \
         "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7/config" >/dev/null || die "the registry refuses a compatibility rule"
     until get "$url" >/dev/null; do
