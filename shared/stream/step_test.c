@@ -206,6 +206,22 @@ static void a_reject_undoes_everything_of_its_record(void **state) {
     assert_changelog(f, "a=7[deposits/0/0,deposits/0/3] new=3[deposits/0/4] ");
 }
 
+static void on_twice(struct step *s, const struct event *in) {
+    bank_on_deposit(s, in);
+    bank_on_deposit(s, in);
+    if (slice_equal(((const struct deposit *)in->value)->note, SLICE("bad")))
+        step_reject(s, "bad");
+}
+
+static void a_reject_undoes_what_was_put_twice(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_true(run(f, on_twice, "a", 5, "", NULL));
+    assert_false(run(f, on_twice, "a", 7, "bad", &e));
+    assert_string_equal(e.text, "bad");
+    assert_changelog(f, "a=10[deposits/0/0] ");
+}
+
 /* ---- sub-keys ---- */
 
 static void on_entry(struct step *s, const struct event *in) {
@@ -514,6 +530,7 @@ int main(void) {
         TEST(changelogs_stop_where_told),
         TEST(changelogs_are_partitioned_as_the_input),
         TEST(a_reject_undoes_everything_of_its_record),
+        TEST(a_reject_undoes_what_was_put_twice),
         TEST(sub_keys_lie_below_the_key),
         TEST(a_key_with_a_slash_has_no_sub_keys),
         TEST(a_lookup_finds_any_row),

@@ -312,7 +312,7 @@ static void commits_once_for_all_that_is_there(void **state) {
     rounds(f, 2); /* two full batches: there is more */
     assert_int_equal(f->log->calls[CALL_COMMIT], 0);
     assert_receipts(f, "");
-    rounds(f, 1);
+    rounds(f, 10);
     assert_int_equal(f->log->calls[CALL_COMMIT], 1);
     assert_topic(f, &topic_balances, "a=2500 ");
 }
@@ -861,7 +861,7 @@ static void a_loss_aborts(void **state) {
     assert_int_equal(f->log->calls[CALL_COMMIT], 0);
     assert_false(f->log->in_transaction);
     memory_log_assign(f->log, 1);
-    rounds(f, 4);
+    rounds(f, 10);
     assert_topic(f, &topic_balances, "a=1000 ");
 }
 

@@ -321,8 +321,11 @@ static bool log_commit(struct log *log, const struct log_position *inputs, size_
     if (!enter(l, CALL_COMMIT, &fails, e))
         return false;
     assert_true(l->in_transaction);
-    for (size_t i = 0; i < n; i++)
-        part(l, inputs[i].topic, inputs[i].partition)->group = inputs[i].offset;
+    for (size_t i = 0; i < n; i++) {
+        struct memory_partition *p = part(l, inputs[i].topic, inputs[i].partition);
+        assert_true(inputs[i].offset > p->group); /* only forward, and only what has changed */
+        p->group = inputs[i].offset;
+    }
     end(l, false, true);
     l->in_transaction = false;
     return !fails;
