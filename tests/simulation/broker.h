@@ -1,0 +1,115 @@
+/* Kafka in memory: logs with control markers, a transaction coordinator, a group coordinator. */
+#pragma once
+
+#include "world.h"
+
+struct client;
+
+struct entry { /* a record, or a marker, at its offset */
+    struct slice key, value;
+    const struct log_header *headers;
+    size_t header_count;
+    int64_t timestamp;
+    const struct txn *txn; /* NULL: none */
+    bool marker;
+};
+
+struct partition {
+    const struct topic *topic;
+    int32_t number;
+    struct entry *entries;
+    int64_t count, capacity;
+    int64_t stalled_until;
+};
+
+enum txn_state { TXN_ONGOING, TXN_COMMITTED, TXN_ABORTED };
+
+struct txn {
+    struct txn *next;     /* in broker.open: a marker is still missing */
+    struct member *owner; /* NULL: a client's */
+    enum txn_state state;
+    int64_t since;
+    struct {
+        struct partition *p;
+        int64_t first, marker_at; /* marker_at -1: written */
+    } touched[24];
+    size_t touched_count;
+    struct {
+        int64_t *committed, offset;
+    } offsets[24];
+    size_t offset_count;
+    int64_t offsets_at; /* when the group coordinator learns of the end */
+    bool offsets_done;
+    int64_t end_at; /* of a client's */
+    bool end_commit;
+};
+
+/* A static member of a group, and a transactional id: the two are one identity. */
+struct member {
+    char name[40];
+    struct group *group;
+    int number;
+    int16_t epoch;
+    struct txn *current;
+    const struct client *live; /* who joined last */
+    bool present;              /* in the group */
+    int64_t expires;           /* 0: heartbeats arrive */
+};
+
+struct group {
+    const struct topology *topology;
+    int source_count;
+    int32_t partitions;
+    int64_t committed[4][MAX_PARTITIONS]; /* by source */
+    struct member *owner[MAX_PARTITIONS], *target[MAX_PARTITIONS];
+    struct member members[4];
+    int member_count;
+};
+
+/* An EndTxn that is still under way. */
+struct late_end {
+    struct member *member;
+    int16_t epoch;
+    bool commit;
+    int64_t at;
+};
+
+struct broker {
+    struct world *world;
+    struct arena *arena;
+    struct partition *topics[64]; /* by the topic's index */
+    int32_t partition_count;
+    struct group groups[MAX_GROUPS];
+    int group_count;
+    struct txn *open;
+    struct late_end late[8];
+    int late_count;
+    bool late_markers; /* for the next that ends */
+    uint64_t version;  /* grows whenever there may be something new for somebody */
+};
+
+enum { SESSION_MS = 6000, TRANSACTION_TIMEOUT_MS = 10000 };
+
+struct partition *broker_partition(struct broker *b, const struct topic *t, int32_t partition);
+/* Copies what the entry points to. Returns its offset. */
+int64_t broker_append(struct broker *b, struct partition *p, const struct entry *e, struct txn *txn);
+/* The end as committed readers see it. */
+int64_t broker_stable_end(struct broker *b, const struct partition *p);
+/* Is it a record that a committed reader sees, given that it is below the stable end? */
+bool broker_visible(const struct entry *e);
+
+struct txn *broker_begin(struct broker *b, struct member *owner);
+void broker_end(struct broker *b, struct txn *t, bool commit);
+static inline bool txn_open(const struct txn *t) {
+    return t != NULL && t->state == TXN_ONGOING;
+}
+bool txn_complete(const struct txn *t);
+/* Could the offsets of this partition still change? */
+bool broker_offset_pending(const struct broker *b, const int64_t *committed);
+
+void broker_retarget(struct broker *b, struct group *g, bool shuffle);
+/* The member is gone: its partitions are free. */
+void broker_expire(struct broker *b, struct member *m);
+
+/* Does what is due; then when it has something to do next, or INT64_MAX. */
+int64_t broker_tick(struct broker *b, int64_t now);

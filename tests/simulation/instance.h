@@ -1,0 +1,86 @@
+/* An instance of a topology under the supervisor, and its client: one life of it. */
+#pragma once
+
+#include "broker.h"
+#include "store/store.h"
+#include "stream/stream.h"
+
+struct disk;
+
+struct instance {
+    struct world *world;
+    struct member *member;
+    const struct topology *topology;
+    struct disk *disk;
+    struct client *client; /* NULL: it is down */
+    struct store *store;
+    struct stream *stream;
+    int64_t up_at;          /* while down */
+    int64_t sleeps_until;   /* its poll found nothing */
+    uint64_t seen;          /* the broker's version then */
+    int64_t isolated_until; /* its heartbeats get lost */
+    int64_t gone_at;        /* of a twin; 0: it belongs here */
+    int64_t skew;           /* of its clock */
+    bool stepping, stopping;
+};
+
+enum reply { REPLY_GOOD, REPLY_LOST, REPLY_CALL_LOST, REPLY_CALL_LATE };
+
+struct reading {
+    enum log_queue queue;
+    struct partition *p;
+    int64_t position, told_end;
+};
+
+struct message { /* not sent yet */
+    struct partition *p;
+    struct entry entry;
+    int64_t *delivered;
+};
+
+struct client {
+    struct log log;
+    struct instance *instance;
+    bool dead, fenced, subscribed, joined;
+    struct log_listener listener;
+    uint32_t held; /* partitions, as the listener was told */
+    struct reading readings[48];
+    int reading_count;
+    struct message *messages;
+    size_t message_count, message_capacity;
+    int16_t epoch;
+    bool begun, doomed;
+    struct txn *txn;
+    uint64_t known_topics; /* partition counts, by index */
+    int lent;              /* records that were not released */
+
+    /* Faults to come. */
+    enum reply reply;
+    bool abort_next, report_missing;
+};
+
+struct log *client_create(struct instance *i);
+void client_destroy(struct client *c);
+/* A call to log or store begins or goes on. False: the process died. */
+bool client_point(struct client *c, const char *what);
+/* Does anything wait for its poll? */
+bool client_behind(struct client *c);
+/* Does it read this partition's inputs, and has it read all? */
+bool client_reads_to_end(struct client *c, enum log_queue q, const struct topic *t, int32_t partition);
+
+struct disk *disk_create(bool journal);
+void disk_destroy(struct disk *d);
+struct store *disk_image(struct disk *d);
+struct store *disk_open(struct disk *d, struct client *c);
+void disk_power_loss(struct disk *d, size_t batches);
+
+/* ---- of the world ---- */
+
+uint32_t world_random(struct world *w, uint32_t n);
+void world_trace(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct broker *world_broker(struct world *w);
+/* Waits within a call: time passes up to `until`, or to what happens next in the broker. */
+void world_wait(struct world *w, int64_t until);
+bool world_away(const struct world *w);
+/* The faults that are due strike; at most the instance that called is dead then. */
+void world_strike(struct world *w, struct instance *i, const char *what);

@@ -1,0 +1,75 @@
+/* What a seed stands for, and how a plan that fails is made smaller. */
+#include "world.h"
+
+#include <stdlib.h>
+
+static int by_at(const void *a, const void *b) {
+    return ((const struct fault *)a)->at - ((const struct fault *)b)->at;
+}
+
+void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
+    uint64_t rng = seed;
+    *p = (struct plan){.seed = seed, .workload = workload};
+    p->partitions = 1 + (int)random_below(&rng, MAX_PARTITIONS);
+    p->stale_stores = random_below(&rng, 20) == 0;
+    p->own_schemas = random_below(&rng, 20) == 0;
+    workload->plan(p, &rng);
+
+    /* About as many calls as a run makes; what lies behind the end does not strike. */
+    uint32_t instances = 0, calls;
+    for (int i = 0; i < MAX_GROUPS; i++)
+        instances += (uint32_t)p->instances[i];
+    calls = instances * 40 + (uint32_t)p->item_count * 15;
+    p->fault_count = (int)random_below(&rng, random_below(&rng, 4) == 0 ? 12 : 5);
+    uint32_t few = 1 + random_below(&rng, FAULT_KINDS), first = random_below(&rng, FAULT_KINDS);
+    for (int i = 0; i < p->fault_count; i++)
+        p->faults[i] = (struct fault){(enum fault_kind)((first + random_below(&rng, few)) % FAULT_KINDS),
+                                      1 + (int)random_below(&rng, calls), (uint32_t)random_next(&rng)};
+    qsort(p->faults, (size_t)p->fault_count, sizeof *p->faults, by_at);
+}
+
+static bool fails(const struct plan *p) {
+    struct buf why = {0};
+    bool ok = world_run(p, NULL, &why);
+    buf_free(&why);
+    return !ok;
+}
+
+static bool try_without_items(struct plan *p, int at, int n) {
+    struct plan less = *p;
+    less.item_count -= n;
+    memmove(less.items + at, less.items + at + n, (size_t)(p->item_count - at - n) * sizeof *less.items);
+    if (!fails(&less))
+        return false;
+    *p = less;
+    return true;
+}
+
+static bool try_without_fault(struct plan *p, int at) {
+    struct plan less = *p;
+    less.fault_count--;
+    memmove(less.faults + at, less.faults + at + 1, (size_t)(p->fault_count - at - 1) * sizeof *less.faults);
+    if (!fails(&less))
+        return false;
+    *p = less;
+    return true;
+}
+
+void plan_shrink(struct plan *p) {
+    for (bool better = true; better;) {
+        better = false;
+        for (int i = p->fault_count; i-- > 0;)
+            better = try_without_fault(p, i) || better;
+        for (int n = p->item_count / 2; n > 0; n /= 2)
+            for (int at = p->item_count - n; at >= 0; at -= n)
+                if (at + n <= p->item_count)
+                    better = try_without_items(p, at, n) || better;
+        for (int g = MAX_GROUPS; g-- > 0;) {
+            struct plan less = *p;
+            if (less.instances[g] > 1 && (less.instances[g]--, fails(&less))) {
+                *p = less;
+                better = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,2 @@
+#include "world.h"
+const struct workload suite_workload = {0};

@@ -1,0 +1,647 @@
+/* Time, who steps next, and what goes wrong. */
+#include "instance.h"
+
+#include "events/registry.h"
+#include "stream/transaction.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum { MAX_INSTANCES = 16, MAX_STEPS = 20000, MAX_DEPTH = 3 };
+
+struct world {
+    uint64_t rng;
+    int64_t now;
+    const struct plan *plan;
+    struct broker broker;
+    struct arena arena;
+    struct registry *registry;
+    struct schemas *schemas;
+    const struct topology *topologies[MAX_GROUPS + 1];
+    struct instance instances[MAX_INSTANCES];
+    int instance_count;
+    int calls, steps, depth, next_item, next_fault;
+    int64_t away_until, registry_until;
+    FILE *trace;
+    struct buf *why;
+    bool violated;
+};
+
+static int last_calls;
+
+uint64_t random_next(uint64_t *rng) { /* splitmix64 */
+    uint64_t z = *rng += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+uint32_t world_random(struct world *w, uint32_t n) {
+    return random_below(&w->rng, n);
+}
+
+int64_t world_now(const struct world *w) {
+    return w->now;
+}
+
+int world_calls(void) {
+    return last_calls;
+}
+
+struct broker *world_broker(struct world *w) {
+    return &w->broker;
+}
+
+struct schemas *world_schemas(struct world *w) {
+    return w->schemas;
+}
+
+const struct plan *world_plan(const struct world *w) {
+    return w->plan;
+}
+
+bool world_violated(const struct world *w) {
+    return w->violated;
+}
+
+bool world_away(const struct world *w) {
+    return w->now < w->away_until;
+}
+
+void world_trace(struct world *w, const char *fmt, ...) {
+    if (w->trace == NULL)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    fprintf(w->trace, "%7lld ms %5d  ", (long long)w->now, w->calls);
+    vfprintf(w->trace, fmt, args);
+    fputc('\n', w->trace);
+    va_end(args);
+}
+
+void world_violation(struct world *w, const char *fmt, ...) {
+    if (w->violated)
+        return;
+    w->violated = true;
+    va_list args;
+    va_start(args, fmt);
+    char text[600];
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    buf_printf(w->why, "%s", text);
+    world_trace(w, "VIOLATION: %s", text);
+}
+
+void world_wait(struct world *w, int64_t until) {
+    int64_t next = broker_tick(&w->broker, w->now);
+    if (next > until)
+        next = until;
+    if (next > w->now && next < INT64_MAX)
+        w->now = next;
+    else if (next == INT64_MAX)
+        w->now += TRANSACTION_TIMEOUT_MS;
+    broker_tick(&w->broker, w->now);
+}
+
+/* ---- the registry ---- */
+
+static struct world *registry_world; /* whose registry is asked */
+
+struct registry_proxy {
+    struct registry base;
+    struct registry *real;
+};
+
+static bool proxy_add(struct registry *r, const char *subject, const char *schema, int32_t *id,
+                      struct err *e) {
+    struct registry *real = ((struct registry_proxy *)r)->real;
+    return real->add(real, subject, schema, id, e);
+}
+
+/* Ids from 1000000 on are the schemas 1, 2, … once more, each a million apart; others are unknown. */
+static bool proxy_schema(struct registry *r, int32_t id, bool *found, struct buf *schema, struct err *e) {
+    struct registry *real = ((struct registry_proxy *)r)->real;
+    if (registry_world != NULL && registry_world->now < registry_world->registry_until)
+        return err_set(e, ERR_RETRY, "waiting for the registry");
+    return real->schema_by_id(real, id % 1000000, found, schema, e);
+}
+
+static bool proxy_compatibility(struct registry *r, const char *subject, const char *level, bool *found,
+                                struct err *e) {
+    struct registry *real = ((struct registry_proxy *)r)->real;
+    return real->set_compatibility(real, subject, level, found, e);
+}
+
+static void proxy_destroy(struct registry *r) {
+    registry_destroy(((struct registry_proxy *)r)->real);
+    free(r);
+}
+
+static struct registry *proxy_create(void) {
+    struct registry_proxy *p = xcalloc(1, sizeof *p);
+    *p = (struct registry_proxy){{proxy_add, proxy_schema, proxy_compatibility, proxy_destroy},
+                                 registry_memory_create()};
+    return &p->base;
+}
+
+static struct schemas *schemas_for(const struct workload *workload, struct registry **registry) {
+    struct err e = {0};
+    *registry = proxy_create();
+    struct schemas *s = schemas_create(*registry);
+    for (size_t i = 0; workload->topics[i] != NULL; i++)
+        if (!schemas_register(s, workload->topics[i], &e))
+            abort();
+    return s;
+}
+
+/* Schemas are made once for each workload, but where the plan wants them unknown. */
+static void schemas_take(struct world *w) {
+    static struct {
+        const struct workload *workload;
+        struct registry *registry;
+        struct schemas *schemas;
+    } kept[4];
+    registry_world = w;
+    size_t i = 0;
+    while (kept[i].workload != NULL && kept[i].workload != w->plan->workload)
+        i++;
+    if (w->plan->own_schemas) {
+        w->schemas = schemas_for(w->plan->workload, &w->registry);
+        return;
+    }
+    if (kept[i].workload == NULL) {
+        kept[i].workload = w->plan->workload;
+        kept[i].schemas = schemas_for(w->plan->workload, &kept[i].registry);
+    }
+    w->schemas = kept[i].schemas;
+}
+
+/* ---- instances ---- */
+
+static struct instance *instance_add(struct world *w, struct member *m, const struct topology *t) {
+    if (w->instance_count == MAX_INSTANCES)
+        return NULL;
+    bool power = false;
+    for (int i = 0; i < w->plan->fault_count; i++)
+        power = power || w->plan->faults[i].kind == FAULT_POWER;
+    struct instance *i = &w->instances[w->instance_count++];
+    *i = (struct instance){.world = w, .member = m, .topology = t, .disk = disk_create(power)};
+    i->up_at = w->now + world_random(w, 50);
+    return i;
+}
+
+static void instance_start(struct instance *i) {
+    struct world *w = i->world;
+    world_trace(w, "%s starts%s", i->member->name, i->gone_at > 0 ? " (twin)" : "");
+    struct log *log = client_create(i);
+    i->client = (struct client *)log;
+    i->store = disk_open(i->disk, i->client);
+    struct stream_options options = {.topology = i->topology,
+                                     .partitions = w->broker.partition_count,
+                                     .schemas = w->schemas,
+                                     .store = i->store,
+                                     .log = log};
+    i->stream = stream_create(&options);
+    i->sleeps_until = 0;
+    i->stopping = false;
+}
+
+/* The process is gone; what the broker knows of it stays. */
+static void instance_end(struct instance *i, int64_t back_in) {
+    struct world *w = i->world;
+    if (i->client == NULL)
+        return;
+    if (i->member->live == i->client) {
+        i->member->live = NULL;
+        if (i->member->present && i->member->expires == 0)
+            i->member->expires = w->now + SESSION_MS;
+    }
+    stream_destroy(i->stream);
+    store_close(i->store);
+    client_destroy(i->client);
+    i->stream = NULL;
+    i->store = NULL;
+    i->client = NULL;
+    i->up_at = w->now + back_in;
+}
+
+static int64_t soon_or_late(uint32_t arg, uint32_t late_in) {
+    return arg % late_in == 0 ? 6500 + (arg >> 8) % 6000 : 20 + (arg >> 8) % 600;
+}
+
+static void instance_step(struct instance *i) {
+    struct world *w = i->world;
+    struct err e = {0};
+    bool alive = true;
+    i->stepping = true;
+    i->sleeps_until = 0;
+    if (i->stopping) {
+        world_trace(w, "%s stops", i->member->name);
+        stream_stop(i->stream);
+        if (!stream_run(i->stream, &e))
+            world_violation(w, "%s does not stop: %s", i->member->name, e.text);
+        alive = false;
+    } else {
+        alive = stream_step(i->stream, 1000, &e);
+    }
+    i->stepping = false;
+    if (alive && !i->client->dead)
+        return;
+    if (!i->client->dead && !i->stopping) {
+        world_trace(w, "%s exits: %s", i->member->name, e.text);
+        if (e.kind != ERR_FENCED)
+            world_violation(w, "%s exits: %s: %s", i->member->name, err_kind_name(e.kind), e.text);
+    }
+    instance_end(i, i->up_at > w->now ? i->up_at - w->now : 100 + world_random(w, 1000));
+}
+
+/* ---- faults ---- */
+
+static void world_step(struct world *w);
+
+/* Everybody else goes on for a while, in the middle of a call of this one. */
+static void pause_instance(struct world *w, struct instance *i, int64_t ms) {
+    if (w->depth == MAX_DEPTH)
+        return;
+    struct client *c = i->client;
+    struct member *m = i->member;
+    int64_t until = w->now + ms;
+    if (m->live == c && m->present && m->expires == 0)
+        m->expires = w->now + SESSION_MS;
+    world_trace(w, "%s stands still for %lld ms", m->name, (long long)ms);
+    w->depth++;
+    while (w->now < until && !w->violated)
+        world_step(w);
+    w->depth--;
+    world_trace(w, "%s goes on", m->name);
+    if (m->live == c && m->present)
+        m->expires = 0;
+}
+
+static void isolate(struct world *w, struct instance *i, int64_t ms) {
+    i->isolated_until = w->now + ms;
+    if (i->member->live == i->client && i->member->present && i->member->expires == 0)
+        i->member->expires = w->now + SESSION_MS;
+}
+
+static void crash(struct instance *i, uint32_t arg) {
+    i->client->dead = true;
+    i->up_at = i->world->now + soon_or_late(arg, 4);
+}
+
+static void strike(struct world *w, struct instance *i, const struct fault *f) {
+    struct instance *twin;
+    switch (f->kind) {
+    case FAULT_CRASH:
+        crash(i, f->arg);
+        break;
+    case FAULT_POWER:
+        crash(i, f->arg);
+        disk_power_loss(i->disk, 1 + (f->arg >> 4) % 5);
+        break;
+    case FAULT_STOP:
+        i->stopping = true;
+        break;
+    case FAULT_PAUSE:
+        pause_instance(w, i, soon_or_late(f->arg, 2));
+        break;
+    case FAULT_ISOLATE:
+        isolate(w, i, soon_or_late(f->arg, 1));
+        break;
+    case FAULT_TWIN:
+        twin = instance_add(w, i->member, i->topology);
+        if (twin != NULL)
+            twin->gone_at = w->now + 200 + f->arg % 5000;
+        break;
+    case FAULT_REPLY:
+        i->client->reply = REPLY_LOST + f->arg % 3;
+        break;
+    case FAULT_REBALANCE:
+        broker_retarget(&w->broker, i->member->group, true);
+        break;
+    case FAULT_AWAY:
+        w->away_until = w->now + soon_or_late(f->arg, 4);
+        break;
+    case FAULT_ABORT:
+        i->client->abort_next = true;
+        break;
+    case FAULT_REPORT:
+        i->client->report_missing = true;
+        break;
+    case FAULT_MARKERS:
+        w->broker.late_markers = true;
+        break;
+    case FAULT_STALL:
+        if (i->client->reading_count > 0)
+            i->client->readings[f->arg % (uint32_t)i->client->reading_count].p->stalled_until =
+                w->now + soon_or_late(f->arg, 4);
+        break;
+    case FAULT_REGISTRY:
+        w->registry_until = w->now + soon_or_late(f->arg, 4);
+        break;
+    case FAULT_CLOCK:
+        i->skew += f->arg % 30000;
+        break;
+    case FAULT_KINDS:
+        break;
+    }
+}
+
+static const char *const fault_names[FAULT_KINDS] = {"crash",  "power",   "stop",      "pause",    "isolate",
+                                                     "twin",   "reply",   "rebalance", "away",     "abort",
+                                                     "report", "markers", "stall",     "registry", "clock"};
+
+void world_strike(struct world *w, struct instance *i, const char *what) {
+    w->calls++;
+    while (w->next_fault < w->plan->fault_count && w->plan->faults[w->next_fault].at <= w->calls &&
+           !i->client->dead) {
+        const struct fault *f = &w->plan->faults[w->next_fault++];
+        world_trace(w, "FAULT %s (%u) at %s of %s", fault_names[f->kind], f->arg, what, i->member->name);
+        strike(w, i, f);
+    }
+}
+
+void plan_print(const struct plan *p, FILE *out) {
+    fprintf(out, "seed %llu: %s, %d partitions,", (unsigned long long)p->seed, p->workload->name,
+            p->partitions);
+    for (int i = 0; i < MAX_GROUPS && p->instances[i] > 0; i++)
+        fprintf(out, "%c%d", i == 0 ? ' ' : '+', p->instances[i]);
+    fprintf(out, " instances, %d records%s%s; faults:", p->item_count,
+            p->stale_stores ? ", stale stores" : "", p->own_schemas ? ", schemas unknown" : "");
+    for (int i = 0; i < p->fault_count; i++)
+        fprintf(out, " %s@%d(%u)", fault_names[p->faults[i].kind], p->faults[i].at, p->faults[i].arg);
+    fputc('\n', out);
+}
+
+/* ---- the scheduler ---- */
+
+static bool runnable(struct world *w, struct instance *i) {
+    return i->client != NULL && !i->stepping &&
+           (i->sleeps_until <= w->now || i->seen != w->broker.version || i->stopping);
+}
+
+/* The supervisor, and heartbeats. */
+static void supervise(struct world *w) {
+    for (int k = 0; k < w->instance_count; k++) {
+        struct instance *i = &w->instances[k];
+        if (i->stepping)
+            continue;
+        if (i->gone_at > 0 && i->gone_at <= w->now) { /* for good */
+            if (i->client != NULL)
+                world_trace(w, "%s (twin) is gone", i->member->name);
+            instance_end(i, 0);
+            i->up_at = INT64_MAX;
+        }
+        if (i->client == NULL && i->up_at <= w->now)
+            instance_start(i);
+        if (i->isolated_until != 0 && i->isolated_until <= w->now) {
+            i->isolated_until = 0;
+            if (i->client != NULL && i->member->live == i->client && i->member->present)
+                i->member->expires = 0;
+        }
+    }
+}
+
+/* When something will happen that nobody needs to be stepped for. */
+static int64_t next_moment(struct world *w) {
+    int64_t next = broker_tick(&w->broker, w->now);
+    for (int k = 0; k < w->instance_count; k++) {
+        const struct instance *i = &w->instances[k];
+        if (i->stepping)
+            continue;
+        int64_t at = i->client == NULL ? i->up_at : i->sleeps_until;
+        next = at < next ? at : next;
+        if (i->client != NULL && i->gone_at > 0 && i->gone_at < next)
+            next = i->gone_at;
+        if (i->isolated_until != 0 && i->isolated_until < next)
+            next = i->isolated_until;
+    }
+    return next;
+}
+
+static void write_item(struct world *w) {
+    const struct item *item = &w->plan->items[w->next_item++];
+    registry_world = NULL; /* clients have their own ways */
+    w->plan->workload->write(w, item);
+    registry_world = w;
+}
+
+static void world_step(struct world *w) {
+    if (++w->steps > MAX_STEPS) {
+        world_violation(w, "no progress");
+        return;
+    }
+    w->now += world_random(w, 3);
+    broker_tick(&w->broker, w->now);
+    supervise(w);
+    if (w->next_item < w->plan->item_count && world_random(w, 3) == 0) {
+        write_item(w);
+        return;
+    }
+    struct instance *ready[MAX_INSTANCES];
+    uint32_t n = 0;
+    for (int k = 0; k < w->instance_count; k++)
+        if (runnable(w, &w->instances[k]))
+            ready[n++] = &w->instances[k];
+    if (n > 0) {
+        instance_step(ready[world_random(w, n)]);
+        return;
+    }
+    if (w->next_item < w->plan->item_count) {
+        write_item(w);
+        return;
+    }
+    int64_t next = next_moment(w);
+    w->now = next == INT64_MAX || next <= w->now ? w->now + 1 : next;
+}
+
+/* ---- the end ---- */
+
+static bool all_consumed(struct world *w, const struct group *g, const struct instance *owner, int32_t p) {
+    for (int s = 0; s < g->source_count; s++) {
+        const struct topic *t = g->topology->sources[s].topic;
+        const struct partition *part = broker_partition(&w->broker, t, p);
+        for (int64_t o = g->committed[s][p] < 0 ? 0 : g->committed[s][p]; o < part->count; o++)
+            if (broker_visible(&part->entries[o]))
+                return false;
+        if (!client_reads_to_end(owner->client, LOG_INPUTS, t, p))
+            return false;
+    }
+    return true;
+}
+
+static struct instance *task_owner(struct world *w, const struct group *g, int32_t p) {
+    for (int k = 0; k < w->instance_count; k++) {
+        struct instance *i = &w->instances[k];
+        if (i->member == g->owner[p] && i->client != NULL && i->member->live == i->client &&
+            i->member->present && (i->client->held & 1U << p))
+            return i;
+    }
+    return NULL;
+}
+
+static bool quiet(struct world *w) {
+    if (w->next_item < w->plan->item_count || w->broker.open != NULL || w->broker.late_count > 0)
+        return false;
+    for (int k = 0; k < w->instance_count; k++) {
+        struct instance *i = &w->instances[k];
+        bool gone = i->up_at == INT64_MAX && i->client == NULL;
+        if (!gone && (i->client == NULL || i->gone_at > 0 || i->client->begun || !stream_ready(i->stream)))
+            return false;
+        for (size_t t = 0; !gone && i->topology->tables != NULL && i->topology->tables[t] != NULL; t++)
+            for (int32_t p = 0; p < w->broker.partition_count; p++)
+                if (!client_reads_to_end(i->client, LOG_TABLES, i->topology->tables[t]->topic, p))
+                    return false;
+    }
+    for (int g = 0; g < w->broker.group_count; g++)
+        for (int32_t p = 0; w->broker.groups[g].source_count > 0 && p < w->broker.groups[g].partitions; p++) {
+            const struct instance *owner = task_owner(w, &w->broker.groups[g], p);
+            if (owner == NULL || !all_consumed(w, &w->broker.groups[g], owner, p))
+                return false;
+        }
+    return true;
+}
+
+struct store *world_task_store(struct world *w, const struct topology *t, int32_t partition) {
+    for (int g = 0; g < w->broker.group_count; g++)
+        if (w->broker.groups[g].topology == t)
+            return disk_image(task_owner(w, &w->broker.groups[g], partition)->disk);
+    abort();
+}
+
+struct store *world_store(struct world *w, const struct topology *t, int instance) {
+    for (int k = 0; k < w->instance_count; k++)
+        if (w->instances[k].topology == t && w->instances[k].client != NULL && instance-- == 0)
+            return disk_image(w->instances[k].disk);
+    return NULL;
+}
+
+/* ---- clients ---- */
+
+void world_write(struct world *w, const struct topic *t, int32_t partition, struct slice key,
+                 struct slice value, int64_t timestamp, enum write_mode mode) {
+    struct broker *b = &w->broker;
+    if (partition < 0)
+        partition = partition_of(key, b->partition_count);
+    struct txn *txn = mode == WRITE_PLAIN ? NULL : broker_begin(b, NULL);
+    if (txn != NULL) {
+        txn->end_at = w->now + world_random(w, 300);
+        txn->end_commit = mode == WRITE_COMMITTED;
+    }
+    struct entry entry = {.key = key, .value = value, .timestamp = timestamp};
+    int64_t offset = broker_append(b, broker_partition(b, t, partition), &entry, txn);
+    world_trace(w, "client writes %s/%d/%lld, key " SLICE_FMT "%s", t->name, partition, (long long)offset,
+                SLICE_ARG(key),
+                mode == WRITE_PLAIN       ? ""
+                : mode == WRITE_COMMITTED ? ", commits"
+                                          : ", aborts");
+}
+
+void world_write_event(struct world *w, const struct topic *t, int32_t partition, struct slice key,
+                       const void *value, int64_t timestamp, enum write_mode mode) {
+    struct buf bytes = {0};
+    struct err e = {0};
+    if (!schemas_encode(w->schemas, t, value, &bytes, &e))
+        abort();
+    world_write(w, t, partition, key, buf_slice(&bytes), timestamp, mode);
+    buf_free(&bytes);
+}
+
+void world_scan(struct world *w, const struct topic *t, int32_t partition, world_visit *visit,
+                void *context) {
+    const struct partition *p = broker_partition(&w->broker, t, partition);
+    int64_t end = broker_stable_end(&w->broker, p);
+    for (int64_t o = 0; o < end; o++) {
+        const struct entry *entry = &p->entries[o];
+        if (!broker_visible(entry))
+            continue;
+        struct log_record r = {.topic = t,
+                               .partition = partition,
+                               .offset = o,
+                               .timestamp = entry->timestamp,
+                               .key = entry->key,
+                               .value = entry->value};
+        visit(context, &r, entry->headers, entry->header_count);
+    }
+}
+
+/* ---- the beginning ---- */
+
+/* What another Kafka left behind: rows, and positions that this one's topics will never reach. */
+static void make_stale(struct world *w, struct instance *i) {
+    struct store *s = disk_image(i->disk);
+    const struct topology *t = i->topology;
+    struct buf key = {0};
+    struct err e = {0};
+    int64_t far = 1000000;
+    struct slice position = {(const char *)&far, sizeof far},
+                 row = SLICE("\0\0\0\0\1of another log, and long enough");
+    bool ok = true;
+    for (int32_t p = 0; p < w->broker.partition_count; p++) {
+        for (size_t v = 0; t->views != NULL && t->views[v] != NULL; v++) {
+            store_key_position(&key, t->views[v]->name, p);
+            ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), position}, 1, &e);
+            store_key_view(&key, t->views[v], p, SLICE("k0"));
+            ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), row}, 1, &e);
+        }
+        for (size_t v = 0; t->tables != NULL && t->tables[v] != NULL; v++) {
+            store_key_position(&key, t->tables[v]->name, p);
+            ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), position}, 1, &e);
+            store_key_row(&key, t->tables[v], SLICE("k0"));
+            ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), row}, 1, &e);
+        }
+    }
+    buf_free(&key);
+    if (!ok)
+        abort();
+}
+
+static void add_group(struct world *w, const struct topology *t, int instances) {
+    struct group *g = &w->broker.groups[w->broker.group_count++];
+    *g = (struct group){.topology = t, .partitions = w->broker.partition_count, .member_count = instances};
+    while (t->sources != NULL && t->sources[g->source_count].topic != NULL)
+        g->source_count++;
+    memset(g->committed, 0xff, sizeof g->committed); /* -1 */
+    for (int n = 0; n < instances; n++) {
+        struct member *m = &g->members[n];
+        *m = (struct member){.group = g, .number = n};
+        snprintf(m->name, sizeof m->name, "%s-%d", t->name, n);
+        struct instance *i = instance_add(w, m, t);
+        if (i != NULL && w->plan->stale_stores)
+            make_stale(w, i);
+    }
+}
+
+bool world_run(const struct plan *plan, FILE *trace, struct buf *why) {
+    struct world *w = xcalloc(1, sizeof *w);
+    *w = (struct world){.plan = plan, .rng = plan->seed ^ 0x5eed, .trace = trace, .why = why};
+    w->broker = (struct broker){.world = w, .arena = &w->arena, .partition_count = plan->partitions};
+    schemas_take(w);
+    plan->workload->topologies(plan, w->topologies);
+    for (int t = 0; w->topologies[t] != NULL; t++)
+        add_group(w, w->topologies[t], plan->instances[t]);
+    while (!w->violated && !quiet(w))
+        world_step(w);
+    registry_world = NULL;
+    if (!w->violated)
+        plan->workload->check(w);
+
+    for (int k = 0; k < w->instance_count; k++) {
+        instance_end(&w->instances[k], 0);
+        disk_destroy(w->instances[k].disk);
+    }
+    for (size_t t = 0; t < sizeof w->broker.topics / sizeof *w->broker.topics; t++) {
+        for (int32_t p = 0; w->broker.topics[t] != NULL && p < MAX_PARTITIONS; p++)
+            free(w->broker.topics[t][p].entries);
+        free(w->broker.topics[t]);
+    }
+    if (plan->own_schemas) {
+        schemas_destroy(w->schemas);
+        registry_destroy(w->registry);
+    }
+    bool ok = !w->violated;
+    last_calls = w->calls;
+    arena_free(&w->arena);
+    free(w);
+    return ok;
+}
