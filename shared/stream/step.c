@@ -138,17 +138,21 @@ static void entry_keys(struct step *s, const struct view *v, struct slice sub) {
     store_key_view(&s->key, v, s->in->partition, buf_slice(&s->record_key));
 }
 
+/* Our own state cannot be read, which is no fault of the record. */
+static bool unreadable(struct step *s, const char *what, const char *name, struct slice key) {
+    err_prefix(&s->err, "%s %s, key " SLICE_FMT, what, name, SLICE_ARG(key));
+    if (s->err.kind == ERR_POISON)
+        s->err.kind = ERR_FATAL;
+    return false;
+}
+
 bool step_get(struct step *s, const struct view *v, struct slice sub, void *value) {
     entry_keys(s, v, sub);
     struct slice bytes;
     if (failed(s) || !overlay_get(&s->overlay, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
         return false;
-    if (schemas_decode(s->schemas, v->changelog->value, bytes, &s->overlay.arena, value, &s->err))
-        return true;
-    err_prefix(&s->err, "view %s, key " SLICE_FMT, v->name, SLICE_ARG(buf_slice(&s->record_key)));
-    if (s->err.kind == ERR_POISON) /* our own state cannot be read: no fault of the record */
-        s->err.kind = ERR_FATAL;
-    return false;
+    return schemas_decode(s->schemas, v->changelog->value, bytes, &s->overlay.arena, value, &s->err) ||
+           unreadable(s, "view", v->name, buf_slice(&s->record_key));
 }
 
 static void put_bytes(struct step *s, const struct view *v, struct slice sub, struct slice bytes) {
@@ -189,7 +193,8 @@ bool step_lookup(struct step *s, const struct table *t, struct slice key, void *
         bytes.data == NULL)
         return false;
     struct slice payload = table_row_payload(bytes);
-    return schemas_decode(s->schemas, t->topic->value, payload, &s->overlay.arena, row, &s->err);
+    return schemas_decode(s->schemas, t->topic->value, payload, &s->overlay.arena, row, &s->err) ||
+           unreadable(s, "table", t->name, key);
 }
 
 /* A number that depends on the input and on who handles it, for trace ids: the same at each replay. */

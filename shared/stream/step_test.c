@@ -435,16 +435,27 @@ static void a_misplaced_record_is_poison_or_forwarded(void **state) {
 }
 
 /* Our own state cannot be read: the record is not to blame. */
-static void damaged_state_is_fatal(void **state) {
-    struct fixture *f = *state;
+static void assert_fatal(struct fixture *f, struct buf *store_key, struct slice value, const char *where) {
     struct err e = {0};
-    struct buf key = {0};
-    store_key_view(&key, &bank_balances, 0, SLICE("a"));
-    assert_true(store_apply(f->bank->store, &(struct store_change){buf_slice(&key), SLICE("junk")}, 1, NULL));
-    buf_free(&key);
+    struct store_change change = {buf_slice(store_key), value};
+    assert_true(store_apply(f->bank->store, &change, 1, NULL));
+    buf_free(store_key);
     assert_false(run(f, bank_on_deposit, "a", 1, "", &e));
     assert_int_equal(e.kind, ERR_FATAL);
-    assert_non_null(strstr(e.text, "view balances, key a"));
+    if (strstr(e.text, where) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", e.text, where);
+}
+
+static void a_damaged_view_is_fatal(void **state) {
+    struct buf key = {0};
+    store_key_view(&key, &bank_balances, 0, SLICE("a"));
+    assert_fatal(*state, &key, SLICE("junk"), "view balances, key a");
+}
+
+static void a_damaged_table_is_fatal(void **state) {
+    struct buf key = {0};
+    store_key_row(&key, &bank_owners, SLICE("a"));
+    assert_fatal(*state, &key, SLICE("24 bytes before the junk junk"), "table owners, key a");
 }
 
 /* ---- dead letters ---- */
@@ -542,7 +553,8 @@ int main(void) {
         TEST(poison_is_told_with_its_reason),
         TEST(the_registry_away_is_no_poison),
         TEST(a_misplaced_record_is_poison_or_forwarded),
-        TEST(damaged_state_is_fatal),
+        TEST(a_damaged_view_is_fatal),
+        TEST(a_damaged_table_is_fatal),
         TEST(a_dead_letter_says_everything),
         TEST(a_dead_letter_of_nothing),
         TEST(a_dead_letter_of_a_large_record_fits),

@@ -16,7 +16,7 @@ enum {
     TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
     TRANSACTION_MS = 100,
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
-    BUSY_MS = 40,       /* for as long, because a commit costs the broker the same for one record and for all */
+    BUSY_MS = 40, /* for as long, because a commit costs the broker the same for one record and for all */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
     RETRY_MS = 200,
     FRESH_MS = 5000,
@@ -59,8 +59,9 @@ struct stream {
     enum mend mend;
     bool in_transaction;
     size_t transaction_records;
-    int64_t transaction_since, dirty_since; /* dirty_since 0: nothing to commit */
+    int64_t dirty_since; /* when the first input came that is not committed; 0: there is none */
     int64_t tasks_retry_at;
+    int32_t tasks_first;
     struct err callback_err; /* what went wrong inside a callback of the group */
     uint64_t refresh_started;
 
@@ -429,12 +430,15 @@ static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
 }
 
 static bool tasks_progress(struct stream *s, struct err *e) {
-    for (int32_t p = 0; p < s->partitions; p++) {
+    int32_t first = s->tasks_first;
+    for (int32_t k = 0; k < s->partitions; k++) {
+        int32_t p = (first + k) % s->partitions;
         struct task *task = &s->tasks[p];
         if (task->state == TASK_NEW && now_ms(s) >= s->tasks_retry_at && !task_restore_begin(s, p, e)) {
             if (e->kind != ERR_RETRY)
                 return false;
-            s->tasks_retry_at = now_ms(s) + RETRY_MS; /* the others go on meanwhile */
+            s->tasks_retry_at = now_ms(s) + RETRY_MS; /* the others go on meanwhile, */
+            s->tasks_first = p + 1;                   /* and the next ones begin before this one */
             set_status(s, e->text);
         }
         if (task->state == TASK_RESTORING)
@@ -449,7 +453,6 @@ static bool produce(struct stream *s, const struct emission *m, int64_t *deliver
     if (!s->in_transaction) {
         TRY(GUARDED(s, LOG(s, begin, e)));
         s->in_transaction = true;
-        s->transaction_since = now_ms(s);
     }
     int32_t partition = m->partition;
     if (partition < 0) {
@@ -535,10 +538,9 @@ static bool commit(struct stream *s, struct err *e) {
 static bool commit_is_due(struct stream *s, bool drained) {
     if (s->dirty_since == 0)
         return false;
-    int64_t now = now_ms(s);
+    int64_t age = now_ms(s) - s->dirty_since;
     if (!s->in_transaction && step_overlay(s->step)->count == 0)
-        return now - s->dirty_since >= LAZY_COMMIT_MS;
-    int64_t age = now - s->transaction_since;
+        return age >= LAZY_COMMIT_MS;
     if (drained && (s->transaction_records < BUSY_RECORDS || age >= BUSY_MS))
         return true;
     return s->transaction_records >= TRANSACTION_RECORDS || age >= TRANSACTION_MS;
@@ -629,7 +631,10 @@ static void on_assigned(void *context, const int32_t *tasks, size_t n) {
     struct stream *s = context;
     s->joined = true;
     for (size_t i = 0; i < n; i++)
-        if (tasks[i] < s->partitions && s->tasks[tasks[i]].state == TASK_NONE)
+        if (tasks[i] >= s->partitions) /* keys have moved to other partitions, and their state has not */
+            err_set(&s->callback_err, ERR_CONFIG, "topic %s had %d partitions at the start, and has more now",
+                    s->topology->sources[0].topic->name, s->partitions);
+        else if (s->tasks[tasks[i]].state == TASK_NONE)
             s->tasks[tasks[i]].state = TASK_NEW;
 }
 

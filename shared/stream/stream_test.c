@@ -317,6 +317,18 @@ static void commits_once_for_all_that_is_there(void **state) {
     assert_topic(f, &topic_balances, "a=2500 ");
 }
 
+static void state_alone_is_committed_together_too(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 2500; i++)
+        deposit(f, "a", 1, "state only");
+    rounds(f, 2);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 0);
+    rounds(f, 10);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    assert_topic(f, &topic_balances, "a=2500 ");
+}
+
 static void commits_by_size_and_by_age(void **state) {
     struct fixture *f = *state;
     start(f);
@@ -603,6 +615,28 @@ static void unstable_offsets_are_asked_for_again(void **state) {
     rounds(f, 6);
     assert_true(stream_ready(f->stream));
     assert_receipts(f, "a:nobody=1 ");
+}
+
+/* What a dead instance left open in some partitions does not hold up the others. */
+static void tasks_do_not_wait_for_each_other(void **state) {
+    struct fixture *f = *state;
+    f->log->unstable_tasks = 2;
+    create(f);
+    memory_log_assign(f->log, 4);
+    for (int i = 0; i < 20; i++) {
+        char key[10];
+        snprintf(key, sizeof key, "%d", i);
+        deposit(f, key, 1, "");
+    }
+    rounds(f, 20);
+    assert_false(stream_ready(f->stream));
+    for (int k = 0; k < 4; k++) {
+        const struct memory_partition *p = &f->log->parts[topic_deposits.index][k];
+        assert_int_equal(p->group, k < 2 ? -1 : (int64_t)p->count);
+    }
+    f->log->unstable_tasks = 0;
+    rounds(f, 10);
+    assert_true(stream_ready(f->stream));
 }
 
 /* The log was lost, or is another one: what was made from it is worth nothing. */
@@ -896,6 +930,17 @@ static void other_tasks_go_on_over_a_revoke(void **state) {
     }
 }
 
+/* Keys have moved to other partitions, and our state with them: a person must act. */
+static void a_topic_that_grows_ends_it(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    start(f);
+    memory_log_assign(f->log, 2);
+    assert_false(stream_step(f->stream, WAIT_MS, &e));
+    assert_int_equal(e.kind, ERR_CONFIG);
+    assert_string_equal(e.text, "topic deposits had 1 partitions at the start, and has more now");
+}
+
 /* ---- in its thread ---- */
 
 static void *run(void *context) {
@@ -983,6 +1028,7 @@ int main(void) {
         TEST_4(each_partition_is_a_task),
         TEST_4(a_misplaced_record_goes_where_it_belongs),
         TEST(commits_once_for_all_that_is_there),
+        TEST(state_alone_is_committed_together_too),
         TEST(commits_by_size_and_by_age),
         TEST(commits_lazily_what_has_no_consequences),
         TEST(bad_records_are_dead_lettered_or_skipped),
@@ -997,6 +1043,7 @@ int main(void) {
         TEST(poison_in_a_changelog_is_skipped),
         TEST(restoring_waits_for_open_transactions),
         TEST(unstable_offsets_are_asked_for_again),
+        TEST_4(tasks_do_not_wait_for_each_other),
         TEST(a_store_longer_than_its_log_is_forgotten),
         TEST(a_missing_delivery_report_does_not_move_the_position),
         TEST(every_fault_is_mended),
@@ -1011,6 +1058,7 @@ int main(void) {
         TEST(a_loss_aborts),
         TEST(a_revoke_that_cannot_commit_aborts),
         TEST_4(other_tasks_go_on_over_a_revoke),
+        TEST(a_topic_that_grows_ends_it),
         TEST(runs_in_a_thread_until_stopped),
         TEST(stopping_commits),
         TEST(calls_have_a_deadline),

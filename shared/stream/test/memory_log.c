@@ -134,8 +134,11 @@ static bool log_committed(struct log *log, struct log_position *positions, size_
     bool fails;
     if (!enter(of(log), CALL_COMMITTED, &fails, e) || fails)
         return false;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (positions[i].partition < of(log)->unstable_tasks)
+            return err_set(e, ERR_RETRY, "waiting for stable offsets");
         positions[i].offset = part(of(log), positions[i].topic, positions[i].partition)->group;
+    }
     return true;
 }
 

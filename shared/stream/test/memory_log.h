@@ -64,9 +64,10 @@ struct memory_log {
         int times;
         bool done;
     } faults[LOG_CALLS];
-    bool reports_lost; /* no delivery report has an offset */
-    bool tables_lag;   /* tables come only when they are all that is asked for */
-    bool tables_stuck; /* tables do not come at all */
+    int unstable_tasks; /* the committed offsets of these, from 0 on, cannot be had yet */
+    bool reports_lost;  /* no delivery report has an offset */
+    bool tables_lag;    /* tables come only when they are all that is asked for */
+    bool tables_stuck;  /* tables do not come at all */
     void (*during)(void *context, enum log_call call); /* runs inside each call */
     void *context;
 
