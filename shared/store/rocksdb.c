@@ -184,6 +184,8 @@ static rocksdb_options_t *options_create(const struct store_options *wanted) {
     rocksdb_options_set_create_if_missing(o, 1);
     rocksdb_options_set_write_buffer_size(o, write_buffer);
     rocksdb_options_set_max_write_buffer_number(o, 2);
+    rocksdb_options_set_memtable_whole_key_filtering(o, 1); /* most first gets of a key find nothing */
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
     /* A view is written far more than it is read, and its log is what lasts: merge rarely, do not compress.
      */
     rocksdb_options_set_compaction_style(o, rocksdb_universal_compaction);
