@@ -1,0 +1,223 @@
+/* What routes see of a running service: a stream over a log in memory, driven by the test, and a real HTTP
+ * server in front of its tables. */
+#include "service/instance.h"
+
+#include "bank.h"
+#include "http/test_client.h"
+#include "memory_log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct bank *bank;
+    struct memory_log *log;
+    struct worker worker;
+    struct instance instance;
+};
+
+/* GET /owners/{id}[?timeout=ms]: waits for the owner to appear. */
+static enum http_result get_owner(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct slice id;
+    struct event row;
+    int64_t timeout;
+    if (!http_path_id(x, "id", &id) || !http_query_int64(x, "timeout", 0, 60000, 0, &timeout))
+        return HTTP_DONE;
+    http_deadline(x, timeout);
+    instance_watch(i, x, &bank_owners, id);
+    if (!instance_row(i, x, &bank_owners, id, &row))
+        return HTTP_DONE;
+    if (row.value == NULL)
+        return http_timed_out(x) ? http_reply_problem(x, 404, NULL, "no such owner") : HTTP_WAIT;
+    return http_reply_text(x, 200, "text/plain", ((const struct owner *)row.value)->name);
+}
+
+static bool append_key(void *context, struct slice index_key, struct slice key) {
+    (void)key;
+    buf_printf(context, SLICE_FMT " ", SLICE_ARG(index_key));
+    return true;
+}
+
+static bool append_name(void *context, const struct event *row) {
+    buf_printf(context, SLICE_FMT " ", SLICE_ARG(((const struct owner *)row->value)->name));
+    return true;
+}
+
+/* GET /fresh: the index keys and the names, once everything is there that was in the log before. */
+static enum http_result get_fresh(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct buf out = {0};
+    if (!instance_fresh(i, x, &bank_owners))
+        return HTTP_WAIT;
+    if (instance_scan(i, x, &bank_owners, SLICE(""), SLICE_NONE, append_key, &out) &&
+        instance_scan_rows(i, x, &bank_owners, SLICE_NONE, append_name, &out))
+        http_reply_text(x, 200, "text/plain", buf_slice(&out));
+    buf_free(&out);
+    return HTTP_DONE;
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/owners/{id}", get_owner}, {"GET", "/fresh", get_fresh}, {0}};
+
+static const struct service service = {.name = "bank",
+                                       .topologies = (const struct topology *const[]){&bank_topology, NULL}};
+
+static int setup(void **state) {
+    struct fixture *f = xcalloc(1, sizeof *f);
+    struct err e = {0};
+    f->bank = bank_create();
+    f->log = memory_log_create(1);
+    f->instance = (struct instance){
+        .service = &service, .schemas = f->bank->schemas, .workers = &f->worker, .worker_count = 1};
+    f->worker.instance = &f->instance;
+    f->worker.topology = &bank_topology;
+    pthread_mutex_init(&f->worker.lock, NULL);
+    snprintf(f->worker.waiting, sizeof f->worker.waiting, "waiting for the store");
+    f->instance.http = http_server_create(&(struct http_config){0});
+    http_server_mount(f->instance.http, health_routes, &f->instance);
+    http_server_mount(f->instance.http, routes, &f->instance);
+    if (!http_server_start(f->instance.http, &e))
+        fail_msg("%s", e.text);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    http_server_destroy(f->instance.http);
+    stream_destroy(atomic_load(&f->worker.stream));
+    pthread_mutex_destroy(&f->worker.lock);
+    memory_log_destroy(f->log);
+    bank_destroy(f->bank);
+    free(f);
+    return 0;
+}
+
+static void start_stream(struct fixture *f) {
+    atomic_store(&f->worker.stream, stream_create(&(struct stream_options){.topology = &bank_topology,
+                                                                           .schemas = f->bank->schemas,
+                                                                           .store = f->bank->store,
+                                                                           .log = &f->log->log,
+                                                                           .context = &f->worker,
+                                                                           .changed = instance_row_changed,
+                                                                           .refreshed = instance_refreshed}));
+}
+
+static void rounds(struct fixture *f, int n) {
+    struct err e = {0};
+    while (n-- > 0)
+        assert_true(stream_step(atomic_load(&f->worker.stream), 10, &e));
+}
+
+static void owner(struct fixture *f, const char *account, const char *name) {
+    memory_log_append(f->log, &topic_owners, -1, slice_of(account), bank_owner(f->bank, name, "Rome"));
+}
+
+static void assert_answer(struct fixture *f, const char *path, unsigned status, const char *body) {
+    struct reply *r = ask_get(f->instance.http, path);
+    assert_int_equal(r->status, status);
+    if (strstr(r->body, body) == NULL)
+        fail_msg("%s: \"%s\" does not say \"%s\"", path, r->body, body);
+}
+
+/* Until so many requests wait for an event. */
+static void await_waiting(struct fixture *f, const char *count) {
+    struct buf out = {0};
+    do {
+        buf_clear(&out);
+        http_metrics(f->instance.http, &out);
+        buf_append_byte(&out, 0);
+    } while (strstr(out.data, count) == NULL);
+    buf_free(&out);
+}
+
+static void ready_when_the_streams_are(void **state) {
+    struct fixture *f = *state;
+    assert_answer(f, "/livez", 200, "live");
+    assert_answer(f, "/readyz", 503, "bank: waiting for the store");
+    start_stream(f);
+    rounds(f, 3);
+    assert_answer(f, "/readyz", 503, "bank: joining the group bank");
+    memory_log_assign(f->log, 1);
+    rounds(f, 5);
+    assert_answer(f, "/readyz", 200, "ready");
+    memory_log_fail(f->log, CALL_POLL, ERR_RETRY, 1, false);
+    rounds(f, 1);
+    assert_answer(f, "/readyz", 503, "waiting for Kafka: poll fails");
+}
+
+static void metrics_are_of_streams_http_and_the_process(void **state) {
+    struct fixture *f = *state;
+    assert_answer(f, "/metrics", 200, "process_resident_memory_bytes ");
+    start_stream(f);
+    rounds(f, 1);
+    assert_answer(f, "/metrics", 200, "records_out_total{topology=\"bank\"} 0\n");
+    assert_answer(f, "/metrics", 200, "http_requests_total{");
+}
+
+static void no_answer_before_there_is_a_view(void **state) {
+    struct fixture *f = *state;
+    assert_answer(f, "/owners/a", 503, "bank: waiting for the store");
+    start_stream(f);
+    rounds(f, 1);
+    assert_answer(f, "/owners/a", 404, "no such owner");
+    owner(f, "a", "Ann");
+    rounds(f, 2);
+    assert_answer(f, "/owners/a", 200, "Ann");
+}
+
+static void a_request_wakes_when_its_row_changes(void **state) {
+    struct fixture *f = *state;
+    struct reply *r = xcalloc(1, sizeof *r);
+    start_stream(f);
+    rounds(f, 1);
+    int fd = client_connect(f->instance.http);
+    client_print(fd, "GET /owners/a?timeout=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await_waiting(f, "http_requests_waiting 1\n");
+    owner(f, "b", "Bob");
+    rounds(f, 1);
+    owner(f, "a", "Ann");
+    rounds(f, 1);
+    assert_true(client_read(fd, false, r));
+    assert_int_equal(r->status, 200);
+    assert_string_equal(r->body, "Ann");
+    close(fd);
+    free(r);
+}
+
+/* A client reads what was in the log before it asked, at whichever instance. */
+static void a_request_waits_for_what_was_before_it(void **state) {
+    struct fixture *f = *state;
+    struct reply *r = xcalloc(1, sizeof *r);
+    start_stream(f);
+    rounds(f, 3);
+    owner(f, "a", "Ann");
+    owner(f, "b", "Bob");
+    int fd = client_connect(f->instance.http);
+    client_print(fd, "GET /fresh HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await_waiting(f, "http_requests_waiting 1\n");
+    rounds(f, 3);
+    assert_true(client_read(fd, false, r));
+    assert_string_equal(r->body, "Rome/a Rome/b Ann Bob ");
+    close(fd);
+    free(r);
+}
+
+int main(void) {
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(ready_when_the_streams_are),
+        TEST(metrics_are_of_streams_http_and_the_process),
+        TEST(no_answer_before_there_is_a_view),
+        TEST(a_request_wakes_when_its_row_changes),
+        TEST(a_request_waits_for_what_was_before_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

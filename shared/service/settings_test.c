@@ -1,0 +1,86 @@
+#include "service/settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int forget_all(void **state) {
+    (void)state;
+    static const char *const names[] = {"KAFKA_BROKERS", "REGISTRY_URL", "DATA_DIR", "LISTEN",
+                                        "PARTITIONS",    "SLOT",         "PORT"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unsetenv(names[i]);
+    return 0;
+}
+
+static void defaults_stand_for_what_is_not_set(void **state) {
+    (void)state;
+    struct settings s;
+    assert_true(settings_read(&s, NULL));
+    assert_string_equal(s.brokers, "localhost:9092");
+    assert_string_equal(s.registry_url, "http://localhost:8081/apis/ccompat/v7");
+    assert_string_equal(s.address, "127.0.0.1");
+    assert_int_equal(s.partitions, 4);
+    assert_int_equal(s.slot, 0);
+    assert_int_equal(s.port, 8080);
+}
+
+static void the_environment_counts(void **state) {
+    (void)state;
+    struct settings s;
+    setenv("KAFKA_BROKERS", "a:1,b:2", 1);
+    setenv("REGISTRY_URL", "https://r", 1);
+    setenv("DATA_DIR", "/d", 1);
+    setenv("LISTEN", "0.0.0.0", 1);
+    setenv("PARTITIONS", "12", 1);
+    setenv("SLOT", "1", 1);
+    setenv("PORT", "65535", 1);
+    assert_true(settings_read(&s, NULL));
+    assert_string_equal(s.brokers, "a:1,b:2");
+    assert_string_equal(s.registry_url, "https://r");
+    assert_string_equal(s.data_dir, "/d");
+    assert_string_equal(s.address, "0.0.0.0");
+    assert_int_equal(s.partitions, 12);
+    assert_int_equal(s.slot, 1);
+    assert_int_equal(s.port, 65535);
+}
+
+/* Never ignored, never guessed: the setting and what it must be are named. */
+static void what_is_malformed_is_refused(void **state) {
+    static const struct {
+        const char *name, *value, *says;
+    } bad[] = {
+        {"PARTITIONS", "", "PARTITIONS: \"\" is not an integer from 1 to 1000"},
+        {"PARTITIONS", "0", "from 1 to 1000"},
+        {"PARTITIONS", "4x", "\"4x\""},
+        {"PARTITIONS", "four", "\"four\""},
+        {"PARTITIONS", "99999999999999999999", "PARTITIONS"},
+        {"SLOT", "-1", "SLOT: \"-1\" is not an integer from 0 to 99"},
+        {"PORT", "65536", "PORT: \"65536\" is not an integer from 0 to 65535"},
+        {"REGISTRY_URL", "localhost:8081", "does not begin with http:// or https://"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct settings s = {.slot = 77};
+        struct err e = {0};
+        forget_all(state);
+        setenv(bad[i].name, bad[i].value, 1);
+        assert_false(settings_read(&s, &e));
+        assert_int_equal(e.kind, ERR_CONFIG);
+        assert_non_null(strstr(e.text, bad[i].says));
+        assert_int_equal(s.slot, 77); /* untouched */
+    }
+}
+
+int main(void) {
+#define TEST(test) cmocka_unit_test_setup_teardown(test, forget_all, forget_all)
+    const struct CMUnitTest tests[] = {
+        TEST(defaults_stand_for_what_is_not_set),
+        TEST(the_environment_counts),
+        TEST(what_is_malformed_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
