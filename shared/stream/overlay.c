@@ -97,9 +97,11 @@ bool overlay_apply(struct overlay *o, struct err *e) {
             o->changes[n++] = o->changes[i];
     /* The indexes are gone now: whatever comes next is a clear, or the end of the stream. Sorted, a batch
      * costs the store half: each key is found near the last one. */
-    qsort(o->changes, n, sizeof *o->changes, by_key);
-    if (n > 0 && !store_apply(o->store, o->changes, n, e))
-        return false;
+    if (n > 0) {
+        qsort(o->changes, n, sizeof *o->changes, by_key);
+        if (!store_apply(o->store, o->changes, n, e))
+            return false;
+    }
     overlay_clear(o);
     return true;
 }
