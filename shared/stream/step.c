@@ -8,8 +8,9 @@
 /* How many inputs a changelog record names that stands for several. */
 enum { CAUSES = 32 };
 
-/* A record is at most 1 MiB, the rest of a dead letter needs room too. */
-enum { LETTER_PAYLOAD = 1000 * 1000 };
+/* Kafka takes records of up to 1 MiB with all that belongs to them, and one that it refuses would abort its
+ * transaction each time. A dead letter's headers have what is left. */
+enum { RECORD_MAX = 1000 * 1000, LETTER_HEADERS_MAX = 40 * 1000 };
 
 struct cause {
     const struct topic *topic;
@@ -155,8 +156,15 @@ bool step_get(struct step *s, const struct view *v, struct slice sub, void *valu
            unreadable(s, "view", v->name, buf_slice(&s->record_key));
 }
 
+static void check_size(struct step *s, const struct topic *t, size_t key, size_t value) {
+    if (key + value > RECORD_MAX)
+        step_reject(s, "a record for %s of %zu bytes follows from it, more than %d", t->name, key + value,
+                    RECORD_MAX);
+}
+
 static void put_bytes(struct step *s, const struct view *v, struct slice sub, struct slice bytes) {
     entry_keys(s, v, sub);
+    check_size(s, v->changelog, s->record_key.size, bytes.size);
     if (failed(s))
         return;
     if (s->undo_count == s->undo_capacity)
@@ -247,6 +255,9 @@ static struct emission *emission_add(struct step *s) {
 }
 
 static void emit_bytes(struct step *s, const struct topic *t, struct slice key, struct slice value) {
+    check_size(s, t, key.size, value.size);
+    if (failed(s))
+        return;
     *emission_add(s) = (struct emission){.topic = t,
                                          .partition = -1,
                                          .timestamp = s->in->timestamp,
@@ -382,10 +393,10 @@ static void encode_letter(struct step *s, const struct log_record *r, struct sli
     set_field(t->value, letter, "topic", &topic, sizeof topic);
     set_field(t->value, letter, "partition", &r->partition, sizeof r->partition);
     set_field(t->value, letter, "offset", &r->offset, sizeof r->offset);
-    if (payload.size > LETTER_PAYLOAD) {
+    if (payload.size > RECORD_MAX) {
         reason = arena_printf(&s->overlay.arena, SLICE_FMT " (payload cut from %zu bytes)", SLICE_ARG(reason),
                               payload.size);
-        payload.size = LETTER_PAYLOAD;
+        payload.size = RECORD_MAX;
     }
     set_field(t->value, letter, "reason", &reason, sizeof reason);
     set_field(t->value, letter, "payload", &payload, sizeof payload);
@@ -411,11 +422,15 @@ void step_dead_letter(struct step *s, const struct log_record *r, const struct l
     s->out_headers = NULL;
     encode_letter(s, r, printable(a, reason));
     struct log_header *all = arena_alloc(a, (kept_count + 2) * sizeof *all);
-    size_t n = 2;
+    size_t n = 2, room = LETTER_HEADERS_MAX;
     memcpy(all, headers(s), 2 * sizeof *all);
-    for (size_t i = 0; i < kept_count; i++)
-        if (strcmp(kept[i].name, "traceparent") != 0 && strcmp(kept[i].name, "caused-by") != 0)
-            all[n++] = kept[i];
+    for (size_t i = 0; i < kept_count; i++) {
+        size_t size = strlen(kept[i].name) + kept[i].value.size;
+        if (strcmp(kept[i].name, "traceparent") == 0 || strcmp(kept[i].name, "caused-by") == 0 || size > room)
+            continue;
+        all[n++] = kept[i];
+        room -= size;
+    }
     *emission_add(s) = (struct emission){.topic = t,
                                          .partition = -1,
                                          .timestamp = r->timestamp,

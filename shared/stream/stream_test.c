@@ -704,7 +704,7 @@ static void every_fault_is_mended(void **state) {
         {CALL_COMMIT, CALL_COMMITTED, ERR_ABORT, ERR_RETRY, false, 1},
         {CALL_COMMIT, CALL_COMMITTED, ERR_UNKNOWN, ERR_RETRY, true, 0},
     };
-    struct fixture *f = *state;
+    struct fixture *f;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         teardown(state);
         setup(state);
@@ -733,7 +733,7 @@ static void every_fault_is_mended(void **state) {
 }
 
 static void fencing_ends_it(void **state) {
-    struct fixture *f = *state;
+    struct fixture *f;
     static const enum log_call calls[] = {CALL_INIT, CALL_BEGIN, CALL_PRODUCE, CALL_COMMIT, CALL_POLL};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         struct err e = {0};
