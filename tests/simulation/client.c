@@ -83,7 +83,8 @@ static bool client_committed(struct log *l, struct log_position *positions, size
         while (broker_offset_pending(broker_of(c), committed)) {
             if (world_now(world_of(c)) >= until)
                 return err_set(e, ERR_RETRY, "waiting for stable offsets");
-            world_wait(world_of(c), until);
+            if (!world_wait(c->instance, until))
+                return gone(e);
         }
         positions[i].offset = *committed;
     }
@@ -330,7 +331,8 @@ static bool client_poll(struct log *l, bool inputs, struct log_record *records, 
     *n = 0;
     POINT(c, "poll");
     if (world_away(w)) {
-        world_wait(w, world_now(w) + 100);
+        if (!world_wait(c->instance, world_now(w) + 100))
+            return gone(e);
         return !inputs || world_random(w, 2) > 0 || away(e);
     }
     if (inputs && !serve_group(c, &told, e))
@@ -346,8 +348,8 @@ static bool client_poll(struct log *l, bool inputs, struct log_record *records, 
     if (inputs) {
         c->instance->sleeps_until = world_now(w) + timeout_ms;
         c->instance->seen = broker_of(c)->version;
-    } else {
-        world_wait(w, world_now(w) + timeout_ms);
+    } else if (!world_wait(c->instance, world_now(w) + timeout_ms)) {
+        return gone(e);
     }
     return true;
 }
@@ -378,7 +380,8 @@ static void messages_drop(struct client *c) {
 static bool in_broker(struct client *c) {
     struct member *m = c->instance->member;
     while (c->epoch == m->epoch && !txn_complete(m->current) && m->current != c->txn)
-        world_wait(world_of(c), INT64_MAX);
+        if (!world_wait(c->instance, INT64_MAX))
+            return false;
     if (c->epoch != m->epoch || c->doomed)
         return false;
     if (c->txn == NULL)
@@ -437,7 +440,8 @@ static bool client_init(struct log *l, struct err *e) {
     while (!txn_complete(m->current)) {
         if (world_now(world_of(c)) >= until)
             return err_set(e, ERR_RETRY, "init: concurrent transactions");
-        world_wait(world_of(c), until);
+        if (!world_wait(c->instance, until))
+            return gone(e);
     }
     c->epoch = ++m->epoch;
     world_trace(world_of(c), "%s has epoch %d", m->name, m->epoch);
@@ -538,17 +542,17 @@ static bool client_commit(struct log *l, const struct log_position *inputs, size
         return err_set(e, ERR_FATAL, "commit: no transaction");
     if (take_abort(c, e))
         return false;
-    flush(c, c->message_count);
-    POINT(c, "commit, flushed");
-    if (c->doomed)
-        return superseded(c, e);
-    if (n > 0) {
+    if (n > 0) { /* messages are on their way meanwhile: the offsets can be there before them */
         if (world_away(world_of(c)) || !in_broker(c))
             return superseded(c, e);
         if (!send_offsets(c, inputs, n, e))
             return false;
+        POINT(c, "commit, offsets sent");
     }
-    POINT(c, "commit, offsets sent");
+    flush(c, c->message_count);
+    POINT(c, "commit, flushed");
+    if (c->doomed)
+        return superseded(c, e);
     if (c->txn != NULL && !end(c, true, e))
         return false;
     c->begun = false;

@@ -5,6 +5,8 @@
 #include "store/store.h"
 #include "stream/stream.h"
 
+#include <ucontext.h>
+
 struct disk;
 
 struct instance {
@@ -21,7 +23,14 @@ struct instance {
     int64_t isolated_until; /* its heartbeats get lost */
     int64_t gone_at;        /* of a twin; 0: it belongs here */
     int64_t skew;           /* of its clock */
-    bool stepping, stopping;
+    bool stopping;
+
+    /* A step runs on a stack of its own, so that others can go on in the middle of it. */
+    ucontext_t context;
+    bool stepping, paused;
+    int64_t resumes_at;
+    bool alive; /* after the step */
+    struct err err;
 };
 
 enum reply { REPLY_GOOD, REPLY_LOST, REPLY_CALL_LOST, REPLY_CALL_LATE };
@@ -79,8 +88,9 @@ void disk_power_loss(struct disk *d, size_t batches);
 uint32_t world_random(struct world *w, uint32_t n);
 void world_trace(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct broker *world_broker(struct world *w);
-/* Waits within a call: time passes up to `until`, or to what happens next in the broker. */
-void world_wait(struct world *w, int64_t until);
+/* Waits within a call, while others go on: up to `until`, or until something happens. False: the process
+ * died. */
+bool world_wait(struct instance *i, int64_t until);
 bool world_away(const struct world *w);
 /* The faults that are due strike; at most the instance that called is dead then. */
 void world_strike(struct world *w, struct instance *i, const char *what);

@@ -13,6 +13,7 @@ void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
     p->partitions = 1 + (int)random_below(&rng, MAX_PARTITIONS);
     p->stale_stores = random_below(&rng, 20) == 0;
     p->own_schemas = random_below(&rng, 20) == 0;
+    p->interleave = (const int[]){0, 0, 5, 25}[random_below(&rng, 4)];
     workload->plan(p, &rng);
 
     /* About as many calls as a run makes; what lies behind the end does not strike. */

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { MAX_INSTANCES = 16, MAX_STEPS = 20000, MAX_DEPTH = 3 };
+enum { MAX_INSTANCES = 16, MAX_STEPS = 20000, STACK = 256 * 1024 };
 
 struct world {
     uint64_t rng;
@@ -20,7 +20,8 @@ struct world {
     const struct topology *topologies[MAX_GROUPS + 1];
     struct instance instances[MAX_INSTANCES];
     int instance_count;
-    int calls, steps, depth, next_item, next_fault;
+    int calls, steps, next_item, next_fault;
+    ucontext_t scheduler;
     int64_t away_until, registry_until;
     FILE *trace;
     struct buf *why;
@@ -92,15 +93,18 @@ void world_violation(struct world *w, const char *fmt, ...) {
     world_trace(w, "VIOLATION: %s", text);
 }
 
-void world_wait(struct world *w, int64_t until) {
-    int64_t next = broker_tick(&w->broker, w->now);
-    if (next > until)
-        next = until;
-    if (next > w->now && next < INT64_MAX)
-        w->now = next;
-    else if (next == INT64_MAX)
-        w->now += TRANSACTION_TIMEOUT_MS;
-    broker_tick(&w->broker, w->now);
+/* Back to the scheduler, which resumes it when it is time. */
+static void yield(struct instance *i, int64_t until) {
+    struct world *w = i->world;
+    i->resumes_at = until;
+    i->seen = w->broker.version;
+    swapcontext(&i->context, &w->scheduler);
+}
+
+bool world_wait(struct instance *i, int64_t until) {
+    int64_t next = broker_tick(&i->world->broker, i->world->now);
+    yield(i, next < until ? next : until);
+    return !i->client->dead;
 }
 
 /* ---- the registry ---- */
@@ -178,14 +182,17 @@ static void schemas_take(struct world *w) {
 
 /* ---- instances ---- */
 
+static void instance_stack(struct instance *i, int number);
+
 static struct instance *instance_add(struct world *w, struct member *m, const struct topology *t) {
     if (w->instance_count == MAX_INSTANCES)
         return NULL;
     bool power = false;
     for (int i = 0; i < w->plan->fault_count; i++)
         power = power || w->plan->faults[i].kind == FAULT_POWER;
-    struct instance *i = &w->instances[w->instance_count++];
+    struct instance *i = &w->instances[w->instance_count];
     *i = (struct instance){.world = w, .member = m, .topology = t, .disk = disk_create(power)};
+    instance_stack(i, w->instance_count++);
     i->up_at = w->now + world_random(w, 50);
     return i;
 }
@@ -203,7 +210,8 @@ static void instance_start(struct instance *i) {
                                      .log = log};
     i->stream = stream_create(&options);
     i->sleeps_until = 0;
-    i->stopping = false;
+    i->isolated_until = 0;
+    i->stopping = i->paused = false;
 }
 
 /* The process is gone; what the broker knows of it stays. */
@@ -229,59 +237,75 @@ static int64_t soon_or_late(uint32_t arg, uint32_t late_in) {
     return arg % late_in == 0 ? 6500 + (arg >> 8) % 6000 : 20 + (arg >> 8) % 600;
 }
 
+/* What runs on the instance's own stack: one step after the other. */
+static void instance_main(unsigned low, unsigned high) {
+    struct instance *i = (struct instance *)((uintptr_t)low | (uintptr_t)high << 32);
+    for (;;) {
+        i->err = (struct err){0};
+        if (i->stopping) {
+            stream_stop(i->stream);
+            i->alive = stream_run(i->stream, &i->err);
+        } else {
+            i->alive = stream_step(i->stream, 1000, &i->err);
+        }
+        i->stepping = false;
+        swapcontext(&i->context, &i->world->scheduler);
+    }
+}
+
+static void instance_stack(struct instance *i, int number) {
+    static char *stacks[MAX_INSTANCES]; /* for all worlds */
+    if (stacks[number] == NULL)
+        stacks[number] = xmalloc(STACK);
+    getcontext(&i->context);
+    i->context.uc_stack.ss_sp = stacks[number];
+    i->context.uc_stack.ss_size = STACK;
+    i->context.uc_link = NULL;
+    uintptr_t self = (uintptr_t)i;
+    makecontext(&i->context, (void (*)(void))instance_main, 2, (unsigned)self, (unsigned)(self >> 32));
+}
+
+/* Goes on with its step, or begins one; up to the end of it, or to where it waits. */
 static void instance_step(struct instance *i) {
     struct world *w = i->world;
-    struct err e = {0};
-    bool alive = true;
-    i->stepping = true;
-    i->sleeps_until = 0;
-    if (i->stopping) {
-        world_trace(w, "%s stops", i->member->name);
-        stream_stop(i->stream);
-        if (!stream_run(i->stream, &e))
-            world_violation(w, "%s does not stop: %s", i->member->name, e.text);
-        alive = false;
-    } else {
-        alive = stream_step(i->stream, 1000, &e);
+    if (!i->stepping) {
+        i->sleeps_until = 0;
+        i->stepping = true;
+    } else if (i->paused) {
+        world_trace(w, "%s goes on", i->member->name);
+        i->paused = false;
+        if (i->member->live == i->client && i->member->present)
+            i->member->expires = 0;
     }
-    i->stepping = false;
-    if (alive && !i->client->dead)
+    swapcontext(&w->scheduler, &i->context);
+    if (i->stepping || (i->alive && !i->client->dead && !i->stopping))
         return;
-    if (!i->client->dead && !i->stopping) {
-        world_trace(w, "%s exits: %s", i->member->name, e.text);
-        if (e.kind != ERR_FENCED)
-            world_violation(w, "%s exits: %s: %s", i->member->name, err_kind_name(e.kind), e.text);
+    if (!i->client->dead) {
+        world_trace(w, "%s exits: %s", i->member->name, i->alive ? "stopped" : i->err.text);
+        if (!i->alive && i->err.kind != ERR_FENCED)
+            world_violation(w, "%s exits: %s: %s", i->member->name, err_kind_name(i->err.kind), i->err.text);
     }
     instance_end(i, i->up_at > w->now ? i->up_at - w->now : 100 + world_random(w, 1000));
 }
 
 /* ---- faults ---- */
 
-static void world_step(struct world *w);
+static void no_heartbeats(struct instance *i) {
+    if (i->member->live == i->client && i->member->present && i->member->expires == 0)
+        i->member->expires = i->world->now + SESSION_MS;
+}
 
 /* Everybody else goes on for a while, in the middle of a call of this one. */
 static void pause_instance(struct world *w, struct instance *i, int64_t ms) {
-    if (w->depth == MAX_DEPTH)
-        return;
-    struct client *c = i->client;
-    struct member *m = i->member;
-    int64_t until = w->now + ms;
-    if (m->live == c && m->present && m->expires == 0)
-        m->expires = w->now + SESSION_MS;
-    world_trace(w, "%s stands still for %lld ms", m->name, (long long)ms);
-    w->depth++;
-    while (w->now < until && !w->violated)
-        world_step(w);
-    w->depth--;
-    world_trace(w, "%s goes on", m->name);
-    if (m->live == c && m->present)
-        m->expires = 0;
+    world_trace(w, "%s stands still for %lld ms", i->member->name, (long long)ms);
+    no_heartbeats(i);
+    i->paused = true;
+    yield(i, w->now + ms);
 }
 
 static void isolate(struct world *w, struct instance *i, int64_t ms) {
     i->isolated_until = w->now + ms;
-    if (i->member->live == i->client && i->member->present && i->member->expires == 0)
-        i->member->expires = w->now + SESSION_MS;
+    no_heartbeats(i);
 }
 
 static void crash(struct instance *i, uint32_t arg) {
@@ -359,6 +383,8 @@ void world_strike(struct world *w, struct instance *i, const char *what) {
         world_trace(w, "FAULT %s (%u) at %s of %s", fault_names[f->kind], f->arg, what, i->member->name);
         strike(w, i, f);
     }
+    if (!i->client->dead && w->plan->interleave > 0 && (int)world_random(w, 100) < w->plan->interleave)
+        yield(i, w->now);
 }
 
 void plan_print(const struct plan *p, FILE *out) {
@@ -376,14 +402,23 @@ void plan_print(const struct plan *p, FILE *out) {
 /* ---- the scheduler ---- */
 
 static bool runnable(struct world *w, struct instance *i) {
-    return i->client != NULL && !i->stepping &&
-           (i->sleeps_until <= w->now || i->seen != w->broker.version || i->stopping);
+    if (i->client == NULL)
+        return false;
+    bool news = i->seen != w->broker.version;
+    if (i->stepping)
+        return i->resumes_at <= w->now || (news && !i->paused);
+    return i->sleeps_until <= w->now || news || i->stopping;
 }
 
 /* The supervisor, and heartbeats. */
 static void supervise(struct world *w) {
     for (int k = 0; k < w->instance_count; k++) {
         struct instance *i = &w->instances[k];
+        if (i->isolated_until != 0 && i->isolated_until <= w->now) {
+            i->isolated_until = 0;
+            if (i->client != NULL && !i->paused && i->member->live == i->client && i->member->present)
+                i->member->expires = 0;
+        }
         if (i->stepping)
             continue;
         if (i->gone_at > 0 && i->gone_at <= w->now) { /* for good */
@@ -394,11 +429,6 @@ static void supervise(struct world *w) {
         }
         if (i->client == NULL && i->up_at <= w->now)
             instance_start(i);
-        if (i->isolated_until != 0 && i->isolated_until <= w->now) {
-            i->isolated_until = 0;
-            if (i->client != NULL && i->member->live == i->client && i->member->present)
-                i->member->expires = 0;
-        }
     }
 }
 
@@ -407,9 +437,7 @@ static int64_t next_moment(struct world *w) {
     int64_t next = broker_tick(&w->broker, w->now);
     for (int k = 0; k < w->instance_count; k++) {
         const struct instance *i = &w->instances[k];
-        if (i->stepping)
-            continue;
-        int64_t at = i->client == NULL ? i->up_at : i->sleeps_until;
+        int64_t at = i->client == NULL ? i->up_at : i->stepping ? i->resumes_at : i->sleeps_until;
         next = at < next ? at : next;
         if (i->client != NULL && i->gone_at > 0 && i->gone_at < next)
             next = i->gone_at;
@@ -427,10 +455,6 @@ static void write_item(struct world *w) {
 }
 
 static void world_step(struct world *w) {
-    if (++w->steps > MAX_STEPS) {
-        world_violation(w, "no progress");
-        return;
-    }
     w->now += world_random(w, 3);
     broker_tick(&w->broker, w->now);
     supervise(w);
@@ -444,6 +468,8 @@ static void world_step(struct world *w) {
         if (runnable(w, &w->instances[k]))
             ready[n++] = &w->instances[k];
     if (n > 0) {
+        if (++w->steps > MAX_STEPS)
+            world_violation(w, "no progress");
         instance_step(ready[world_random(w, n)]);
         return;
     }
@@ -452,7 +478,7 @@ static void world_step(struct world *w) {
         return;
     }
     int64_t next = next_moment(w);
-    w->now = next == INT64_MAX || next <= w->now ? w->now + 1 : next;
+    w->now = next == INT64_MAX ? w->now + 100 : next <= w->now ? w->now + 1 : next;
 }
 
 /* ---- the end ---- */
@@ -486,7 +512,8 @@ static bool quiet(struct world *w) {
     for (int k = 0; k < w->instance_count; k++) {
         struct instance *i = &w->instances[k];
         bool gone = i->up_at == INT64_MAX && i->client == NULL;
-        if (!gone && (i->client == NULL || i->gone_at > 0 || i->client->begun || !stream_ready(i->stream)))
+        if (!gone && (i->stepping || i->client == NULL || i->gone_at > 0 || i->client->begun ||
+                      !stream_ready(i->stream)))
             return false;
         for (size_t t = 0; !gone && i->topology->tables != NULL && i->topology->tables[t] != NULL; t++)
             for (int32_t p = 0; p < w->broker.partition_count; p++)
@@ -614,7 +641,7 @@ static void add_group(struct world *w, const struct topology *t, int instances) 
 
 bool world_run(const struct plan *plan, FILE *trace, struct buf *why) {
     struct world *w = xcalloc(1, sizeof *w);
-    *w = (struct world){.plan = plan, .rng = plan->seed ^ 0x5eed, .trace = trace, .why = why};
+    *w = (struct world){.now = 1000, .plan = plan, .rng = plan->seed ^ 0x5eed, .trace = trace, .why = why};
     w->broker = (struct broker){.world = w, .arena = &w->arena, .partition_count = plan->partitions};
     schemas_take(w);
     plan->workload->topologies(plan, w->topologies);
@@ -627,6 +654,11 @@ bool world_run(const struct plan *plan, FILE *trace, struct buf *why) {
         plan->workload->check(w);
 
     for (int k = 0; k < w->instance_count; k++) {
+        while (w->instances[k]
+                   .stepping) { /* whatever it is in the middle of fails now, so that it gives back all */
+            w->instances[k].client->dead = true;
+            swapcontext(&w->scheduler, &w->instances[k].context);
+        }
         instance_end(&w->instances[k], 0);
         disk_destroy(w->instances[k].disk);
     }

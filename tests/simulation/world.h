@@ -62,6 +62,7 @@ struct plan {
     int instances[MAX_GROUPS];
     bool stale_stores; /* left over from another Kafka that is no more */
     bool own_schemas;  /* nothing of the registry is known at first */
+    int interleave;    /* percent of calls in whose middle others may go on */
     struct item items[MAX_ITEMS];
     struct fault faults[MAX_FAULTS];
     int item_count, fault_count;
