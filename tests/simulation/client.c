@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 struct lent { /* a record that was given out: a copy, so that a use after release shows */
-    const struct entry *entry;
+    const struct log_header *headers;
+    size_t header_count;
     char bytes[];
 };
 
@@ -237,7 +238,8 @@ static void client_unread(struct log *l, enum log_queue q, const struct topic *t
 static void lend(struct client *c, const struct reading *r, const struct entry *entry,
                  struct log_record *out) {
     struct lent *copy = xmalloc(sizeof *copy + entry->key.size + entry->value.size + 1);
-    copy->entry = entry;
+    copy->headers = entry->headers;
+    copy->header_count = entry->header_count;
     *out = (struct log_record){.queue = r->queue,
                                .topic = r->p->topic,
                                .partition = r->p->number,
@@ -355,7 +357,7 @@ static bool client_poll(struct log *l, bool inputs, struct log_record *records, 
 }
 
 static struct slice client_header(const struct log_record *r, const char *name) {
-    const struct entry *entry = ((struct lent *)r->handle)->entry;
+    const struct lent *entry = r->handle;
     for (size_t i = 0; i < entry->header_count; i++)
         if (strcmp(entry->headers[i].name, name) == 0)
             return entry->headers[i].value;
@@ -363,7 +365,7 @@ static struct slice client_header(const struct log_record *r, const char *name) 
 }
 
 static size_t client_headers(const struct log_record *r, struct log_header *headers, size_t max) {
-    const struct entry *entry = ((struct lent *)r->handle)->entry;
+    const struct lent *entry = r->handle;
     size_t n = entry->header_count < max ? entry->header_count : max;
     memcpy(headers, entry->headers, n * sizeof *headers);
     return n;

@@ -2,11 +2,10 @@
  * price, and a second topology counts what the first one wrote by group. Each output names the input that it
  * follows from and carries a hash of all before it, so that nothing can be lost, come twice or change its
  * order unseen. */
-#include "world.h"
+#include "rows.h"
 
 #include "schemas/schemas.gen.h"
 #include "stream/step.h"
-#include "stream/transaction.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -396,63 +395,6 @@ static void check_forwarded(void *context, const struct log_record *r, const str
 
 /* ---- views ---- */
 
-struct rows { /* what a fold of a changelog, or of a table's topic, has left */
-    struct slice keys[KEYS * (MARKS + 1)], values[KEYS * (MARKS + 1)];
-    int64_t offsets[KEYS * (MARKS + 1)];
-    int count;
-    const struct check *c;
-    const char *what;
-    size_t prefix, head;
-    int met;
-};
-
-static int row_find(struct rows *rows, struct slice key) {
-    int i = 0;
-    while (i < rows->count && !slice_equal(rows->keys[i], key))
-        i++;
-    return i;
-}
-
-static void fold_row(void *context, const struct log_record *r, const struct log_header *headers, size_t n) {
-    (void)headers, (void)n;
-    struct rows *rows = context;
-    int i = row_find(rows, r->key);
-    if (i == rows->count)
-        rows->count++;
-    rows->keys[i] = r->key;
-    rows->values[i] = r->value;
-    rows->offsets[i] = r->offset;
-}
-
-static bool meet_row(void *context, struct slice key, struct slice value) {
-    struct rows *rows = context;
-    struct slice record_key = {key.data + rows->prefix, key.size - rows->prefix};
-    struct slice payload = {value.data + rows->head, value.size - rows->head};
-    int i = row_find(rows, record_key);
-    if (i == rows->count || rows->values[i].data == NULL)
-        world_violation(rows->c->w, "%s: the store has " SLICE_FMT ", the log has not", rows->what,
-                        SLICE_ARG(record_key));
-    else if (!slice_equal(rows->values[i], payload))
-        world_violation(rows->c->w, "%s: " SLICE_FMT " in the store is not what the log says", rows->what,
-                        SLICE_ARG(record_key));
-    rows->met++;
-    return true;
-}
-
-/* The store has these rows and no others. */
-static void check_rows(struct rows *rows, struct store *store, const struct buf *prefix) {
-    struct err e = {0};
-    int live = 0;
-    rows->met = 0;
-    rows->prefix = prefix->size;
-    for (int i = 0; i < rows->count; i++)
-        live += rows->values[i].data != NULL;
-    if (!store_scan(store, buf_slice(prefix), SLICE_NONE, false, meet_row, rows, &e))
-        abort();
-    if (rows->met < live)
-        world_violation(rows->c->w, "%s: the store lacks a row", rows->what);
-}
-
 static void check_count(struct check *c, const struct view *v, const struct rows *rows) {
     for (int i = 0; i < rows->count; i++) {
         struct slice key = rows->keys[i];
@@ -471,28 +413,14 @@ static void check_count(struct check *c, const struct view *v, const struct rows
     }
 }
 
-static void check_view(struct check *c, const struct view *v) {
-    for (int32_t p = 0; p < world_plan(c->w)->partitions; p++) {
-        struct rows rows = {.c = c, .what = v->name};
-        struct buf prefix = {0};
-        world_scan(c->w, v->changelog, p, fold_row, &rows);
-        check_count(c, v, &rows);
-        store_key_view(&prefix, v, p, SLICE(""));
-        check_rows(&rows, world_task_store(c->w, c->topology, p), &prefix);
-        buf_free(&prefix);
-    }
-}
-
-static void check_prices(struct check *c) {
-    struct rows rows = {.c = c, .what = prices.name, .head = 24};
-    struct buf prefix = {0};
-    struct store *store;
-    for (int32_t p = 0; p < world_plan(c->w)->partitions; p++)
-        world_scan(c->w, prices.topic, p, fold_row, &rows);
-    store_key_row(&prefix, &prices, SLICE(""));
-    for (int i = 0; (store = world_store(c->w, c->topology, i)) != NULL; i++)
-        check_rows(&rows, store, &prefix);
-    buf_free(&prefix);
+static void check_views(struct check *c) {
+    for (const struct view *const *v = c->topology->views; *v != NULL; v++)
+        for (int32_t p = 0; p < world_plan(c->w)->partitions; p++) {
+            struct rows rows = {.count = 0};
+            rows_fold(&rows, c->w, (*v)->changelog, p);
+            check_count(c, *v, &rows);
+        }
+    rows_check_topology(c->w, c->topology);
 }
 
 static void check_topology(struct check *c) {
@@ -510,10 +438,7 @@ static void check_topology(struct check *c) {
         if (c->inputs[k].seen == 0)
             world_violation(c->w, "nothing follows from %s/%d/%" PRId64, c->inputs[k].topic->name,
                             c->inputs[k].partition, c->inputs[k].offset);
-    for (const struct view *const *v = c->topology->views; *v != NULL; v++)
-        check_view(c, *v);
-    if (c->topology->tables != NULL)
-        check_prices(c);
+    check_views(c);
 }
 
 static void toy_check(struct world *w) {

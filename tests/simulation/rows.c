@@ -1,0 +1,121 @@
+#include "rows.h"
+
+#include "store/store.h"
+#include "stream/table.h"
+#include "stream/transaction.h"
+
+#include <stdlib.h>
+
+struct meeting {
+    const struct rows *rows;
+    struct world *world;
+    const char *what;
+    size_t prefix;
+    bool table;
+    int met;
+};
+
+static int find(const struct rows *rows, struct slice key) {
+    int i = 0;
+    while (i < rows->count && !slice_equal(rows->keys[i], key))
+        i++;
+    return i;
+}
+
+struct folding {
+    struct rows *rows;
+    struct world *world;
+    struct arena arena;
+};
+
+/* A record that cannot be decoded, or lies where its key does not belong, changes nothing; the key of a
+ * changelog may have a part of its own behind a slash. */
+static bool counts(struct folding *f, const struct log_record *r) {
+    struct err e = {0};
+    arena_reset(&f->arena);
+    const char *slash = r->key.data == NULL ? NULL : memchr(r->key.data, '/', r->key.size);
+    struct slice key = {r->key.data, slash == NULL ? r->key.size : (size_t)(slash - r->key.data)};
+    return key.data != NULL && partition_of(key, world_plan(f->world)->partitions) == r->partition &&
+           (r->value.data == NULL ||
+            schemas_decode(world_schemas(f->world), r->topic->value, r->value, &f->arena,
+                           arena_alloc(&f->arena, r->topic->value->size), &e));
+}
+
+static void fold(void *context, const struct log_record *r, const struct log_header *headers, size_t n) {
+    (void)headers, (void)n;
+    struct folding *f = context;
+    struct rows *rows = f->rows;
+    if (!counts(f, r))
+        return;
+    int i = find(rows, r->key);
+    if (i == MAX_ROWS)
+        abort();
+    rows->count += i == rows->count;
+    rows->keys[i] = r->key;
+    rows->values[i] = r->value;
+}
+
+void rows_fold(struct rows *rows, struct world *w, const struct topic *t, int32_t partition) {
+    struct folding f = {.rows = rows, .world = w};
+    world_scan(w, t, partition, fold, &f);
+    arena_free(&f.arena);
+}
+
+static bool meet(void *context, struct slice key, struct slice value) {
+    struct meeting *m = context;
+    struct slice record_key = {key.data + m->prefix, key.size - m->prefix};
+    int i = find(m->rows, record_key);
+    if (i == m->rows->count || m->rows->values[i].data == NULL)
+        world_violation(m->world, "%s: the store has " SLICE_FMT ", the log has not", m->what,
+                        SLICE_ARG(record_key));
+    else if (!slice_equal(m->rows->values[i], m->table ? table_row_payload(value) : value))
+        world_violation(m->world, "%s: " SLICE_FMT " in the store is not what the log says", m->what,
+                        SLICE_ARG(record_key));
+    m->met++;
+    return true;
+}
+
+static void check(struct meeting *m, struct store *store, const struct buf *prefix) {
+    struct err e = {0};
+    int live = 0;
+    m->prefix = prefix->size;
+    for (int i = 0; i < m->rows->count; i++)
+        live += m->rows->values[i].data != NULL;
+    if (!store_scan(store, buf_slice(prefix), SLICE_NONE, false, meet, m, &e))
+        abort();
+    if (m->met < live)
+        world_violation(m->world, "%s: the store lacks a row", m->what);
+}
+
+void rows_check_view(const struct rows *rows, struct world *w, const struct topology *t, const struct view *v,
+                     int32_t partition) {
+    struct buf prefix = {0};
+    store_key_view(&prefix, v, partition, SLICE(""));
+    check(&(struct meeting){.rows = rows, .world = w, .what = v->name}, world_task_store(w, t, partition),
+          &prefix);
+    buf_free(&prefix);
+}
+
+static void check_table(struct world *w, const struct topology *t, const struct table *table) {
+    struct rows rows = {.count = 0};
+    struct buf prefix = {0};
+    struct store *store;
+    for (int32_t p = 0; p < world_plan(w)->partitions; p++)
+        rows_fold(&rows, w, table->topic, p);
+    store_key_row(&prefix, table, SLICE(""));
+    for (int i = 0; (store = world_store(w, t, i)) != NULL; i++)
+        check(&(struct meeting){.rows = &rows, .world = w, .what = table->name, .table = true}, store,
+              &prefix);
+    buf_free(&prefix);
+}
+
+void rows_check_topology(struct world *w, const struct topology *t) {
+    for (size_t v = 0; t->views != NULL && t->views[v] != NULL; v++)
+        for (int32_t p = 0; p < world_plan(w)->partitions; p++) {
+            struct rows rows = {.count = 0};
+            rows_fold(&rows, w, t->views[v]->changelog, p);
+            rows_check_view(&rows, w, t, t->views[v], p);
+        }
+    for (size_t i = 0; t->tables != NULL && t->tables[i] != NULL; i++)
+        check_table(w, t, t->tables[i]);
+}

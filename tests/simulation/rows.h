@@ -1,0 +1,22 @@
+/* Stores against the log: a view or a table holds what its topic says, and nothing else. For workloads. */
+#pragma once
+
+#include "world.h"
+
+enum { MAX_ROWS = 256 };
+
+/* What a topic comes to: the latest value of each key (data NULL: deleted). */
+struct rows {
+    struct slice keys[MAX_ROWS], values[MAX_ROWS];
+    int count;
+};
+
+/* Adds a partition's records. */
+void rows_fold(struct rows *rows, struct world *w, const struct topic *t, int32_t partition);
+
+/* The store of whoever has the task now against these rows, of the view's changelog in that partition. */
+void rows_check_view(const struct rows *rows, struct world *w, const struct topology *t, const struct view *v,
+                     int32_t partition);
+
+/* All views of a topology, and all tables of each of its instances. */
+void rows_check_topology(struct world *w, const struct topology *t);
