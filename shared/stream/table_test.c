@@ -60,6 +60,12 @@ static bool stored_row(struct fixture *f, const char *account, struct event *row
            table_row(&bank_owners, f->bank->schemas, slice_of(account), stored, &f->bank->arena, row, NULL);
 }
 
+static const struct owner *owner_of(const struct event *row) {
+    const struct owner *owner = row->value;
+    assert_non_null(owner);
+    return owner;
+}
+
 static bool collect(void *context, struct slice key, struct slice value) {
     struct buf *out = context, prefix = {0};
     store_key_index(&prefix, &bank_owners, SLICE(""));
@@ -84,14 +90,14 @@ static void a_row_knows_where_it_comes_from(void **state) {
     put_owner(f, "a", "Ann", "Rome");
     put_owner(f, "b", "Bob", "Oslo");
     apply(f);
-    struct event row;
+    struct event row = {0};
     assert_true(stored_row(f, "b", &row));
     assert_ptr_equal(row.topic, &topic_owners);
     assert_int_equal(row.partition, 0);
     assert_int_equal(row.offset, 1);
     assert_int_equal(row.timestamp, 1002);
     assert_slice(row.key, "b");
-    assert_slice(((const struct owner *)row.value)->name, "Bob");
+    assert_slice(owner_of(&row)->name, "Bob");
     assert_false(stored_row(f, "c", &row));
 }
 
@@ -109,7 +115,7 @@ static void index_keys_follow_their_row(void **state) {
     assert_true(put(f, SLICE("never there"), SLICE_NONE, NULL));
     apply(f);
     assert_index(f, "Oslo/a=a ");
-    struct event row;
+    struct event row = {0};
     assert_false(stored_row(f, "b", &row));
 }
 
@@ -139,9 +145,9 @@ static void bad_records_change_nothing(void **state) {
     assert_int_equal(e.kind, ERR_POISON);
     apply(f);
     assert_index(f, "Rome/a=a ");
-    struct event row;
+    struct event row = {0};
     assert_true(stored_row(f, "a", &row));
-    assert_slice(((const struct owner *)row.value)->name, "Ann");
+    assert_slice(owner_of(&row)->name, "Ann");
 }
 
 static void a_tombstone_needs_a_topic_that_has_some(void **state) {
