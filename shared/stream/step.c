@@ -103,8 +103,12 @@ void store_key_index(struct buf *out, const struct table *t, struct slice index_
     buf_append_slice(out, index_key);
 }
 
-void store_key_position(struct buf *out, const char *name, int32_t partition) {
+void store_key_positions(struct buf *out, const char *name) {
     key_begin(out, 'p', name);
+}
+
+void store_key_position(struct buf *out, const char *name, int32_t partition) {
+    store_key_positions(out, name);
     key_partition(out, partition);
 }
 

@@ -1,18 +1,12 @@
-#include "stream/stream.h"
-
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "stream/log.h"
-#include "stream/table.h"
+#include "stream/runtime.h"
 #include "stream/transaction.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    BATCH = 1000,                /* records a poll */
     TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
     TRANSACTION_MS = 100,
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
@@ -23,84 +17,20 @@ enum {
     CALL_DEADLINE_MS = 60 * 1000,
 };
 
-/* The reader's place in one partition of a table or a changelog. */
-struct cursor {
-    int64_t position, target;
-};
-
-enum task_state { TASK_NONE, TASK_NEW, TASK_RESTORING, TASK_RUNNING };
-
-struct task {
-    enum task_state state;
-    int64_t *inputs;        /* by source: the next offset to process */
-    int64_t *committed;     /* by source: as the group has it */
-    int64_t *changelogs;    /* by view: the offset behind our last record */
-    struct cursor *restore; /* by view */
-};
-
-/* What must happen before the next transaction. */
-enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
-
-struct stream {
-    struct stream_options o;
-    const struct topology *topology;
-    struct step *step;
-    struct overlay hydrated; /* of tables and changelogs, applied at the end of each poll */
-    struct log_record records[BATCH], aside[BATCH]; /* of a round, and of tables while inputs wait */
-
-    size_t source_count, view_count, table_count;
-    int32_t partitions;      /* of the sources */
-    struct task *tasks;      /* by partition */
-    struct cursor **cursors; /* by table, then partition */
-    int32_t *table_partitions;
-    size_t step_started; /* how far start() got */
-    bool joined;
-
-    enum mend mend;
-    bool in_transaction;
-    size_t transaction_records;
-    int64_t dirty_since; /* when the first input came that is not committed; 0: there is none */
-    int64_t tasks_retry_at;
-    int32_t tasks_first;
-    struct err callback_err; /* what went wrong inside a callback of the group */
-    uint64_t refresh_started;
-
-    /* Shared with other threads. */
-    atomic_bool stopping, ready;
-    atomic_int_least64_t deadline;
-    atomic_uint_fast64_t refresh_wanted, refresh_done;
-    atomic_uint_fast64_t *records_in; /* by source */
-    atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,
-        rewinds;
-    pthread_mutex_t status_lock;
-    char status[600];
-};
-
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        if (!(call))                                                                                         \
-            return false;                                                                                    \
-    } while (0)
-
 static void set_status(struct stream *s, const char *text) {
     pthread_mutex_lock(&s->status_lock);
     snprintf(s->status, sizeof s->status, "%s", text);
     pthread_mutex_unlock(&s->status_lock);
 }
 
-/* Calls that can block say until when they may. */
-#define GUARDED(s, call) (guard_begin(s), guard_end(s, call))
-
-static void guard_begin(struct stream *s) {
+void guard_begin(struct stream *s) {
     atomic_store(&s->deadline, clock_mono_us() + CALL_DEADLINE_MS * (int64_t)1000);
 }
 
-static bool guard_end(struct stream *s, bool ok) {
+bool guard_end(struct stream *s, bool ok) {
     atomic_store(&s->deadline, 0);
     return ok;
 }
-
-#define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
 
 static int64_t now_ms(struct stream *s) {
     return s->o.log->ops->now_ms(s->o.log);
@@ -150,207 +80,6 @@ void stream_destroy(struct stream *s) {
     free(s);
 }
 
-/* ---- positions in the store ---- */
-
-/* -1 when there is none. */
-static bool position_load(struct stream *s, const char *name, int32_t partition, int64_t *position,
-                          struct err *e) {
-    _cleanup_(buf_free) struct buf key = {0};
-    _cleanup_(arena_free) struct arena a = {0};
-    struct slice value;
-    store_key_position(&key, name, partition);
-    TRY(store_get(s->o.store, buf_slice(&key), &a, &value, e));
-    *position = -1;
-    if (value.size == sizeof *position)
-        memcpy(position, value.data, sizeof *position);
-    return true;
-}
-
-static void position_put(struct overlay *o, const char *name, int32_t partition, int64_t position) {
-    _cleanup_(buf_free) struct buf key = {0};
-    store_key_position(&key, name, partition);
-    struct slice value = arena_copy(&o->arena, (struct slice){(const char *)&position, sizeof position});
-    overlay_put(o, buf_slice(&key), value, NULL, NULL);
-}
-
-/* Forgets what a view's partition or a table holds: its log is not the one that it was made from. */
-static bool forget(struct stream *s, const struct view *v, const struct table *t, int32_t partition,
-                   struct err *e) {
-    _cleanup_(buf_free) struct buf key = {0};
-    if (v != NULL) {
-        store_key_view(&key, v, partition, SLICE(""));
-        TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
-        store_key_position(&key, v->name, partition);
-        return store_delete_prefix(s->o.store, buf_slice(&key), e);
-    }
-    store_key_row(&key, t, SLICE(""));
-    TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
-    store_key_index(&key, t, SLICE(""));
-    TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
-    for (int32_t p = 0; p < s->table_partitions[partition]; p++) {
-        store_key_position(&key, t->name, p);
-        TRY(store_delete_prefix(s->o.store, buf_slice(&key), e));
-    }
-    return true;
-}
-
-/* ---- tables ---- */
-
-static bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed, struct err *e) {
-    return n == 0 || GUARDED(s, LOG(s, ends, positions, n, committed, e));
-}
-
-/* Sets the targets of the tables (only the fresh ones, or all) to where their topics end now. */
-static bool tables_aim(struct stream *s, bool only_fresh, struct err *e) {
-    size_t n = 0, total = 0;
-    for (size_t i = 0; i < s->table_count; i++)
-        total += (size_t)s->table_partitions[i];
-    struct log_position positions[total + 1];
-    for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if (!only_fresh || s->topology->tables[i]->fresh)
-                positions[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
-    TRY(ends(s, positions, n, true, e));
-    n = 0;
-    for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if (!only_fresh || s->topology->tables[i]->fresh)
-                s->cursors[i][p].target = positions[n++].offset;
-    return true;
-}
-
-static bool tables_reached(const struct stream *s, bool only_fresh) {
-    for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if ((!only_fresh || s->topology->tables[i]->fresh) &&
-                s->cursors[i][p].position < s->cursors[i][p].target)
-                return false;
-    return true;
-}
-
-static bool table_start(struct stream *s, size_t i, struct err *e) {
-    const struct table *t = s->topology->tables[i];
-    struct cursor *cursors = s->cursors[i];
-    bool longer = false;
-    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
-        TRY(position_load(s, t->name, p, &cursors[p].position, e));
-        longer = longer || cursors[p].position > cursors[p].target;
-    }
-    if (longer)
-        TRY(forget(s, NULL, t, (int32_t)i, e));
-    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
-        if (longer || cursors[p].position < 0)
-            cursors[p].position = 0;
-        struct log_position from = {t->topic, p, cursors[p].position};
-        TRY(LOG(s, read, LOG_TABLES, &from, e));
-    }
-    return true;
-}
-
-/* After trouble the reader starts again behind the last record that is in the store. */
-static bool tables_reread(struct stream *s, struct err *e) {
-    for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; p < s->table_partitions[i]; p++) {
-            const struct topic *t = s->topology->tables[i]->topic;
-            struct log_position from = {t, p, s->cursors[i][p].position};
-            LOG(s, unread, LOG_TABLES, t, p);
-            TRY(LOG(s, read, LOG_TABLES, &from, e));
-        }
-    return true;
-}
-
-static bool hydrate(struct stream *s, const struct log_record *r, struct err *e) {
-    for (size_t i = 0; i < s->table_count; i++) {
-        const struct table *t = s->topology->tables[i];
-        struct cursor *c = &s->cursors[i][r->partition];
-        if (t->topic != r->topic || r->offset < c->position)
-            continue;
-        if (!r->end) {
-            if (!table_put(t, &s->hydrated, s->o.schemas, r, s->table_partitions[i], e)) {
-                if (e->kind != ERR_POISON)
-                    return false;
-                atomic_fetch_add(&s->skipped, 1);
-            }
-            atomic_fetch_add(&s->hydrated_records, 1);
-            position_put(&s->hydrated, t->name, r->partition, r->offset + 1);
-        }
-        c->position = r->offset + !r->end;
-    }
-    return true;
-}
-
-static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
-    struct task *task = &s->tasks[r->partition];
-    for (size_t i = 0; i < s->view_count; i++) {
-        const struct view *v = s->topology->views[i];
-        if (v->changelog != r->topic || task->state != TASK_RESTORING ||
-            r->offset < task->restore[i].position)
-            continue;
-        if (!r->end) {
-            _cleanup_(buf_free) struct buf key = {0};
-            struct arena *a = &s->hydrated.arena;
-            void *check = arena_alloc(a, r->topic->value->size);
-            if (r->key.size == 0 || (r->value.data != NULL &&
-                                     !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
-                if (r->key.size > 0 && e->kind != ERR_POISON)
-                    return false;
-                atomic_fetch_add(&s->skipped, 1);
-            } else {
-                store_key_view(&key, v, r->partition, r->key);
-                overlay_put(&s->hydrated, buf_slice(&key), arena_copy(a, r->value), NULL, NULL);
-            }
-            atomic_fetch_add(&s->restored, 1);
-            position_put(&s->hydrated, v->name, r->partition, r->offset + 1);
-        }
-        task->restore[i].position = r->offset + !r->end;
-    }
-    return true;
-}
-
-static void tell_changed(struct stream *s, const struct log_record *records, size_t n) {
-    for (size_t k = 0; k < n && s->o.changed != NULL; k++)
-        for (size_t i = 0; records[k].queue == LOG_TABLES && !records[k].end && i < s->table_count; i++)
-            if (s->topology->tables[i]->topic == records[k].topic)
-                s->o.changed(s->o.context, s->topology->tables[i], records[k].key);
-}
-
-static void task_halt(struct stream *s, int32_t p, enum task_state next);
-
-/* Tables and changelogs are read again from behind what is in the store. */
-static bool reread(struct stream *s, struct err *e) {
-    for (int32_t p = 0; p < s->partitions; p++)
-        if (s->tasks[p].state == TASK_RESTORING)
-            task_halt(s, p, TASK_NEW);
-    return tables_reread(s, e);
-}
-
-/* The records of tables and changelogs, into the store. */
-static bool absorb(struct stream *s, const struct log_record *records, size_t n, struct err *e) {
-    bool ok = true;
-    for (size_t k = 0; k < n && ok; k++) {
-        if (records[k].queue == LOG_TABLES)
-            ok = hydrate(s, &records[k], e);
-        else if (records[k].queue == LOG_CHANGELOGS)
-            ok = restore_record(s, &records[k], e);
-    }
-    struct err worse = {0};
-    if (!overlay_apply(&s->hydrated, &worse) || (!ok && e->kind == ERR_RETRY && !reread(s, &worse))) {
-        *e = worse;
-        return false;
-    }
-    tell_changed(s, records, n);
-    return ok;
-}
-
-/* Polls tables and changelogs only, for up to `wait_ms`. */
-static bool poll_aside(struct stream *s, int wait_ms, struct err *e) {
-    size_t n = 0;
-    TRY(LOG(s, poll, false, s->aside, BATCH, wait_ms, &n, e));
-    bool ok = absorb(s, s->aside, n, e);
-    LOG(s, release, s->aside, n);
-    return ok;
-}
-
 /* ---- tasks ---- */
 
 static void changelogs_unread(struct stream *s, int32_t p) {
@@ -382,6 +111,15 @@ static void rewind_tasks(struct stream *s, enum mend mend) {
     atomic_fetch_add(&s->rewinds, 1);
 }
 
+/* The position goes first: without it whatever a crash leaves of the rest is swept at the next start. */
+static bool forget_view(struct stream *s, const struct view *v, int32_t p, struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    store_key_position(&key, v->name, p);
+    TRY(sweep(s, &key, e));
+    store_key_view(&key, v, p, SLICE(""));
+    return sweep(s, &key, e);
+}
+
 /* Stable input offsets first, then the changelogs up to where open transactions may still reach. */
 static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
     struct task *task = &s->tasks[p];
@@ -399,12 +137,10 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
         struct cursor *c = &task->restore[i];
         c->target = changelogs[i].offset;
         TRY(position_load(s, v->name, p, &c->position, e));
-        if (c->position > c->target) {
-            TRY(forget(s, v, NULL, p, e));
-            c->position = -1;
-        }
-        if (c->position < 0)
+        if (c->position < 0 || c->position > c->target) {
+            TRY(forget_view(s, v, p, e));
             c->position = 0;
+        }
         struct log_position from = {v->changelog, p, c->position};
         if (c->position < c->target)
             TRY(LOG(s, read, LOG_CHANGELOGS, &from, e));
@@ -445,6 +181,78 @@ static bool tasks_progress(struct stream *s, struct err *e) {
             TRY(task_restore_end(s, p, e));
     }
     return true;
+}
+
+/* ---- what is read beside the inputs ---- */
+
+static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
+    struct task *task = &s->tasks[r->partition];
+    for (size_t i = 0; i < s->view_count; i++) {
+        const struct view *v = s->topology->views[i];
+        if (v->changelog != r->topic || task->state != TASK_RESTORING ||
+            r->offset < task->restore[i].position)
+            continue;
+        if (!r->end) {
+            _cleanup_(buf_free) struct buf key = {0};
+            struct arena *a = &s->hydrated.arena;
+            void *check = arena_alloc(a, r->topic->value->size);
+            if (r->key.size == 0 || (r->value.data != NULL &&
+                                     !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
+                if (r->key.size > 0 && e->kind != ERR_POISON)
+                    return false;
+                atomic_fetch_add(&s->skipped, 1);
+            } else {
+                store_key_view(&key, v, r->partition, r->key);
+                overlay_put(&s->hydrated, buf_slice(&key), arena_copy(a, r->value), NULL, NULL);
+            }
+            atomic_fetch_add(&s->restored, 1);
+            position_put(&s->hydrated, v->name, r->partition, r->offset + 1);
+        }
+        task->restore[i].position = r->offset + !r->end;
+    }
+    return true;
+}
+
+static void tell_changed(struct stream *s, const struct log_record *records, size_t n) {
+    for (size_t k = 0; k < n && s->o.changed != NULL; k++)
+        for (size_t i = 0; records[k].queue == LOG_TABLES && !records[k].end && i < s->table_count; i++)
+            if (s->topology->tables[i]->topic == records[k].topic)
+                s->o.changed(s->o.context, s->topology->tables[i], records[k].key);
+}
+
+/* Tables and changelogs are read again from behind what is in the store. */
+static bool reread(struct stream *s, struct err *e) {
+    for (int32_t p = 0; p < s->partitions; p++)
+        if (s->tasks[p].state == TASK_RESTORING)
+            task_halt(s, p, TASK_NEW);
+    return tables_reread(s, e);
+}
+
+/* The records of tables and changelogs, into the store. */
+static bool absorb(struct stream *s, const struct log_record *records, size_t n, struct err *e) {
+    bool ok = true;
+    for (size_t k = 0; k < n && ok; k++) {
+        if (records[k].queue == LOG_TABLES)
+            ok = table_hydrate(s, &records[k], e);
+        else if (records[k].queue == LOG_CHANGELOGS)
+            ok = restore_record(s, &records[k], e);
+    }
+    struct err worse = {0};
+    if (!overlay_apply(&s->hydrated, &worse) || (!ok && e->kind == ERR_RETRY && !reread(s, &worse))) {
+        *e = worse;
+        return false;
+    }
+    tell_changed(s, records, n);
+    return ok;
+}
+
+/* Polls tables and changelogs only, for up to `wait_ms`. */
+static bool poll_aside(struct stream *s, int wait_ms, struct err *e) {
+    size_t n = 0;
+    TRY(LOG(s, poll, false, s->aside, BATCH, wait_ms, &n, e));
+    bool ok = absorb(s, s->aside, n, e);
+    LOG(s, release, s->aside, n);
+    return ok;
 }
 
 /* ---- transactions ---- */
@@ -866,118 +674,4 @@ bool stream_run(struct stream *s, struct err *e) {
 void stream_stop(struct stream *s) {
     atomic_store(&s->stopping, true);
     s->o.log->ops->wake(s->o.log);
-}
-
-/* ---- for other threads ---- */
-
-bool stream_ready(const struct stream *s) {
-    return atomic_load(&s->ready);
-}
-
-void stream_status(struct stream *s, char *text, size_t size) {
-    pthread_mutex_lock(&s->status_lock);
-    snprintf(text, size, "%s", s->status);
-    pthread_mutex_unlock(&s->status_lock);
-}
-
-int64_t stream_deadline(const struct stream *s) {
-    return atomic_load(&s->deadline);
-}
-
-uint64_t stream_refresh(struct stream *s) {
-    uint64_t ticket = atomic_fetch_add(&s->refresh_wanted, 1) + 1;
-    s->o.log->ops->wake(s->o.log);
-    return ticket;
-}
-
-bool stream_fresh(const struct stream *s, uint64_t ticket) {
-    return atomic_load(&s->refresh_done) >= ticket;
-}
-
-bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a, struct event *row,
-                struct err *e) {
-    _cleanup_(buf_free) struct buf store_key = {0};
-    struct slice stored;
-    store_key_row(&store_key, t, key);
-    TRY(store_get(s->o.store, buf_slice(&store_key), a, &stored, e));
-    if (stored.data == NULL) {
-        *row = (struct event){.topic = t->topic, .partition = -1, .offset = -1, .key = key};
-        return true;
-    }
-    return table_row(t, s->o.schemas, key, stored, a, row, e);
-}
-
-struct scan {
-    struct stream *s;
-    const struct table *table;
-    size_t prefix; /* bytes before the index key, or the row's key */
-    bool (*each)(void *context, struct slice index_key, struct slice key);
-    bool (*each_row)(void *context, const struct event *row);
-    void *context;
-    struct err *e;
-    bool ok;
-};
-
-static bool scan_index(void *context, struct slice key, struct slice value) {
-    struct scan *scan = context;
-    return scan->each(scan->context, (struct slice){key.data + scan->prefix, key.size - scan->prefix}, value);
-}
-
-bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
-                 bool (*each)(void *, struct slice, struct slice), void *context, struct err *e) {
-    _cleanup_(buf_free) struct buf first = {0}, start_key = {0};
-    store_key_index(&first, t, SLICE(""));
-    struct scan scan = {.s = s, .table = t, .prefix = first.size, .each = each, .context = context};
-    buf_append_slice(&first, prefix);
-    if (from.data != NULL)
-        store_key_index(&start_key, t, from);
-    return store_scan(s->o.store, buf_slice(&first), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
-                      false, scan_index, &scan, e);
-}
-
-static bool scan_row(void *context, struct slice key, struct slice value) {
-    struct scan *scan = context;
-    _cleanup_(arena_free) struct arena a = {0};
-    struct event row;
-    struct slice record_key = {key.data + scan->prefix, key.size - scan->prefix};
-    scan->ok = table_row(scan->table, scan->s->o.schemas, record_key, value, &a, &row, scan->e);
-    return scan->ok && scan->each_row(scan->context, &row);
-}
-
-bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
-                      bool (*each)(void *, const struct event *), void *context, struct err *e) {
-    _cleanup_(buf_free) struct buf prefix = {0}, start_key = {0};
-    store_key_row(&prefix, t, SLICE(""));
-    struct scan scan = {
-        .s = s, .table = t, .prefix = prefix.size, .each_row = each, .context = context, .e = e, .ok = true};
-    if (from.data != NULL)
-        store_key_row(&start_key, t, from);
-    return store_scan(s->o.store, buf_slice(&prefix), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
-                      false, scan_row, &scan, e) &&
-           scan.ok;
-}
-
-void stream_metrics(struct stream *s, struct buf *out) {
-    const char *name = s->topology->name;
-    for (size_t i = 0; i < s->source_count; i++)
-        buf_printf(out, "records_in_total{topology=\"%s\",topic=\"%s\"} %llu\n", name,
-                   s->topology->sources[i].topic->name, (unsigned long long)atomic_load(&s->records_in[i]));
-    const struct {
-        const char *metric;
-        atomic_uint_fast64_t *value;
-    } counters[] = {
-        {"records_out_total", &s->records_out},           {"restored_records_total", &s->restored},
-        {"hydrated_records_total", &s->hydrated_records}, {"skipped_records_total", &s->skipped},
-        {"dead_letters_total", &s->dead_letters},         {"transactions_committed_total", &s->commits},
-        {"transactions_aborted_total", &s->aborts},       {"rewinds_total", &s->rewinds},
-    };
-    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
-        buf_printf(out, "%s{topology=\"%s\"} %llu\n", counters[i].metric, name,
-                   (unsigned long long)atomic_load(counters[i].value));
-    struct store_metrics m;
-    store_metrics(s->o.store, &m);
-    buf_printf(
-        out,
-        "store_keys{topology=\"%s\"} %llu\nstore_bytes{topology=\"%s\"} %llu\nready{topology=\"%s\"} %d\n",
-        name, (unsigned long long)m.keys, name, (unsigned long long)m.bytes, name, stream_ready(s));
 }

@@ -55,4 +55,5 @@ void step_clear(struct step *s);
 void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key);
 void store_key_row(struct buf *out, const struct table *t, struct slice record_key);
 void store_key_index(struct buf *out, const struct table *t, struct slice index_key);
+void store_key_positions(struct buf *out, const char *name); /* what those of all partitions begin with */
 void store_key_position(struct buf *out, const char *name, int32_t partition);

@@ -70,8 +70,11 @@ MUTATIONS = {
     # Tables are looked up as they are.
     "stale_lookup": [("    TRY(freshen(s, e));\n", "")],
     # A store that is longer than its log is kept.
-    "stale_store": [("        if (c->position > c->target) {\n            TRY(forget(s, v, NULL, p, e));\n",
-                     "        if (c->position > c->target) {\n")],
+    "stale_store": [("        if (c->position < 0 || c->position > c->target) {",
+                     "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],
+    # The rows of a store that is longer than its log go first, and then the position.
+    "rows_before_position": [("    store_key_position(&key, v->name, p);\n    TRY(sweep(s, &key, e));\n    store_key_view(&key, v, p, SLICE(\"\"));",
+                              "    store_key_view(&key, v, p, SLICE(\"\"));\n    TRY(sweep(s, &key, e));\n    store_key_position(&key, v->name, p);")],
     # A lost assignment is given back as if it were still ours, with what was begun for it.
     "lost_without_abort": [("        if (s->dirty_since != 0)\n            rewind_tasks(s, MEND_ABORT);", "        ;")],
     # The store is restored from the end of what is committed without what it lacks: nothing is replayed.

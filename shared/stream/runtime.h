@@ -1,0 +1,102 @@
+/* The inside of a running topology (stream.h), shared by
+ *   stream.c       tasks, transactions, the group, the round
+ *   tables.c       tables: hydrating them, and how far they are
+ *   stream_read.c  what other threads read and see
+ * Everything here is for the stream's thread, unless it says otherwise. */
+#pragma once
+
+#include "stream/log.h"
+#include "stream/overlay.h"
+#include "stream/stream.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { BATCH = 1000 /* records a poll */ };
+
+/* The reader's place in one partition of a table or a changelog. */
+struct cursor {
+    int64_t position, target;
+};
+
+enum task_state { TASK_NONE, TASK_NEW, TASK_RESTORING, TASK_RUNNING };
+
+struct task {
+    enum task_state state;
+    int64_t *inputs;        /* by source: the next offset to process */
+    int64_t *committed;     /* by source: as the group has it */
+    int64_t *changelogs;    /* by view: the offset behind our last record */
+    struct cursor *restore; /* by view */
+};
+
+/* What must happen before the next transaction. */
+enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
+
+struct stream {
+    struct stream_options o;
+    const struct topology *topology;
+    struct step *step;
+    struct overlay hydrated; /* of tables and changelogs, applied at the end of each poll */
+    struct log_record records[BATCH], aside[BATCH]; /* of a round, and of tables while inputs wait */
+
+    size_t source_count, view_count, table_count;
+    int32_t partitions;      /* of the sources */
+    struct task *tasks;      /* by partition */
+    struct cursor **cursors; /* by table, then partition */
+    int32_t *table_partitions;
+    size_t step_started; /* how far start() got */
+    bool joined;
+
+    enum mend mend;
+    bool in_transaction;
+    size_t transaction_records;
+    int64_t dirty_since; /* when the first input came that is not committed; 0: there is none */
+    int64_t tasks_retry_at;
+    int32_t tasks_first;
+    struct err callback_err; /* what went wrong inside a callback of the group */
+    uint64_t refresh_started;
+
+    /* Shared with other threads. */
+    atomic_bool stopping, ready;
+    atomic_int_least64_t deadline;
+    atomic_uint_fast64_t refresh_wanted, refresh_done;
+    atomic_uint_fast64_t *records_in; /* by source */
+    atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,
+        rewinds;
+    pthread_mutex_t status_lock;
+    char status[600];
+};
+
+#define TRY(call)                                                                                            \
+    do {                                                                                                     \
+        if (!(call))                                                                                         \
+            return false;                                                                                    \
+    } while (0)
+
+#define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
+
+/* A call that can block says until when it may. */
+#define GUARDED(s, call) (guard_begin(s), guard_end(s, call))
+void guard_begin(struct stream *s);
+bool guard_end(struct stream *s, bool ok);
+
+/* The place up to which the store holds partition `partition` of what is called `name`; -1: none of it. */
+WARN_UNUSED bool position_load(struct stream *s, const char *name, int32_t partition, int64_t *position,
+                               struct err *e);
+void position_put(struct overlay *o, const char *name, int32_t partition, int64_t position);
+/* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
+WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
+
+/* The ends of topics, see log.h; n may be 0. */
+WARN_UNUSED bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed,
+                      struct err *e);
+
+/* Sets the targets of the tables (of the fresh ones, or of all) to where their topics end now. */
+WARN_UNUSED bool tables_aim(struct stream *s, bool only_fresh, struct err *e);
+bool tables_reached(const struct stream *s, bool only_fresh);
+/* Reads a table from where the store is; from the beginning when that is behind the end of the log. */
+WARN_UNUSED bool table_start(struct stream *s, size_t table, struct err *e);
+/* After trouble the reader starts again behind the last record that is in the store. */
+WARN_UNUSED bool tables_reread(struct stream *s, struct err *e);
+/* One record, or end, of a table into s->hydrated. */
+WARN_UNUSED bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e);

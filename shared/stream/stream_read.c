@@ -1,0 +1,119 @@
+/* What other threads ask of a stream: its rows, its state, its figures. */
+#include "base/cleanup.h"
+#include "stream/runtime.h"
+#include "stream/table.h"
+#include "stream/transaction.h"
+
+#include <stdio.h>
+
+bool stream_ready(const struct stream *s) {
+    return atomic_load(&s->ready);
+}
+
+void stream_status(struct stream *s, char *text, size_t size) {
+    pthread_mutex_lock(&s->status_lock);
+    snprintf(text, size, "%s", s->status);
+    pthread_mutex_unlock(&s->status_lock);
+}
+
+int64_t stream_deadline(const struct stream *s) {
+    return atomic_load(&s->deadline);
+}
+
+uint64_t stream_refresh(struct stream *s) {
+    uint64_t ticket = atomic_fetch_add(&s->refresh_wanted, 1) + 1;
+    s->o.log->ops->wake(s->o.log);
+    return ticket;
+}
+
+bool stream_fresh(const struct stream *s, uint64_t ticket) {
+    return atomic_load(&s->refresh_done) >= ticket;
+}
+
+bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a, struct event *row,
+                struct err *e) {
+    _cleanup_(buf_free) struct buf store_key = {0};
+    struct slice stored;
+    store_key_row(&store_key, t, key);
+    TRY(store_get(s->o.store, buf_slice(&store_key), a, &stored, e));
+    if (stored.data == NULL) {
+        *row = (struct event){.topic = t->topic, .partition = -1, .offset = -1, .key = key};
+        return true;
+    }
+    return table_row(t, s->o.schemas, key, stored, a, row, e);
+}
+
+struct scan {
+    struct stream *s;
+    const struct table *table;
+    size_t prefix; /* bytes before the index key, or the row's key */
+    bool (*each)(void *context, struct slice index_key, struct slice key);
+    bool (*each_row)(void *context, const struct event *row);
+    void *context;
+    struct err *e;
+    bool ok;
+};
+
+static bool scan_index(void *context, struct slice key, struct slice value) {
+    struct scan *scan = context;
+    return scan->each(scan->context, (struct slice){key.data + scan->prefix, key.size - scan->prefix}, value);
+}
+
+bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
+                 bool (*each)(void *, struct slice, struct slice), void *context, struct err *e) {
+    _cleanup_(buf_free) struct buf first = {0}, start_key = {0};
+    store_key_index(&first, t, SLICE(""));
+    struct scan scan = {.s = s, .table = t, .prefix = first.size, .each = each, .context = context};
+    buf_append_slice(&first, prefix);
+    if (from.data != NULL)
+        store_key_index(&start_key, t, from);
+    return store_scan(s->o.store, buf_slice(&first), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
+                      false, scan_index, &scan, e);
+}
+
+static bool scan_row(void *context, struct slice key, struct slice value) {
+    struct scan *scan = context;
+    _cleanup_(arena_free) struct arena a = {0};
+    struct event row;
+    struct slice record_key = {key.data + scan->prefix, key.size - scan->prefix};
+    scan->ok = table_row(scan->table, scan->s->o.schemas, record_key, value, &a, &row, scan->e);
+    return scan->ok && scan->each_row(scan->context, &row);
+}
+
+bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
+                      bool (*each)(void *, const struct event *), void *context, struct err *e) {
+    _cleanup_(buf_free) struct buf prefix = {0}, start_key = {0};
+    store_key_row(&prefix, t, SLICE(""));
+    struct scan scan = {
+        .s = s, .table = t, .prefix = prefix.size, .each_row = each, .context = context, .e = e, .ok = true};
+    if (from.data != NULL)
+        store_key_row(&start_key, t, from);
+    return store_scan(s->o.store, buf_slice(&prefix), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
+                      false, scan_row, &scan, e) &&
+           scan.ok;
+}
+
+void stream_metrics(struct stream *s, struct buf *out) {
+    const char *name = s->topology->name;
+    for (size_t i = 0; i < s->source_count; i++)
+        buf_printf(out, "records_in_total{topology=\"%s\",topic=\"%s\"} %llu\n", name,
+                   s->topology->sources[i].topic->name, (unsigned long long)atomic_load(&s->records_in[i]));
+    const struct {
+        const char *metric;
+        atomic_uint_fast64_t *value;
+    } counters[] = {
+        {"records_out_total", &s->records_out},           {"restored_records_total", &s->restored},
+        {"hydrated_records_total", &s->hydrated_records}, {"skipped_records_total", &s->skipped},
+        {"dead_letters_total", &s->dead_letters},         {"transactions_committed_total", &s->commits},
+        {"transactions_aborted_total", &s->aborts},       {"rewinds_total", &s->rewinds},
+    };
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        buf_printf(out, "%s{topology=\"%s\"} %llu\n", counters[i].metric, name,
+                   (unsigned long long)atomic_load(counters[i].value));
+    struct store_metrics m;
+    store_metrics(s->o.store, &m);
+    buf_printf(
+        out,
+        "store_keys{topology=\"%s\"} %llu\nstore_bytes{topology=\"%s\"} %llu\nready{topology=\"%s\"} %d\n",
+        name, (unsigned long long)m.keys, name, (unsigned long long)m.bytes, name, stream_ready(s));
+}
