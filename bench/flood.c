@@ -126,7 +126,8 @@ static bool write_flood(struct flood *f, struct err *err) {
                 .brokers = f->brokers, .topic_count = topics_count, .done = on_done, .context = f},
             &p, err))
         return false;
-    bool ok = write_all(f, p, err);
+    bool ok = producer_prepare(p, &topic_customers, err) && producer_prepare(p, &topic_order_requests, err) &&
+              write_all(f, p, err);
     producer_destroy(p);
     return ok;
 }

@@ -71,6 +71,9 @@ static bool register_schemas(struct worker *w, struct err *e) {
     if (w == i->workers) { /* the first one does it for the routes */
         if (!register_all(i->schemas, i->service->publishes, e))
             return false;
+        for (const struct topic *const *t = i->service->publishes; t != NULL && *t != NULL; t++)
+            if (!producer_prepare(i->producer, *t, e))
+                return false;
         atomic_store(&i->publishes_registered, true);
     }
     return true;
@@ -102,6 +105,25 @@ static void mark_fenced(const struct worker *w) {
         close(fd);
 }
 
+/* A view is of one log. Where Kafka has become another one (its data lost, the service's kept), it starts
+ * anew. */
+static bool same_cluster(struct worker *w, struct err *e) {
+    static const char key[] = "cluster";
+    _cleanup_(arena_free) struct arena a = {0};
+    char id[128];
+    struct slice known, name = {key, sizeof key - 1};
+    if (!kafka_cluster(w->log, id, sizeof id, e) || !store_get(w->store, name, &a, &known, e))
+        return false;
+    if (slice_equal(known, slice_of(id)))
+        return true;
+    if (known.data != NULL) {
+        logger_write(LEVEL_WARN, "%s: Kafka is another cluster now; its view starts anew", w->topology->name);
+        if (!store_delete_prefix(w->store, SLICE(""), e))
+            return false;
+    }
+    return store_apply(w->store, &(struct store_change){name, slice_of(id)}, 1, e);
+}
+
 static bool work(struct worker *w, struct err *e) {
     struct instance *i = w->instance;
     char identity[256];
@@ -112,7 +134,7 @@ static bool work(struct worker *w, struct err *e) {
                                   .group = w->topology->sources == NULL ? NULL : w->topology->name,
                                   .identity = identity,
                                   .topic_count = i->topic_count};
-    if (!kafka_create(&kafka, &w->log, e) || !persist(w, identity_free, e))
+    if (!kafka_create(&kafka, &w->log, e) || !persist(w, same_cluster, e) || !persist(w, identity_free, e))
         return false;
     struct stream_options options = {.topology = w->topology,
                                      .partitions = i->settings.partitions,
@@ -188,7 +210,8 @@ static void tell(struct worker *w) {
     if (now[0] == 0 || strcmp(now, w->told) == 0)
         return;
     memcpy(w->told, now, sizeof now);
-    logger_write(strncmp(now, "waiting", 7) == 0 ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->topology->name, now);
+    logger_write(strstr(now, "waiting for") != NULL ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->topology->name,
+                 now);
 }
 
 static bool overdue(struct worker *w) {

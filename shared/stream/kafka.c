@@ -339,6 +339,19 @@ static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, 
     return ok;
 }
 
+bool kafka_cluster(struct log *l, char *id, size_t size, struct err *e) {
+    struct kafka *k = of(l);
+    rd_kafka_t *rk;
+    if (!asker(k, &rk, e))
+        return false;
+    char *found = rd_kafka_clusterid(rk, CALL_MS);
+    if (found == NULL)
+        return away(k, e, "it does not say which cluster it is");
+    snprintf(id, size, "%s", found);
+    rd_kafka_mem_free(rk, found);
+    return true;
+}
+
 bool kafka_identity_free(struct log *l, struct err *e) {
     struct kafka *k = of(l);
     rd_kafka_t *rk;
@@ -532,8 +545,9 @@ static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, s
             rd_kafka_poll(k->producer, 0);
         if (k->asker != NULL)
             rd_kafka_poll(k->asker, 0);
-        *n += take(k, LOG_TABLES, records + *n, max - *n);
-        *n += take(k, LOG_CHANGELOGS, records + *n, max - *n);
+        /* A flood of one kind leaves room for the others. */
+        *n += take(k, LOG_TABLES, records + *n, inputs ? max / 3 : max / 2);
+        *n += take(k, LOG_CHANGELOGS, records + *n, inputs ? max / 3 : max / 2);
         if (inputs)
             *n += take(k, LOG_INPUTS, records + *n, max - *n);
         if (*n > 0 || k->told || attempt > 0 || timeout_ms == 0)
@@ -642,7 +656,7 @@ rd_kafka_resp_err_t kafka_send(rd_kafka_t *rk, rd_kafka_topic_t *topic, int32_t 
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = m->timestamp},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = m->timestamp > 0 ? m->timestamp : 1}, /* 0 is "now" */
         {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)m->key.data, m->key.size}},
         {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)m->value.data, m->value.size}},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},

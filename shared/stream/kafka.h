@@ -13,6 +13,9 @@ struct kafka_options {
 /* No I/O yet. ERR_CONFIG when librdkafka refuses a setting. */
 WARN_UNUSED bool kafka_create(const struct kafka_options *options, struct log **log, struct err *e);
 
+/* The cluster's id, NUL-terminated. ERR_RETRY when Kafka is away. */
+WARN_UNUSED bool kafka_cluster(struct log *l, char *id, size_t size, struct err *e);
+
 /* True when no member of the group has this identity. ERR_RETRY, and the text says who, while one has (a dead
  * one for its session's 6 s) or while Kafka is away. To be asked by who was fenced, before it joins again:
  * two that have one identity must not fence each other for ever. */

@@ -18,26 +18,17 @@ struct producer {
     struct producer_options options;
     rd_kafka_t *rk;
     pthread_t thread; /* serves the delivery reports */
-    atomic_bool stopping, down;
-    pthread_mutex_t lock; /* of the tables below */
+    atomic_bool stopping;
+    pthread_mutex_t lock; /* of topics */
     rd_kafka_topic_t **topics;
-    int32_t *partitions;
+    atomic_int_least32_t *partitions; /* by the topic's index; 0: not prepared */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
     struct producer *p = opaque;
     (void)rk;
     bool written = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (written)
-        atomic_store(&p->down, false);
     p->options.done(p->options.context, m->_private, written ? m->offset : -1);
-}
-
-static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque) {
-    (void)rk;
-    (void)reason;
-    if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        atomic_store(&((struct producer *)opaque)->down, true);
 }
 
 static void *serve(void *context) {
@@ -53,7 +44,6 @@ bool producer_create(const struct producer_options *options, struct producer **o
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_opaque(conf, p);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_conf_set_error_cb(conf, on_error);
     const struct setting *const settings[] = {producer_settings, publish_settings, NULL};
     if (!kafka_client(RD_KAFKA_PRODUCER, options->brokers, settings, conf, &p->rk, e)) {
         free(p);
@@ -82,28 +72,27 @@ void producer_destroy(struct producer *p) {
     free(p);
 }
 
-/* Whose partitions we know already is asked no more; a first question takes a round trip. */
-static bool route(struct producer *p, const struct topic *t, struct slice key, rd_kafka_topic_t **topic,
-                  int32_t *partition, struct err *e) {
-    pthread_mutex_lock(&p->lock);
+bool producer_prepare(struct producer *p, const struct topic *t, struct err *e) {
     rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
-    *topic = kafka_topic(p->rk, p->topics, t);
-    if (p->partitions[t->index] == 0)
-        p->partitions[t->index] = kafka_partition_count(p->rk, *topic, 1000, &error);
-    int32_t count = p->partitions[t->index];
+    pthread_mutex_lock(&p->lock);
+    rd_kafka_topic_t *topic = kafka_topic(p->rk, p->topics, t);
     pthread_mutex_unlock(&p->lock);
+    int32_t count = kafka_partition_count(p->rk, topic, 1000, &error);
     if (count == 0)
-        return err_set(e, ERR_RETRY, "Kafka at %s is away: %s", p->options.brokers, rd_kafka_err2str(error));
-    *partition = partition_of(key, count);
+        return err_set(e, ERR_RETRY, "waiting for Kafka at %s: %s", p->options.brokers,
+                       rd_kafka_err2str(error));
+    atomic_store(&p->partitions[t->index], count);
     return true;
 }
 
 bool producer_send(struct producer *p, const struct log_message *m, void *ticket, struct err *e) {
-    rd_kafka_topic_t *topic;
-    int32_t partition;
-    if (!route(p, m->topic, m->key, &topic, &partition, e))
-        return false;
-    rd_kafka_resp_err_t error = kafka_send(p->rk, topic, partition, m, ticket);
+    int32_t count = atomic_load(&p->partitions[m->topic->index]);
+    if (count == 0)
+        return err_set(e, ERR_RETRY, "Kafka at %s was not there yet", p->options.brokers);
+    pthread_mutex_lock(&p->lock);
+    rd_kafka_topic_t *topic = kafka_topic(p->rk, p->topics, m->topic);
+    pthread_mutex_unlock(&p->lock);
+    rd_kafka_resp_err_t error = kafka_send(p->rk, topic, partition_of(m->key, count), m, ticket);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
            err_set(e, ERR_RETRY, "%s cannot be written: %s", m->topic->name, rd_kafka_err2str(error));
 }

@@ -55,6 +55,8 @@ struct stream {
     int32_t tasks_first;
     struct err callback_err; /* what went wrong inside a callback of the group */
     uint64_t refresh_started;
+    bool tables_known; /* every table was hydrated once */
+    int fruitless;     /* rewinds since the last commit */
 
     /* Shared with other threads. */
     atomic_bool stopping, ready;

@@ -105,10 +105,13 @@ static void rewind_tasks(struct stream *s, enum mend mend) {
     s->in_transaction = false;
     s->dirty_since = 0;
     s->transaction_records = 0;
+    atomic_store(&s->ready, false);
     for (int32_t p = 0; p < s->partitions; p++)
         if (s->tasks[p].state != TASK_NONE)
             task_halt(s, p, TASK_NEW);
     atomic_fetch_add(&s->rewinds, 1);
+    if (s->fruitless++ > 0) /* what comes back at once will again: no busy loop */
+        s->tasks_retry_at = now_ms(s) + RETRY_MS;
 }
 
 /* The position goes first: without it whatever a crash leaves of the rest is swept at the next start. */
@@ -265,7 +268,9 @@ static bool produce(struct stream *s, const struct emission *m, int64_t *deliver
     int32_t partition = m->partition;
     if (partition < 0) {
         int32_t count;
-        TRY(LOG(s, partitions, m->topic, &count, e));
+        if (!LOG(s, partitions, m->topic, &count, e))
+            return err_set(e, ERR_ABORT, "%s: how many partitions it has is not known any more",
+                           m->topic->name);
         partition = partition_of(m->key, count);
     }
     struct log_message message = {.topic = m->topic,
@@ -326,6 +331,7 @@ static bool commit(struct stream *s, struct err *e) {
     s->in_transaction = false;
     s->dirty_since = 0;
     s->transaction_records = 0;
+    s->fruitless = 0;
     atomic_fetch_add(&s->commits, 1);
 
     struct overlay *changes = step_overlay(s->step);
@@ -411,12 +417,13 @@ static bool inputs_reread(struct stream *s, struct err *e) {
 static bool freshen(struct stream *s, struct err *e) {
     TRY(tables_aim(s, true, e));
     int64_t until = now_ms(s) + FRESH_MS;
-    while (!tables_reached(s, true)) {
+    while (!tables_reached(s, s->tables_known)) {
         if (now_ms(s) >= until || atomic_load(&s->stopping))
             return err_set(e, ERR_RETRY, "waiting for the tables of %s to be read to their end",
                            s->topology->name);
         TRY(poll_aside(s, RETRY_MS, e));
     }
+    s->tables_known = true; /* from an empty one nobody would be known */
     return true;
 }
 

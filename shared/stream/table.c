@@ -13,18 +13,22 @@ struct row_head {
     int32_t reserved;
 };
 
+enum { INDEX_KEYS = 16 }; /* of a row, at the most */
+
 /* The keys of one row. */
 struct index {
     const struct table *table;
     struct arena *arena;
-    struct slice keys[16]; /* in the store */
-    size_t count;
+    struct slice keys[INDEX_KEYS]; /* in the store */
+    size_t count;                  /* one more than there is room for: too many */
     struct buf scratch;
 };
 
 void index_key(struct index *to, struct slice key) {
-    if (to->count == sizeof to->keys / sizeof *to->keys)
-        abort(); /* a row is meant to have a few */
+    if (to->count >= INDEX_KEYS) {
+        to->count = INDEX_KEYS + 1;
+        return;
+    }
     store_key_index(&to->scratch, to->table, key);
     to->keys[to->count++] = arena_copy(to->arena, buf_slice(&to->scratch));
 }
@@ -53,13 +57,18 @@ static bool among(const struct index *of, struct slice key) {
 
 /* Takes away the index keys of the old row and puts those of the new one (value NULL: there is none); what
  * both have stays as it is. */
-static void reindex(const struct table *t, struct overlay *o, const struct event *old,
-                    const struct event *new) {
+static bool reindex(const struct table *t, struct overlay *o, const struct event *old,
+                    const struct event *new, struct err *e) {
     struct index before = {.table = t, .arena = &o->arena}, after = {.table = t, .arena = &o->arena};
     if (old->value != NULL)
         t->index(&before, old);
     if (new->value != NULL)
         t->index(&after, new);
+    if (after.count > INDEX_KEYS) {
+        buf_free(&before.scratch);
+        buf_free(&after.scratch);
+        return err_set(e, ERR_POISON, "more than %d index keys", INDEX_KEYS);
+    }
     for (size_t i = 0; i < before.count; i++)
         if (!among(&after, before.keys[i]))
             overlay_put(o, before.keys[i], SLICE_NONE, NULL, NULL);
@@ -68,6 +77,7 @@ static void reindex(const struct table *t, struct overlay *o, const struct event
             overlay_put(o, after.keys[i], new->key, NULL, NULL);
     buf_free(&before.scratch);
     buf_free(&after.scratch);
+    return true;
 }
 
 bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas, const struct log_record *r,
@@ -92,10 +102,15 @@ bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas
     if (t->index != NULL) {
         struct slice before;
         struct event old = {0};
-        if (!overlay_get(o, buf_slice(&store_key), &before, e) ||
-            (before.data != NULL && !table_row(t, schemas, key, before, a, &old, e)))
+        if (!overlay_get(o, buf_slice(&store_key), &before, e))
             return false;
-        reindex(t, o, &old, &row);
+        if (before.data != NULL && !table_row(t, schemas, key, before, a, &old, e)) {
+            if (e->kind == ERR_POISON) /* what is stored cannot be read: no fault of the new record */
+                e->kind = ERR_FATAL;
+            return false;
+        }
+        if (!reindex(t, o, &old, &row, e))
+            return false;
     }
     overlay_put(o, buf_slice(&store_key), stored, NULL, NULL);
     return true;
