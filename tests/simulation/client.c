@@ -325,6 +325,8 @@ static void client_release(struct log *l, struct log_record *records, size_t n) 
     }
 }
 
+static void flush(struct client *c, size_t n);
+
 static bool client_poll(struct log *l, bool inputs, struct log_record *records, size_t max, int timeout_ms,
                         size_t *n, struct err *e) {
     struct client *c = of(l);
@@ -337,8 +339,11 @@ static bool client_poll(struct log *l, bool inputs, struct log_record *records, 
             return gone(e);
         return !inputs || world_random(w, 2) > 0 || away(e);
     }
+    c->instance->looked = c->instance->looked || inputs;
     if (inputs && !serve_group(c, &told, e))
         return false;
+    if (c->message_count > 0 && world_random(w, 2) == 0) /* a producer sends in the background */
+        flush(c, c->message_count);
     size_t got = fetch_all(c, inputs, records, max);
     if (!client_point(c, "poll, records")) {
         client_release(l, records, got);
@@ -347,7 +352,7 @@ static bool client_poll(struct log *l, bool inputs, struct log_record *records, 
     *n = got;
     if (got > 0 || told || timeout_ms == 0)
         return true;
-    if (inputs) {
+    if (inputs && c->instance->stepping) {
         c->instance->sleeps_until = world_now(w) + timeout_ms;
         c->instance->seen = broker_of(c)->version;
     } else if (!world_wait(c->instance, world_now(w) + timeout_ms)) {

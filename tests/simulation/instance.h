@@ -23,7 +23,7 @@ struct instance {
     int64_t isolated_until; /* its heartbeats get lost */
     int64_t gone_at;        /* of a twin; 0: it belongs here */
     int64_t skew;           /* of its clock */
-    bool stopping;
+    bool stopping, looked;  /* looked: it has once seen where topics end, and acted on it */
 
     /* A step runs on a stack of its own, so that others can go on in the middle of it. */
     ucontext_t context;

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""usage: mutate.py list | mutate.py NAME STREAM.C OUT.C
+"""usage: mutate.py list | mutate.py NAME DIRECTORY OUT.C   DIRECTORY is shared/stream
 
 Plants one bug in a copy of the runtime. Each is a thing that somebody could write, or forget; the simulation must find
 every one of them. Fails where the code to be changed is not there (once) any more: then this list is out of date.
 """
 
 import sys
+
+FILES = {"rows_before_position": "tables.c"}  # others: stream.c
 
 MUTATIONS = {
     # The input offsets are not part of the transaction.
@@ -73,8 +75,11 @@ MUTATIONS = {
     "stale_store": [("        if (c->position < 0 || c->position > c->target) {",
                      "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],
     # The rows of a store that is longer than its log go first, and then the position.
-    "rows_before_position": [("    store_key_position(&key, v->name, p);\n    TRY(sweep(s, &key, e));\n    store_key_view(&key, v, p, SLICE(\"\"));",
-                              "    store_key_view(&key, v, p, SLICE(\"\"));\n    TRY(sweep(s, &key, e));\n    store_key_position(&key, v->name, p);")],
+    "rows_before_position": [("    store_key_positions(&key, t->name);\n    TRY(sweep(s, &key, e));\n    store_key_row(&key, t, SLICE(\"\"));",
+                              "    store_key_row(&key, t, SLICE(\"\"));"),
+                             ("    store_key_index(&key, t, SLICE(\"\"));\n    return sweep(s, &key, e);",
+                              "    store_key_index(&key, t, SLICE(\"\"));\n    TRY(sweep(s, &key, e));\n"
+                              "    store_key_positions(&key, t->name);\n    return sweep(s, &key, e);")],
     # A lost assignment is given back as if it were still ours, with what was begun for it.
     "lost_without_abort": [("        if (s->dirty_since != 0)\n            rewind_tasks(s, MEND_ABORT);", "        ;")],
     # The store is restored from the end of what is committed without what it lacks: nothing is replayed.
@@ -93,9 +98,10 @@ MUTATIONS = {
 
 def main():
     if sys.argv[1:] == ["list"]:
-        print("\n".join(MUTATIONS))
+        print("\n".join(f"{name}:{FILES.get(name, 'stream.c')}" for name in MUTATIONS))
         return
-    name, source, out = sys.argv[1:]
+    name, directory, out = sys.argv[1:]
+    source = f"{directory}/{FILES.get(name, 'stream.c')}"
     text = open(source, encoding="utf-8").read()
     for old, new in MUTATIONS[name]:
         if text.count(old) != 1:

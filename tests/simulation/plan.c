@@ -15,6 +15,9 @@ void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
     p->own_schemas = random_below(&rng, 20) == 0;
     p->interleave = (const int[]){0, 0, 5, 25}[random_below(&rng, 4)];
     workload->plan(p, &rng);
+    for (int i = 0; p->stale_stores && i < MAX_GROUPS; i++)
+        p->instances[i] =
+            p->instances[i] > 0; /* so that nobody else makes a changelog longer before it looks */
 
     /* About as many calls as a run makes; what lies behind the end does not strike. */
     uint32_t instances = 0, calls;
@@ -26,6 +29,9 @@ void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
     for (int i = 0; i < p->fault_count; i++)
         p->faults[i] = (struct fault){(enum fault_kind)((first + random_below(&rng, few)) % FAULT_KINDS),
                                       1 + (int)random_below(&rng, calls), (uint32_t)random_next(&rng)};
+    for (int i = 0; p->stale_stores && i < p->fault_count; i++)
+        if (p->faults[i].kind == FAULT_TWIN) /* likewise */
+            p->faults[i].kind = FAULT_CRASH;
     qsort(p->faults, (size_t)p->fault_count, sizeof *p->faults, by_at);
 }
 

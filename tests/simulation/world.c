@@ -102,8 +102,15 @@ static void yield(struct instance *i, int64_t until) {
 }
 
 bool world_wait(struct instance *i, int64_t until) {
-    int64_t next = broker_tick(&i->world->broker, i->world->now);
-    yield(i, next < until ? next : until);
+    struct world *w = i->world;
+    int64_t next = broker_tick(&w->broker, w->now);
+    next = next < until ? next : until;
+    if (i->stepping) {
+        yield(i, next);
+    } else { /* a log alone: nobody else is there */
+        w->now = next > w->now ? next : w->now + 1;
+        broker_tick(&w->broker, w->now);
+    }
     return !i->client->dead;
 }
 
@@ -383,7 +390,8 @@ void world_strike(struct world *w, struct instance *i, const char *what) {
         world_trace(w, "FAULT %s (%u) at %s of %s", fault_names[f->kind], f->arg, what, i->member->name);
         strike(w, i, f);
     }
-    if (!i->client->dead && w->plan->interleave > 0 && (int)world_random(w, 100) < w->plan->interleave)
+    if (!i->client->dead && i->stepping && w->plan->interleave > 0 &&
+        (int)world_random(w, 100) < w->plan->interleave)
         yield(i, w->now);
 }
 
@@ -447,6 +455,14 @@ static int64_t next_moment(struct world *w) {
     return next;
 }
 
+/* With stale stores, topics grow only once everybody has seen that they are shorter. */
+static bool may_write(struct world *w) {
+    for (int k = 0; w->plan->stale_stores && k < w->instance_count; k++)
+        if (!w->instances[k].looked)
+            return false;
+    return w->next_item < w->plan->item_count;
+}
+
 static void write_item(struct world *w) {
     const struct item *item = &w->plan->items[w->next_item++];
     registry_world = NULL; /* clients have their own ways */
@@ -458,7 +474,7 @@ static void world_step(struct world *w) {
     w->now += world_random(w, 3);
     broker_tick(&w->broker, w->now);
     supervise(w);
-    if (w->next_item < w->plan->item_count && world_random(w, 3) == 0) {
+    if (may_write(w) && world_random(w, 3) == 0) {
         write_item(w);
         return;
     }
@@ -473,7 +489,7 @@ static void world_step(struct world *w) {
         instance_step(ready[world_random(w, n)]);
         return;
     }
-    if (w->next_item < w->plan->item_count) {
+    if (may_write(w)) {
         write_item(w);
         return;
     }
@@ -594,13 +610,14 @@ void world_scan(struct world *w, const struct topic *t, int32_t partition, world
 
 /* ---- the beginning ---- */
 
-/* What another Kafka left behind: rows, and positions that this one's topics will never reach. */
+/* What another Kafka left behind: rows, and positions that this one's topics have not reached when the
+ * instance first looks. (Had they by then, nobody could tell.) */
 static void make_stale(struct world *w, struct instance *i) {
     struct store *s = disk_image(i->disk);
     const struct topology *t = i->topology;
     struct buf key = {0};
     struct err e = {0};
-    int64_t far = 1000000;
+    int64_t far = 1 + world_random(w, 8);
     struct slice position = {(const char *)&far, sizeof far},
                  row = SLICE("\0\0\0\0\1of another log, and long enough");
     bool ok = true;
@@ -639,7 +656,7 @@ static void add_group(struct world *w, const struct topology *t, int instances) 
     }
 }
 
-bool world_run(const struct plan *plan, FILE *trace, struct buf *why) {
+struct world *world_create(const struct plan *plan, FILE *trace, struct buf *why) {
     struct world *w = xcalloc(1, sizeof *w);
     *w = (struct world){.now = 1000, .plan = plan, .rng = plan->seed ^ 0x5eed, .trace = trace, .why = why};
     w->broker = (struct broker){.world = w, .arena = &w->arena, .partition_count = plan->partitions};
@@ -647,12 +664,10 @@ bool world_run(const struct plan *plan, FILE *trace, struct buf *why) {
     plan->workload->topologies(plan, w->topologies);
     for (int t = 0; w->topologies[t] != NULL; t++)
         add_group(w, w->topologies[t], plan->instances[t]);
-    while (!w->violated && !quiet(w))
-        world_step(w);
-    registry_world = NULL;
-    if (!w->violated)
-        plan->workload->check(w);
+    return w;
+}
 
+void world_destroy(struct world *w) {
     for (int k = 0; k < w->instance_count; k++) {
         while (w->instances[k]
                    .stepping) { /* whatever it is in the middle of fails now, so that it gives back all */
@@ -667,13 +682,34 @@ bool world_run(const struct plan *plan, FILE *trace, struct buf *why) {
             free(w->broker.topics[t][p].entries);
         free(w->broker.topics[t]);
     }
-    if (plan->own_schemas) {
+    if (w->plan->own_schemas) {
         schemas_destroy(w->schemas);
         registry_destroy(w->registry);
     }
-    bool ok = !w->violated;
-    last_calls = w->calls;
+    registry_world = NULL;
     arena_free(&w->arena);
     free(w);
+}
+
+struct log *world_connect(struct world *w, int member) {
+    struct group *g = &w->broker.groups[0];
+    struct instance *i = instance_add(w, &g->members[member], g->topology);
+    if (i == NULL)
+        abort();
+    struct log *log = client_create(i);
+    i->client = (struct client *)log;
+    return log;
+}
+
+bool world_run(const struct plan *plan, FILE *trace, struct buf *why) {
+    struct world *w = world_create(plan, trace, why);
+    while (!w->violated && !quiet(w))
+        world_step(w);
+    registry_world = NULL;
+    if (!w->violated)
+        plan->workload->check(w);
+    bool ok = !w->violated;
+    last_calls = w->calls;
+    world_destroy(w);
     return ok;
 }

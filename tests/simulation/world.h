@@ -95,6 +95,13 @@ bool world_run(const struct plan *p, FILE *trace, struct buf *why);
 /* Calls to log and store in the run before, for planning where faults strike. */
 int world_calls(void);
 
+/* A world whose logs a test uses itself: nothing is stepped, no fault strikes, and time passes while it
+ * waits. The log is of a member of the first topology's group; again for the same one is a second process
+ * with its identity. All logs live as long as the world. */
+struct world *world_create(const struct plan *p, FILE *trace, struct buf *why);
+struct log *world_connect(struct world *w, int member);
+void world_destroy(struct world *w);
+
 /* The smallest plan found that fails as well. */
 void plan_shrink(struct plan *p);
 

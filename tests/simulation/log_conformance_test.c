@@ -1,0 +1,375 @@
+/* usage: log_conformance_test simulated|kafka
+ *
+ * What the runtime relies on in a log, tried on the simulated one and on a real Kafka (KAFKA_BROKERS): what
+ * readers of committed records see, where positions and ends are, who is fenced by whom. So that the world of
+ * the simulation is not a kinder one than the real. */
+#include "world.h"
+
+#include "schemas/schemas.gen.h"
+#include "stream/kafka.h"
+
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SKIPPED = 77, PATIENCE_MS = 20000, SEEN = 100 };
+
+static struct {
+    bool real;
+    const char *brokers;
+    char inputs_name[64], outputs_name[64], group[64];
+    struct topic inputs, outputs;
+    struct world *world;
+    struct log *logs[8]; /* to be destroyed */
+    int log_count, test;
+    struct plan plan;
+} bank;
+
+static void must(bool ok, const struct err *e, const char *what) {
+    if (!ok)
+        fail_msg("%s: %s: %s", what, err_kind_name(e->kind), e->text);
+}
+
+/* ERR_RETRY is an answer too: again. */
+#define MUST(l, f, ...)                                                                                      \
+    do {                                                                                                     \
+        struct err e_ = {0};                                                                                 \
+        int64_t until_ = (l)->ops->now_ms(l) + PATIENCE_MS;                                                  \
+        bool ok_;                                                                                            \
+        while (!(ok_ = (l)->ops->f(l, ##__VA_ARGS__, &e_)) && e_.kind == ERR_RETRY &&                        \
+               (l)->ops->now_ms(l) < until_)                                                                 \
+            continue;                                                                                        \
+        must(ok_, &e_, #f);                                                                                  \
+    } while (0)
+
+/* ---- the two banks ---- */
+
+/* A new process with the identity of `member`. */
+static struct log *connect_as(int member) {
+    struct log *log;
+    if (!bank.real) {
+        log = world_connect(bank.world, member);
+    } else {
+        struct err e = {0};
+        char identity[80];
+        snprintf(identity, sizeof identity, "%s-%d", bank.group, member);
+        struct kafka_options o = {
+            .brokers = bank.brokers, .group = bank.group, .identity = identity, .topic_count = 64};
+        must(kafka_create(&o, &log, &e), &e, "kafka_create");
+    }
+    bank.logs[bank.log_count++] = log;
+    return log;
+}
+
+static void create_topics(void) {
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", bank.brokers, text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    assert_non_null(rk);
+    rd_kafka_NewTopic_t *wanted[] = {rd_kafka_NewTopic_new(bank.inputs_name, 1, 1, NULL, 0),
+                                     rd_kafka_NewTopic_new(bank.outputs_name, 1, 1, NULL, 0)};
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_CreateTopics(rk, wanted, 2, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, PATIENCE_MS);
+    assert_non_null(event);
+    assert_int_equal(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy_array(wanted, 2);
+    rd_kafka_destroy(rk);
+}
+
+static int begin(void **state) {
+    (void)state;
+    int pid = (int)getpid(), n = bank.test++;
+    snprintf(bank.inputs_name, sizeof bank.inputs_name, "conformance-inputs-%d-%d", pid, n);
+    snprintf(bank.outputs_name, sizeof bank.outputs_name, "conformance-outputs-%d-%d", pid, n);
+    snprintf(bank.group, sizeof bank.group, "conformance-%d-%d", pid, n);
+    bank.inputs = topic_toy_inputs;
+    bank.outputs = topic_toy_totals;
+    if (bank.real) {
+        bank.inputs.name = bank.inputs_name;
+        bank.outputs.name = bank.outputs_name;
+        create_topics();
+        return 0;
+    }
+    static struct buf why;
+    bank.plan =
+        (struct plan){.seed = (uint64_t)n, .workload = &toy_workload, .partitions = 1, .instances = {2}};
+    bank.world = world_create(&bank.plan, NULL, &why);
+    return 0;
+}
+
+static int finish(void **state) {
+    (void)state;
+    for (int i = 0; i < bank.log_count; i++)
+        log_destroy(bank.logs[i]);
+    bank.log_count = 0;
+    if (!bank.real)
+        world_destroy(bank.world);
+    return 0;
+}
+
+/* In the simulated world a topic is its description. */
+static const struct topic *inputs(void) {
+    return bank.real ? &bank.inputs : &topic_toy_inputs;
+}
+
+static const struct topic *outputs(void) {
+    return bank.real ? &bank.outputs : &topic_toy_totals;
+}
+
+/* ---- what tests do ---- */
+
+static void produce(struct log *l, const char *value, int64_t *delivered) {
+    struct log_message m = {.topic = outputs(),
+                            .timestamp = 1700000000000,
+                            .key = SLICE("k"),
+                            .value = slice_of(value),
+                            .delivered = delivered};
+    MUST(l, produce, &m);
+}
+
+static int64_t end_of(struct log *l, bool committed) {
+    struct log_position p = {outputs(), 0, -1};
+    MUST(l, ends, &p, 1, committed);
+    return p.offset;
+}
+
+/* Until this many records are in the log, visible or not; a producer sends in the background. */
+static void wait_for_end(struct log *asks, struct log *sends, int64_t end) {
+    int64_t until = asks->ops->now_ms(asks) + PATIENCE_MS;
+    while (end_of(asks, false) < end) {
+        size_t n;
+        struct log_record none[1];
+        assert_true(asks->ops->now_ms(asks) < until);
+        MUST(sends, poll, false, none, 1, 5, &n);
+        assert_int_equal(n, 0);
+    }
+}
+
+struct seen {
+    int64_t offsets[SEEN];
+    char values[SEEN][8];
+    int count;
+    int64_t end; /* the latest news of an end; -1: none */
+};
+
+/* Reads on until the end of committed records has come by, for the first time or anew. */
+static void read_to(struct log *l, int64_t end, struct seen *seen) {
+    int64_t until = l->ops->now_ms(l) + PATIENCE_MS;
+    while (seen->end < end) {
+        struct log_record records[10];
+        size_t n;
+        assert_true(l->ops->now_ms(l) < until);
+        MUST(l, poll, false, records, 10, 100, &n);
+        for (size_t i = 0; i < n; i++) {
+            if (records[i].end) {
+                seen->end = records[i].offset;
+                continue;
+            }
+            seen->offsets[seen->count] = records[i].offset;
+            snprintf(seen->values[seen->count++], 8, SLICE_FMT, SLICE_ARG(records[i].value));
+        }
+        for (size_t i = 0; i < n; i++)
+            if (!records[i].end)
+                l->ops->release(l, &records[i], 1);
+    }
+}
+
+static struct log *reader(struct seen *seen) {
+    struct log *l = connect_as(1);
+    struct log_position from = {outputs(), 0, 0};
+    *seen = (struct seen){.end = -1};
+    MUST(l, read, LOG_TABLES, &from);
+    return l;
+}
+
+struct membership {
+    int assigned, revoked;
+};
+
+static void on_assigned(void *context, const int32_t *tasks, size_t n) {
+    (void)tasks;
+    ((struct membership *)context)->assigned += (int)n;
+}
+
+static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost) {
+    (void)tasks, (void)lost;
+    ((struct membership *)context)->revoked += (int)n;
+}
+
+static void join(struct log *l, struct membership *m) {
+    struct log_listener listener = {m, on_assigned, on_revoked};
+    int64_t until = l->ops->now_ms(l) + PATIENCE_MS;
+    MUST(l, subscribe, inputs(), &listener);
+    while (m->assigned == 0) {
+        struct log_record none[1];
+        size_t n;
+        assert_true(l->ops->now_ms(l) < until);
+        MUST(l, poll, true, none, 1, 100, &n);
+    }
+}
+
+static int64_t committed_offset(struct log *l) {
+    struct log_position p = {inputs(), 0, -2};
+    MUST(l, committed, &p, 1);
+    return p.offset;
+}
+
+/* ---- tests ---- */
+
+/* A marker ends each transaction and takes an offset; the end, and the reader's position there, lie behind
+ * it. */
+static void committed_is_seen_and_aborted_is_not(void **state) {
+    (void)state;
+    struct seen seen;
+    struct log *a = connect_as(0), *r = reader(&seen);
+    int64_t delivered = -1;
+    MUST(a, init);
+    MUST(a, begin);
+    produce(a, "one", &delivered);
+    MUST(a, commit, NULL, 0);
+    assert_int_equal(delivered, 1);
+    MUST(a, begin);
+    produce(a, "two", NULL);
+    wait_for_end(r, a, 3);
+    MUST(a, abort);
+    MUST(a, begin);
+    produce(a, "three", &delivered);
+    MUST(a, commit, NULL, 0);
+    assert_int_equal(delivered, 5);
+    wait_for_end(r, a, 6);
+    read_to(r, 6, &seen);
+    assert_int_equal(seen.count, 2);
+    assert_string_equal(seen.values[0], "one");
+    assert_string_equal(seen.values[1], "three");
+    assert_int_equal(seen.offsets[0], 0);
+    assert_int_equal(seen.offsets[1], 4);
+    assert_int_equal(seen.end, 6);
+    assert_int_equal(end_of(r, true), 6);
+}
+
+static void an_open_transaction_hides_what_comes_after(void **state) {
+    (void)state;
+    struct seen seen;
+    struct log *a = connect_as(0), *b = connect_as(1), *r = reader(&seen);
+    MUST(a, init);
+    MUST(b, init);
+    MUST(a, begin);
+    produce(a, "open", NULL);
+    wait_for_end(r, a, 1);
+    MUST(b, begin);
+    produce(b, "later", NULL);
+    MUST(b, commit, NULL, 0);
+    wait_for_end(r, b, 3); /* its marker too */
+    assert_int_equal(end_of(r, true), 0);
+    read_to(r, 0, &seen);
+    assert_int_equal(seen.count, 0);
+    MUST(a, commit, NULL, 0);
+    wait_for_end(r, a, 4);
+    read_to(r, 4, &seen);
+    assert_int_equal(seen.count, 2);
+    assert_string_equal(seen.values[0], "open");
+    assert_string_equal(seen.values[1], "later");
+}
+
+static void who_takes_an_identity_fences_who_had_it(void **state) {
+    (void)state;
+    struct seen seen;
+    struct log *old = connect_as(0), *new = connect_as(0), *r = reader(&seen);
+    struct err e = {0};
+    MUST(old, init);
+    MUST(old, begin);
+    produce(old, "old", NULL);
+    wait_for_end(r, old, 1);
+    MUST(new, init); /* ends what was left open */
+    wait_for_end(r, old, 2);
+    assert_int_equal(end_of(r, true), 2);
+    assert_false(old->ops->commit(old, NULL, 0, &e));
+    assert_true(e.kind == ERR_FENCED || e.kind == ERR_ABORT);
+    MUST(new, begin);
+    produce(new, "new", NULL);
+    MUST(new, commit, NULL, 0);
+    wait_for_end(r, new, 4);
+    read_to(r, 4, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.values[0], "new");
+}
+
+static void offsets_go_with_their_transaction(void **state) {
+    (void)state;
+    struct seen seen;
+    struct membership m = {0};
+    struct log *a = connect_as(0), *r = reader(&seen);
+    MUST(a, init);
+    join(a, &m);
+    assert_int_equal(m.assigned, 1);
+    assert_int_equal(committed_offset(a), -1);
+    MUST(a, begin);
+    produce(a, "out", NULL);
+    wait_for_end(r, a, 1);
+    assert_int_equal(committed_offset(a), -1);
+    MUST(a, commit, &((struct log_position){inputs(), 0, 7}), 1);
+    assert_int_equal(committed_offset(a), 7); /* stable: waits for the marker */
+    MUST(a, begin);
+    produce(a, "out", NULL);
+    MUST(a, abort);
+    assert_int_equal(committed_offset(a), 7);
+    MUST(a, begin); /* offsets only */
+    MUST(a, commit, &((struct log_position){inputs(), 0, 9}), 1);
+    assert_int_equal(committed_offset(a), 9);
+}
+
+/* A static member comes back in another process: the same tasks without a rebalance, and the old one is out.
+ */
+static void who_comes_back_is_the_same_member(void **state) {
+    (void)state;
+    struct membership before = {0}, after = {0};
+    struct log *old = connect_as(0), *new = connect_as(0);
+    MUST(old, init);
+    join(old, &before);
+    MUST(new, init);
+    join(new, &after);
+    assert_int_equal(after.assigned, 1);
+    int64_t until = old->ops->now_ms(old) + PATIENCE_MS;
+    for (struct err e = {0};;) {
+        struct log_record none[1];
+        size_t n;
+        assert_true(old->ops->now_ms(old) < until);
+        if (old->ops->poll(old, true, none, 1, 100, &n, &e))
+            continue;
+        assert_int_equal(e.kind, ERR_FENCED);
+        break;
+    }
+    MUST(new, begin);
+    MUST(new, commit, &((struct log_position){inputs(), 0, 3}), 1);
+    assert_int_equal(committed_offset(new), 3);
+}
+
+int main(int argc, char **argv) {
+    bank.real = argc == 2 && strcmp(argv[1], "kafka") == 0;
+    bank.brokers = getenv("KAFKA_BROKERS");
+    if (!bank.real && (argc != 2 || strcmp(argv[1], "simulated") != 0)) {
+        fprintf(stderr, "usage: log_conformance_test simulated|kafka\n");
+        return 2;
+    }
+    if (bank.real && bank.brokers == NULL) {
+        printf("log_conformance_test: skipped, KAFKA_BROKERS is not set\n");
+        return SKIPPED;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(committed_is_seen_and_aborted_is_not, begin, finish),
+        cmocka_unit_test_setup_teardown(an_open_transaction_hides_what_comes_after, begin, finish),
+        cmocka_unit_test_setup_teardown(who_takes_an_identity_fences_who_had_it, begin, finish),
+        cmocka_unit_test_setup_teardown(offsets_go_with_their_transaction, begin, finish),
+        cmocka_unit_test_setup_teardown(who_comes_back_is_the_same_member, begin, finish),
+    };
+    return cmocka_run_group_tests_name(bank.real ? "kafka" : "simulated", tests, NULL, NULL);
+}
