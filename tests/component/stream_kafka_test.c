@@ -150,6 +150,7 @@ int main(int argc, char **argv) {
     unsigned chance = seed != NULL ? (unsigned)strtoul(seed, NULL, 10) : (unsigned)time(NULL);
     if (text != NULL)
         rounds = atoi(text);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* so that a hang tells where */
     printf("SEED=%u\n", chance);
     srand(chance);
     const struct CMUnitTest tests[] = {
