@@ -5,11 +5,10 @@
 #include "stream/step.h"
 #include "stream/stream.h"
 
-#include <inttypes.h>
-
 static void on_request(struct step *s, const struct event *in);
 static void on_validation(struct step *s, const struct event *in);
 static void index_order(struct index *to, const struct event *row);
+static bool order_before(const struct event *row, void *value);
 
 const struct view orders_decisions = {"decisions", &topic_order_decisions};
 
@@ -27,7 +26,8 @@ const struct topology orders_topology = {
     .dead_letters = &topic_dead_letters,
 };
 
-const struct table orders_table = {.name = "orders", .topic = &topic_orders, .index = index_order};
+const struct table orders_table = {
+    .name = "orders", .topic = &topic_orders, .index = index_order, .replaced = order_before};
 
 const struct topology orders_view_topology = {
     .name = "orders-view",
@@ -134,14 +134,21 @@ static void on_validation(struct step *s, const struct event *in) {
 
 /* An id has no '/', so no list's prefix begins another's. */
 void orders_list_prefix(struct slice customer_id, int state, struct buf *out) {
-    buf_printf(out, SLICE_FMT "/%s/", SLICE_ARG(customer_id),
-               state < 0 ? "" : event_enum_name(&order_state_enum, state));
+    buf_append_slice(out, customer_id);
+    buf_append_byte(out, '/');
+    if (state >= 0)
+        buf_append_slice(out, slice_of(event_enum_name(&order_state_enum, state)));
+    buf_append_byte(out, '/');
 }
 
 /* Sixteen hex digits that fall as time rises, then the id: of one millisecond too, each has its place. */
 void orders_list_place(int64_t timestamp, struct slice id, struct buf *out) {
     uint64_t descending = UINT64_MAX - ((uint64_t)timestamp ^ (UINT64_C(1) << 63));
-    buf_printf(out, "%016" PRIx64 SLICE_FMT, descending, SLICE_ARG(id));
+    char hex[16];
+    for (int i = 15; i >= 0; i--, descending >>= 4)
+        hex[i] = "0123456789abcdef"[descending & 15];
+    buf_append(out, hex, sizeof hex);
+    buf_append_slice(out, id);
 }
 
 bool orders_list_place_valid(struct slice place) {
@@ -149,6 +156,16 @@ bool orders_list_place_valid(struct slice place) {
     while (n < place.size && n < 16 && memchr("0123456789abcdef", place.data[n], 16) != NULL)
         n++;
     return n == 16 && id_valid((struct slice){place.data + n, place.size - n});
+}
+
+/* An outcome takes the place of the same order, CREATED. */
+static bool order_before(const struct event *row, void *value) {
+    struct order *before = value;
+    *before = *(const struct order *)row->value;
+    if (before->state == ORDER_STATE_CREATED)
+        return false;
+    before->state = ORDER_STATE_CREATED;
+    return true;
 }
 
 static void index_order(struct index *to, const struct event *row) {

@@ -177,7 +177,7 @@ static void set_table_options(rocksdb_options_t *o, size_t block_cache_bytes) {
 
 static rocksdb_options_t *options_create(const struct store_options *wanted) {
     size_t write_buffer =
-        wanted != NULL && wanted->write_buffer_bytes > 0 ? wanted->write_buffer_bytes : 8 << 20;
+        wanted != NULL && wanted->write_buffer_bytes > 0 ? wanted->write_buffer_bytes : 6 << 20;
     size_t block_cache =
         wanted != NULL && wanted->block_cache_bytes > 0 ? wanted->block_cache_bytes : 8 << 20;
     rocksdb_options_t *o = rocksdb_options_create();

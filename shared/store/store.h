@@ -85,7 +85,7 @@ static inline void store_close(struct store *s) {
 }
 
 struct store_options {         /* zero: the default */
-    size_t write_buffer_bytes; /* of one memtable; there are at most two. 8 MiB */
+    size_t write_buffer_bytes; /* of one memtable; there are at most two. 6 MiB */
     size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 8 MiB */
 };
 

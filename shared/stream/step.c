@@ -226,7 +226,8 @@ static bool traceparent_valid(struct slice t) {
     if (t.size != 55 || !slice_starts_with(t, SLICE("00-")) || t.data[35] != '-' || t.data[52] != '-')
         return false;
     for (size_t i = 3; i < 55; i++)
-        if (i != 35 && i != 52 && strchr("0123456789abcdef", t.data[i]) == NULL)
+        if (i != 35 && i != 52 && !(t.data[i] >= '0' && t.data[i] <= '9') &&
+            !(t.data[i] >= 'a' && t.data[i] <= 'f'))
             return false;
     return true;
 }

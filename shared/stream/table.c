@@ -72,12 +72,33 @@ static bool reindex(const struct table *t, struct overlay *o, const struct event
     for (size_t i = 0; i < before.count; i++)
         if (!among(&after, before.keys[i]))
             overlay_put(o, before.keys[i], SLICE_NONE, NULL, NULL);
+    bool known = t->replaced == NULL; /* that the old row's keys are in the store */
     for (size_t i = 0; i < after.count; i++)
-        if (!among(&before, after.keys[i]))
+        if (!known || !among(&before, after.keys[i]))
             overlay_put(o, after.keys[i], new->key, NULL, NULL);
     buf_free(&before.scratch);
     buf_free(&after.scratch);
     return true;
+}
+
+/* The row that `row` takes the place of, value NULL when there is none. */
+static bool row_before(const struct table *t, struct overlay *o, struct schemas *schemas,
+                       const struct event *row, struct slice store_key, struct slice key, struct event *old,
+                       struct err *e) {
+    if (t->replaced != NULL && row->value != NULL) {
+        void *value = arena_alloc(&o->arena, t->topic->value->size);
+        *old = *row;
+        old->value = t->replaced(row, value) ? value : NULL;
+        return true;
+    }
+    struct slice stored;
+    if (!overlay_get(o, store_key, &stored, e))
+        return false;
+    if (stored.data == NULL || table_row(t, schemas, key, stored, &o->arena, old, e))
+        return true;
+    if (e->kind == ERR_POISON) /* what is stored cannot be read: no fault of the new record */
+        e->kind = ERR_FATAL;
+    return false;
 }
 
 bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas, const struct log_record *r,
@@ -99,19 +120,10 @@ bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas
 
     _cleanup_(buf_free) struct buf store_key = {0};
     store_key_row(&store_key, t, key);
-    if (t->index != NULL) {
-        struct slice before;
-        struct event old = {0};
-        if (!overlay_get(o, buf_slice(&store_key), &before, e))
-            return false;
-        if (before.data != NULL && !table_row(t, schemas, key, before, a, &old, e)) {
-            if (e->kind == ERR_POISON) /* what is stored cannot be read: no fault of the new record */
-                e->kind = ERR_FATAL;
-            return false;
-        }
-        if (!reindex(t, o, &old, &row, e))
-            return false;
-    }
+    struct event old = {0};
+    if (t->index != NULL && (!row_before(t, o, schemas, &row, buf_slice(&store_key), key, &old, e) ||
+                             !reindex(t, o, &old, &row, e)))
+        return false;
     overlay_put(o, buf_slice(&store_key), stored, NULL, NULL);
     return true;
 }

@@ -51,7 +51,10 @@ struct table {
     const char *name;
     const struct topic *topic;
     table_index *index; /* NULL: by key only */
-    bool fresh;         /* before a batch of inputs, hydrate to the topic's end at that moment */
+    /* The value of the row that this one took the place of, for topics where that follows from the row: then
+     * it is not looked up to find its index keys. False: there was none. NULL: look it up. */
+    bool (*replaced)(const struct event *row, void *value);
+    bool fresh; /* before a batch of inputs, hydrate to the topic's end at that moment */
 };
 
 struct topology {
