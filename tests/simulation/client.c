@@ -339,7 +339,7 @@ static bool client_poll(struct log *l, bool inputs, struct log_record *records, 
             return gone(e);
         return !inputs || world_random(w, 2) > 0 || away(e);
     }
-    c->instance->looked = c->instance->looked || inputs;
+    c->instance->looked = c->instance->looked || inputs; /* started */
     if (inputs && !serve_group(c, &told, e))
         return false;
     if (c->message_count > 0 && world_random(w, 2) == 0) /* a producer sends in the background */

@@ -88,6 +88,7 @@ static bool change(struct opened *o, const struct batch *b, const char *what, st
         return gone(e);
     if (!batch_apply(o->disk, b, e))
         return false;
+    o->client->instance->looked = o->client->instance->looked || b->changes == NULL;
     if (o->disk->journaled)
         journal_add(o->disk, b->changes, b->count, b->prefix);
     return client_point(o->client, "store, done") || gone(e);

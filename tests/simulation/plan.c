@@ -7,6 +7,23 @@ static int by_at(const void *a, const void *b) {
     return ((const struct fault *)a)->at - ((const struct fault *)b)->at;
 }
 
+/* Faults that belong together meet more often than all of them would. */
+static const struct theme {
+    uint32_t count;
+    enum fault_kind kinds[FAULT_KINDS];
+} themes[] = {
+    {FAULT_KINDS,
+     {FAULT_CRASH, FAULT_POWER, FAULT_STOP, FAULT_PAUSE, FAULT_ISOLATE, FAULT_TWIN, FAULT_REPLY,
+      FAULT_REBALANCE, FAULT_AWAY, FAULT_ABORT, FAULT_REPORT, FAULT_MARKERS, FAULT_STALL, FAULT_REGISTRY,
+      FAULT_CLOCK}},
+    {3, {FAULT_PAUSE, FAULT_ISOLATE, FAULT_REBALANCE}},
+    {3, {FAULT_CRASH, FAULT_POWER, FAULT_STOP}},
+    {4, {FAULT_REPLY, FAULT_ABORT, FAULT_REPORT, FAULT_MARKERS}},
+    {4, {FAULT_CRASH, FAULT_PAUSE, FAULT_TWIN, FAULT_REPLY}},
+    {4, {FAULT_AWAY, FAULT_REGISTRY, FAULT_STALL, FAULT_CLOCK}},
+    {4, {FAULT_CRASH, FAULT_MARKERS, FAULT_REPORT, FAULT_REBALANCE}},
+};
+
 void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
     uint64_t rng = seed;
     *p = (struct plan){.seed = seed, .workload = workload};
@@ -25,12 +42,15 @@ void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
         instances += (uint32_t)p->instances[i];
     calls = instances * 40 + (uint32_t)p->item_count * 15;
     p->fault_count = (int)random_below(&rng, random_below(&rng, 4) == 0 ? 12 : 5);
-    uint32_t few = 1 + random_below(&rng, FAULT_KINDS), first = random_below(&rng, FAULT_KINDS);
+    p->fault_count += p->stale_stores;
+    const struct theme *theme = &themes[random_below(&rng, sizeof themes / sizeof *themes)];
     for (int i = 0; i < p->fault_count; i++)
-        p->faults[i] = (struct fault){(enum fault_kind)((first + random_below(&rng, few)) % FAULT_KINDS),
-                                      1 + (int)random_below(&rng, calls), (uint32_t)random_next(&rng)};
+        p->faults[i] = (struct fault){theme->kinds[random_below(&rng, theme->count)],
+                                      1 + (int)random_below(&rng, i == 0 && p->stale_stores ? 20 : calls),
+                                      (uint32_t)random_next(&rng)};
     for (int i = 0; p->stale_stores && i < p->fault_count; i++)
-        if (p->faults[i].kind == FAULT_TWIN) /* likewise */
+        if (p->faults[i].kind == FAULT_TWIN ||
+            p->faults[i].kind == FAULT_POWER) /* likewise; nor forgets that it did */
             p->faults[i].kind = FAULT_CRASH;
     qsort(p->faults, (size_t)p->fault_count, sizeof *p->faults, by_at);
 }
