@@ -124,7 +124,9 @@ class Suite:
         return json.loads(self.demo("status", "--json").stdout)
 
     def pid(self, service, instance=0):
-        return next(row["pid"] for row in self.status() if (row["name"], row["instance"]) == (service, instance))
+        """Of the running process, else None; read where the supervisor keeps it, which is quicker than `./demo status`."""
+        with contextlib.suppress(OSError, ValueError):
+            return int(pathlib.Path(self.data, "run", f"{service}-{instance}", "supervise/pid").read_text())
 
     def service_port(self, service, instance=0):
         return self.ports["SERVICE_PORT"] + 10 * SERVICES.index(service) + instance
@@ -178,7 +180,7 @@ class Suite:
         return self.http("PUT", f"/v1/customers/{customer}", body | fields)
 
     def post_order(self, port=None, **fields):
-        body = {"customerId": "ada", "productId": "stylus-conical", "quantity": 1, "priceCents": 100} | fields
+        body = {"customerId": "ada", "productId": "cable-rca-1m", "quantity": 1, "priceCents": 100} | fields
         return self.http("POST", "/v1/orders", body, port=port)
 
     def outcome(self, order, timeout=30):

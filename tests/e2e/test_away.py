@@ -59,8 +59,8 @@ class Away(SuiteTest):
             self.suite.demo("stop", "kafka")
             stopped = time.monotonic()
             for service in SERVICES:
-                wait_until(lambda: self.suite.readyz(service).status == 503, 15, f"{service} is not ready")
-                self.assertIn("Kafka", self.suite.readyz(service).json["detail"])
+                wait_until(lambda: self.suite.readyz(service).status == 503, 30, f"{service} is not ready")
+                wait_until(lambda: "Kafka" in self.suite.readyz(service).json["detail"], 15, f"{service} says why")
                 self.assertEqual(self.suite.http("GET", "/livez", port=self.suite.service_port(service)).status, 200)
             answer = self.suite.post_order(id="into-the-void")
             self.assert_problem(answer, 503)

@@ -2,7 +2,7 @@
 
 from suite import LONG, SERVICES, Load, SuiteTest, wait_until
 
-ROUNDS = 10 if LONG else 2
+ROUNDS = 10 if LONG else 1
 
 
 class Crash(SuiteTest):
