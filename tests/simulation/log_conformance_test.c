@@ -177,9 +177,7 @@ static void read_to(struct log *l, int64_t end, struct seen *seen) {
             seen->offsets[seen->count] = records[i].offset;
             snprintf(seen->values[seen->count++], 8, SLICE_FMT, SLICE_ARG(records[i].value));
         }
-        for (size_t i = 0; i < n; i++)
-            if (!records[i].end)
-                l->ops->release(l, &records[i], 1);
+        l->ops->release(l, records, n);
     }
 }
 
