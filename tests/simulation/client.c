@@ -411,7 +411,8 @@ static void flush(struct client *c, size_t n) {
             c->report_missing = false;
     }
     c->message_count -= n;
-    memmove(c->messages, c->messages + n, c->message_count * sizeof *c->messages);
+    if (c->message_count > 0)
+        memmove(c->messages, c->messages + n, c->message_count * sizeof *c->messages);
 }
 
 static enum reply take_reply(struct client *c) {
