@@ -174,6 +174,22 @@ command_audit() {
 
 TEST_LABELS="unit component simulation e2e browser faults compose"
 
+# Moves every port to where nobody listens, below those that the kernel gives to clients.
+move_ports() {
+    local name shift free
+    for ((shift = 20000; shift < 22000; shift += 160)); do
+        free=1
+        for name in "${SETTINGS[@]}"; do
+            [ "${SETTING_TYPE[$name]}" != port ] || ! is_open $((${!name} % 10000 + shift)) || free=0
+        done
+        [ $free = 0 ] || break
+    done
+    [ $free = 1 ] || die "no ports are free for the tests"
+    for name in "${SETTINGS[@]}"; do
+        [ "${SETTING_TYPE[$name]}" != port ] || printf -v "$name" %s $((${!name} % 10000 + shift))
+    done
+}
+
 # Tests have ports and data of their own; a suite that one of them started is taken down at the end.
 command_test() {
     local label pattern='' status=0 name data preset=dev
@@ -182,12 +198,10 @@ command_test() {
         pattern+="|$label"
     done
     install_all
-    [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build "$BUILD"
+    [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build_suite
     build $preset
     data=$(mktemp -d)
-    for name in "${SETTINGS[@]}"; do
-        [ "${SETTING_TYPE[$name]}" != port ] || printf -v "$name" %s $((${!name} % 40000 + 20000))
-    done
+    move_ports
     DATA_DIR=$data RUN=$data/run
     # shellcheck disable=SC2064
     trap "'$ROOT/demo' reset >/dev/null 2>&1; rm -rf '$data'" EXIT

@@ -78,13 +78,18 @@ install_all() { # install_all [run]: without the build's needs
     exec {INSTALL_FD}>&-
 }
 
-build() { # build PRESET
+build() { # build PRESET [TARGET…]
     exec {INSTALL_FD}>"$CACHE/lock"
     flock "$INSTALL_FD"
     (
         cd "$ROOT" && export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
         [ -e "build/$1/build.ninja" ] || step "configuring" cmake --preset "$1"
-        step "building" cmake --build --preset "$1"
+        step "building" cmake --build --preset "$1" ${2:+--target "${@:2}"}
     ) || return
     exec {INSTALL_FD}>&-
+}
+
+# What `up` runs, and no test: a fresh machine need not wait for those.
+build_suite() {
+    build "$BUILD" "${SERVICE_BINARY[@]#"$BUILD_DIR/"}" schemas/topics tests/audit bench/all
 }

@@ -84,7 +84,7 @@ command_up() {
 
     if [ ${#services[@]} -gt 0 ]; then
         install_all
-        build "$BUILD"
+        build_suite
     else
         install_all run
     fi
