@@ -35,16 +35,15 @@ static void must(bool ok, const struct err *e, const char *what) {
         fail_msg("%s: %s: %s", what, err_kind_name(e->kind), e->text);
 }
 
-/* ERR_RETRY is an answer too: again. */
-#define MUST(l, f, ...)                                                                                      \
+/* A call of log_ops, into `e`; ERR_RETRY is an answer too: again. */
+#define MUST(l, call)                                                                                        \
     do {                                                                                                     \
-        struct err e_ = {0};                                                                                 \
+        struct err e = {0};                                                                                  \
         int64_t until_ = (l)->ops->now_ms(l) + PATIENCE_MS;                                                  \
         bool ok_;                                                                                            \
-        while (!(ok_ = (l)->ops->f(l, ##__VA_ARGS__, &e_)) && e_.kind == ERR_RETRY &&                        \
-               (l)->ops->now_ms(l) < until_)                                                                 \
+        while (!(ok_ = (l)->ops->call) && e.kind == ERR_RETRY && (l)->ops->now_ms(l) < until_)               \
             continue;                                                                                        \
-        must(ok_, &e_, #f);                                                                                  \
+        must(ok_, &e, #call);                                                                                \
     } while (0)
 
 /* ---- the two banks ---- */
@@ -133,12 +132,12 @@ static void produce(struct log *l, const char *value, int64_t *delivered) {
                             .key = SLICE("k"),
                             .value = slice_of(value),
                             .delivered = delivered};
-    MUST(l, produce, &m);
+    MUST(l, produce(l, &m, &e));
 }
 
 static int64_t end_of(struct log *l, bool committed) {
     struct log_position p = {outputs(), 0, -1};
-    MUST(l, ends, &p, 1, committed);
+    MUST(l, ends(l, &p, 1, committed, &e));
     return p.offset;
 }
 
@@ -149,7 +148,7 @@ static void wait_for_end(struct log *asks, struct log *sends, int64_t end) {
         size_t n;
         struct log_record none[1];
         assert_true(asks->ops->now_ms(asks) < until);
-        MUST(sends, poll, false, none, 1, 5, &n);
+        MUST(sends, poll(sends, false, none, 1, 5, &n, &e));
         assert_int_equal(n, 0);
     }
 }
@@ -168,7 +167,7 @@ static void read_to(struct log *l, int64_t end, struct seen *seen) {
         struct log_record records[10];
         size_t n;
         assert_true(l->ops->now_ms(l) < until);
-        MUST(l, poll, false, records, 10, 100, &n);
+        MUST(l, poll(l, false, records, 10, 100, &n, &e));
         for (size_t i = 0; i < n; i++) {
             if (records[i].end) {
                 seen->end = records[i].offset;
@@ -185,7 +184,7 @@ static struct log *reader(struct seen *seen) {
     struct log *l = connect_as(1);
     struct log_position from = {outputs(), 0, 0};
     *seen = (struct seen){.end = -1};
-    MUST(l, read, LOG_TABLES, &from);
+    MUST(l, read(l, LOG_TABLES, &from, &e));
     return l;
 }
 
@@ -206,18 +205,18 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
 static void join(struct log *l, struct membership *m) {
     struct log_listener listener = {m, on_assigned, on_revoked};
     int64_t until = l->ops->now_ms(l) + PATIENCE_MS;
-    MUST(l, subscribe, inputs(), &listener);
+    MUST(l, subscribe(l, inputs(), &listener, &e));
     while (m->assigned == 0) {
         struct log_record none[1];
         size_t n;
         assert_true(l->ops->now_ms(l) < until);
-        MUST(l, poll, true, none, 1, 100, &n);
+        MUST(l, poll(l, true, none, 1, 100, &n, &e));
     }
 }
 
 static int64_t committed_offset(struct log *l) {
     struct log_position p = {inputs(), 0, -2};
-    MUST(l, committed, &p, 1);
+    MUST(l, committed(l, &p, 1, &e));
     return p.offset;
 }
 
@@ -230,18 +229,18 @@ static void committed_is_seen_and_aborted_is_not(void **state) {
     struct seen seen;
     struct log *a = connect_as(0), *r = reader(&seen);
     int64_t delivered = -1;
-    MUST(a, init);
-    MUST(a, begin);
+    MUST(a, init(a, &e));
+    MUST(a, begin(a, &e));
     produce(a, "one", &delivered);
-    MUST(a, commit, NULL, 0);
+    MUST(a, commit(a, NULL, 0, &e));
     assert_int_equal(delivered, 1);
-    MUST(a, begin);
+    MUST(a, begin(a, &e));
     produce(a, "two", NULL);
     wait_for_end(r, a, 3);
-    MUST(a, abort);
-    MUST(a, begin);
+    MUST(a, abort(a, &e));
+    MUST(a, begin(a, &e));
     produce(a, "three", &delivered);
-    MUST(a, commit, NULL, 0);
+    MUST(a, commit(a, NULL, 0, &e));
     assert_int_equal(delivered, 5);
     wait_for_end(r, a, 6);
     read_to(r, 6, &seen);
@@ -258,19 +257,19 @@ static void an_open_transaction_hides_what_comes_after(void **state) {
     (void)state;
     struct seen seen;
     struct log *a = connect_as(0), *b = connect_as(1), *r = reader(&seen);
-    MUST(a, init);
-    MUST(b, init);
-    MUST(a, begin);
+    MUST(a, init(a, &e));
+    MUST(b, init(b, &e));
+    MUST(a, begin(a, &e));
     produce(a, "open", NULL);
     wait_for_end(r, a, 1);
-    MUST(b, begin);
+    MUST(b, begin(b, &e));
     produce(b, "later", NULL);
-    MUST(b, commit, NULL, 0);
+    MUST(b, commit(b, NULL, 0, &e));
     wait_for_end(r, b, 3); /* its marker too */
     assert_int_equal(end_of(r, true), 0);
     read_to(r, 0, &seen);
     assert_int_equal(seen.count, 0);
-    MUST(a, commit, NULL, 0);
+    MUST(a, commit(a, NULL, 0, &e));
     wait_for_end(r, a, 4);
     read_to(r, 4, &seen);
     assert_int_equal(seen.count, 2);
@@ -282,19 +281,19 @@ static void who_takes_an_identity_fences_who_had_it(void **state) {
     (void)state;
     struct seen seen;
     struct log *old = connect_as(0), *new = connect_as(0), *r = reader(&seen);
-    struct err e = {0};
-    MUST(old, init);
-    MUST(old, begin);
+    struct err refused = {0};
+    MUST(old, init(old, &e));
+    MUST(old, begin(old, &e));
     produce(old, "old", NULL);
     wait_for_end(r, old, 1);
-    MUST(new, init); /* ends what was left open */
+    MUST(new, init(new, &e)); /* ends what was left open */
     wait_for_end(r, old, 2);
     assert_int_equal(end_of(r, true), 2);
-    assert_false(old->ops->commit(old, NULL, 0, &e));
-    assert_true(e.kind == ERR_FENCED || e.kind == ERR_ABORT);
-    MUST(new, begin);
+    assert_false(old->ops->commit(old, NULL, 0, &refused));
+    assert_true(refused.kind == ERR_FENCED || refused.kind == ERR_ABORT);
+    MUST(new, begin(new, &e));
     produce(new, "new", NULL);
-    MUST(new, commit, NULL, 0);
+    MUST(new, commit(new, NULL, 0, &e));
     wait_for_end(r, new, 4);
     read_to(r, 4, &seen);
     assert_int_equal(seen.count, 1);
@@ -306,22 +305,22 @@ static void offsets_go_with_their_transaction(void **state) {
     struct seen seen;
     struct membership m = {0};
     struct log *a = connect_as(0), *r = reader(&seen);
-    MUST(a, init);
+    MUST(a, init(a, &e));
     join(a, &m);
     assert_int_equal(m.assigned, 1);
     assert_int_equal(committed_offset(a), -1);
-    MUST(a, begin);
+    MUST(a, begin(a, &e));
     produce(a, "out", NULL);
     wait_for_end(r, a, 1);
     assert_int_equal(committed_offset(a), -1);
-    MUST(a, commit, &((struct log_position){inputs(), 0, 7}), 1);
+    MUST(a, commit(a, &((struct log_position){inputs(), 0, 7}), 1, &e));
     assert_int_equal(committed_offset(a), 7); /* stable: waits for the marker */
-    MUST(a, begin);
+    MUST(a, begin(a, &e));
     produce(a, "out", NULL);
-    MUST(a, abort);
+    MUST(a, abort(a, &e));
     assert_int_equal(committed_offset(a), 7);
-    MUST(a, begin); /* offsets only */
-    MUST(a, commit, &((struct log_position){inputs(), 0, 9}), 1);
+    MUST(a, begin(a, &e)); /* offsets only */
+    MUST(a, commit(a, &((struct log_position){inputs(), 0, 9}), 1, &e));
     assert_int_equal(committed_offset(a), 9);
 }
 
@@ -331,9 +330,9 @@ static void who_comes_back_is_the_same_member(void **state) {
     (void)state;
     struct membership before = {0}, after = {0};
     struct log *old = connect_as(0), *new = connect_as(0);
-    MUST(old, init);
+    MUST(old, init(old, &e));
     join(old, &before);
-    MUST(new, init);
+    MUST(new, init(new, &e));
     join(new, &after);
     assert_int_equal(after.assigned, 1);
     int64_t until = old->ops->now_ms(old) + PATIENCE_MS;
@@ -346,8 +345,8 @@ static void who_comes_back_is_the_same_member(void **state) {
         assert_int_equal(e.kind, ERR_FENCED);
         break;
     }
-    MUST(new, begin);
-    MUST(new, commit, &((struct log_position){inputs(), 0, 3}), 1);
+    MUST(new, begin(new, &e));
+    MUST(new, commit(new, &((struct log_position){inputs(), 0, 3}), 1, &e));
     assert_int_equal(committed_offset(new), 3);
 }
 
