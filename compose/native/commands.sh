@@ -192,7 +192,18 @@ move_ports() {
 
 # Tests have ports and data of their own; a suite that one of them started is taken down at the end.
 command_test() {
-    local label pattern='' status=0 name data preset=dev
+    local label pattern='' status=0 name data preset=dev labels=()
+    while (($#)); do
+        if [ "$1" = --runs ]; then # the long form of the simulation
+            [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "--runs takes a number"
+            export SIMULATION_RUNS=$2
+            shift 2
+        else
+            labels+=("$1")
+            shift
+        fi
+    done
+    set -- "${labels[@]}"
     for label; do
         [[ " $TEST_LABELS " == *" $label "* ]] || usage_error "unknown label '$label'; there are: $TEST_LABELS"
         pattern+="|$label"
