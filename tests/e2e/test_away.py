@@ -70,7 +70,7 @@ class Away(SuiteTest):
             self.suite.wait_ready(40)
             load.wait_for(50)
         self.assertEqual(load.refused, [])
-        self.assertEqual(self.suite.post_order(id="into-the-void").status, 201)
+        self.assertIn(self.suite.post_order(id="into-the-void").status, (200, 201))  # nobody knew whether it was written
         for i in load.ids + ["into-the-void"]:
             self.suite.outcome(i, 60)
         for service in SERVICES:
