@@ -59,7 +59,8 @@ class Away(SuiteTest):
             self.suite.demo("stop", "kafka")
             stopped = time.monotonic()
             for service in SERVICES:
-                wait_until(lambda: self.suite.readyz(service).status == 503, 30, f"{service} is not ready")
+                # one that was in the middle of a commit first waits for that call, and then for its abort
+                wait_until(lambda: self.suite.readyz(service).status == 503, 60, f"{service} is not ready")
                 wait_until(lambda: "Kafka" in self.suite.readyz(service).json["detail"], 15, f"{service} says why")
                 self.assertEqual(self.suite.http("GET", "/livez", port=self.suite.service_port(service)).status, 200)
             answer = self.suite.post_order(id="into-the-void")
