@@ -79,7 +79,8 @@ install_all() { # install_all [run]: without the build's needs
 }
 
 build() { # build PRESET [TARGET…]
-    exec {INSTALL_FD}>"$CACHE/lock"
+    mkdir -p "$ROOT/build"
+    exec {INSTALL_FD}>"$ROOT/build/lock"
     flock "$INSTALL_FD"
     (
         cd "$ROOT" && export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
