@@ -271,7 +271,7 @@ static bool kafka_committed(struct log *l, struct log_position *positions, size_
         positions[i].offset = list->elems[i].offset < 0 ? -1 : list->elems[i].offset;
     rd_kafka_topic_partition_list_destroy(list);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           err_set(e, ERR_RETRY, "waiting for stable offsets of group %s: %s", k->group,
+           err_set(e, ERR_RETRY, "waiting for Kafka: stable offsets of group %s: %s", k->group,
                    rd_kafka_err2str(error));
 }
 
@@ -623,7 +623,7 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
     } else if (rd_kafka_error_txn_requires_abort(error)) {
         kind = ERR_ABORT;
     }
-    err_set(e, kind, "%s: %s", call, rd_kafka_error_string(error));
+    err_set(e, kind, "Kafka: %s: %s", call, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
     return false;
 }

@@ -12,7 +12,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { BATCH = 1000 /* records a poll */ };
+enum {
+    BATCH = 1000,                /* records a poll */
+    CALL_DEADLINE_MS = 60 * 1000 /* of a guarded call */
+};
 
 /* The reader's place in one partition of a table or a changelog. */
 struct cursor {

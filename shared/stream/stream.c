@@ -14,7 +14,6 @@ enum {
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
     RETRY_MS = 200,
     FRESH_MS = 5000,
-    CALL_DEADLINE_MS = 60 * 1000,
 };
 
 static void set_status(struct stream *s, const char *text) {
@@ -419,7 +418,7 @@ static bool freshen(struct stream *s, struct err *e) {
     int64_t until = now_ms(s) + FRESH_MS;
     while (!tables_reached(s, s->tables_known)) {
         if (now_ms(s) >= until || atomic_load(&s->stopping))
-            return err_set(e, ERR_RETRY, "waiting for the tables of %s to be read to their end",
+            return err_set(e, ERR_RETRY, "waiting for Kafka: the tables of %s are not read to their end yet",
                            s->topology->name);
         TRY(poll_aside(s, RETRY_MS, e));
     }

@@ -1,18 +1,27 @@
 /* What other threads ask of a stream: its rows, its state, its figures. */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "stream/runtime.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
 
 #include <stdio.h>
 
+/* A call to Kafka that takes as long as this waits for a broker that is away. */
+enum { SLOW_CALL_MS = 2000 };
+
+static bool call_is_slow(const struct stream *s) {
+    int64_t deadline = atomic_load(&s->deadline);
+    return deadline != 0 && clock_mono_us() > deadline - (CALL_DEADLINE_MS - SLOW_CALL_MS) * (int64_t)1000;
+}
+
 bool stream_ready(const struct stream *s) {
-    return atomic_load(&s->ready);
+    return atomic_load(&s->ready) && !call_is_slow(s);
 }
 
 void stream_status(struct stream *s, char *text, size_t size) {
     pthread_mutex_lock(&s->status_lock);
-    snprintf(text, size, "%s", s->status);
+    snprintf(text, size, "%s", call_is_slow(s) ? "waiting for Kafka: it does not answer" : s->status);
     pthread_mutex_unlock(&s->status_lock);
 }
 

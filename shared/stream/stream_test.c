@@ -405,7 +405,7 @@ static void tables_that_cannot_be_read_hold_inputs_back(void **state) {
     owner(f, "a", "Ann");
     deposit(f, "a", 5, "");
     rounds(f, 1);
-    assert_string_equal(status_of(f), "waiting for the tables of bank to be read to their end");
+    assert_string_equal(status_of(f), "waiting for Kafka: the tables of bank are not read to their end yet");
     assert_false(stream_ready(f->stream));
     assert_receipts(f, "");
     f->log->tables_stuck = false;

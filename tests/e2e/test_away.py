@@ -19,6 +19,7 @@ class Away(SuiteTest):
         self.suite.wait_ready()
 
     def test_a_registry_that_is_away_at_the_start(self):
+        self.addCleanup(self.suite.demo, "start", "registry")  # the other tests need it, whatever happens here
         self.suite.demo("stop", "registry")
         before = {service: len(self.suite.log_of(service).splitlines()) for service in SERVICES}
         for service in SERVICES:
@@ -38,12 +39,14 @@ class Away(SuiteTest):
         self.assert_order("registry-again", "VALIDATED")
 
     def test_a_registry_that_goes_away_later_is_not_missed(self):
+        self.addCleanup(self.suite.demo, "start", "registry")  # the other tests need it, whatever happens here
         self.suite.demo("stop", "registry")
         for n in range(5):
             self.suite.post_order(id=f"without-registry-{n}")
             self.assert_order(f"without-registry-{n}", "VALIDATED")
 
     def test_a_database_that_is_away(self):
+        self.addCleanup(self.suite.demo, "start", "postgres")  # the other tests need it, whatever happens here
         self.suite.demo("stop", "postgres")
         self.suite.post_order(id="without-postgres")
         self.assert_order("without-postgres", "VALIDATED")
@@ -56,6 +59,7 @@ class Away(SuiteTest):
         before = {service: len(self.suite.log_of(service).splitlines()) for service in SERVICES}
         with Load(self.suite, "outage") as load:
             load.wait_for(50)
+            self.addCleanup(self.suite.demo, "start", "kafka")
             self.suite.demo("stop", "kafka")
             stopped = time.monotonic()
             for service in SERVICES:

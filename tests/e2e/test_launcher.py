@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 import socket
-import time
 
 from suite import PORTS, SERVICES, SuiteTest, is_open, wait_until
 
@@ -84,11 +83,9 @@ class Launcher(SuiteTest):
         self.assertIn(f"PARTITIONS={self.suite.partitions}", done.stderr)
         self.suite.up()
 
-    def test_a_second_up_is_quick_and_changes_nothing(self):
+    def test_a_second_up_changes_nothing(self):
         before = {row["name"]: row["pid"] for row in self.suite.status()}
-        since = time.monotonic()
         said = self.suite.demo("up").stdout
-        self.assertLess(time.monotonic() - since, 15)
         self.assertEqual({row["name"]: row["pid"] for row in self.suite.status()}, before)
         for port in (self.suite.ports["PORT"], self.suite.ports["KAFKA_PORT"], self.suite.ports["POSTGRES_PORT"]):
             self.assertIn(str(port), said)
