@@ -18,7 +18,7 @@ enum {
     CALL_MS = 2000,  /* metadata, offsets */
     STABLE_MS = 300, /* committed offsets: while a transaction is open they are not to be had */
     INIT_MS = 10000,
-    COMMIT_MS = 15000, /* longer than transaction.timeout.ms: then the broker has decided */
+    COMMIT_MS = 11000, /* longer than transaction.timeout.ms: then the broker has decided */
 };
 
 static const struct setting common_settings[] = {
