@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,7 +90,6 @@ struct kafka {
     size_t topic_count;
     rd_kafka_topic_t **topics[LOG_QUEUES], **producer_topics, **asker_topics; /* by the topic's index */
     int32_t *partitions;                                                      /* likewise; 0: not known */
-    const struct topic *lead;
     struct log_listener listener;
     bool told;                     /* a callback ran during this poll */
     atomic_bool down;              /* all brokers */
@@ -416,7 +414,6 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
 static bool kafka_subscribe(struct log *l, const struct topic *lead, const struct log_listener *listener,
                             struct err *e) {
     struct kafka *k = of(l);
-    k->lead = lead;
     k->listener = *listener;
     const struct setting own[] = {{"group.id", k->group}, {"group.instance.id", k->identity}, {NULL, NULL}};
     const struct setting *const settings[] = {member_settings, own, NULL};

@@ -72,7 +72,7 @@ bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, s
                  bool (*each)(void *, struct slice, struct slice), void *context, struct err *e) {
     _cleanup_(buf_free) struct buf first = {0}, start_key = {0};
     store_key_index(&first, t, SLICE(""));
-    struct scan scan = {.s = s, .table = t, .prefix = first.size, .each = each, .context = context};
+    struct scan scan = {.prefix = first.size, .each = each, .context = context};
     buf_append_slice(&first, prefix);
     if (from.data != NULL)
         store_key_index(&start_key, t, from);
