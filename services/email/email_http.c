@@ -1,0 +1,3 @@
+#include "email.h"
+
+const struct http_route email_routes[] = {{0}};

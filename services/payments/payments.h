@@ -1,0 +1,12 @@
+/* payments: takes payments by card, and keeps a token of the card where its number would be. */
+#pragma once
+
+#include "http/server.h"
+#include "schemas/schemas.gen.h"
+#include "stream/topology.h"
+
+extern const struct topology payments_topology;
+extern const struct view payments_made; /* by payment id */
+extern const struct table payments_table;
+
+extern const struct http_route payments_routes[];

@@ -1,0 +1,3 @@
+#include "payments.h"
+
+const struct http_route payments_routes[] = {{0}};

@@ -1,0 +1,47 @@
+#include "possible_fraud.h"
+
+#include "stream/step.h"
+
+#include <inttypes.h>
+
+#define WINDOW_MS INT64_C(300000)
+enum { HAVING_MORE_THAN = 3 };
+
+static void on_authorization(struct step *s, const struct event *in);
+
+const struct view possible_fraud_windows = {"windows", &topic_card_windows};
+const struct table possible_fraud_table = {.name = "possible-fraud", .topic = &topic_possible_fraud};
+
+const struct topology possible_fraud_topology = {
+    .name = "possible-fraud",
+    .sources =
+        (const struct source[]){
+            {.topic = &topic_authorizations, .handle = on_authorization},
+            {.topic = &topic_possible_fraud},
+            {0},
+        },
+    .views = (const struct view *const[]){&possible_fraud_windows, NULL},
+    .tables = (const struct table *const[]){&possible_fraud_table, NULL},
+    .outputs = (const struct topic *const[]){&topic_possible_fraud, NULL},
+    .dead_letters = &topic_dead_letters,
+};
+
+static void on_authorization(struct step *s, const struct event *in) {
+    const struct authorization *a = in->value;
+    if (!slice_equal(in->key, a->card_token)) {
+        step_reject(s, "cardToken: differs from the record's key");
+        return;
+    }
+    int64_t start = in->timestamp - in->timestamp % WINDOW_MS;
+    struct slice window = arena_printf(step_arena(s), "%" PRId64, start);
+    struct card_window w = {0};
+    step_get(s, &possible_fraud_windows, window, &w);
+    w.count++;
+    step_put(s, &possible_fraud_windows, window, &w);
+    if (w.count > HAVING_MORE_THAN)
+        step_emit(s, &topic_possible_fraud, in->key,
+                  &(struct possible_fraud){.card_token = in->key,
+                                           .count = w.count,
+                                           .window_start = start,
+                                           .window_end = start + WINDOW_MS});
+}
