@@ -209,6 +209,7 @@ command_test() {
         pattern+="|$label"
     done
     install_all
+    [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
     [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build_suite
     build $preset
     data=$(mktemp -d)

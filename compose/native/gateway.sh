@@ -6,11 +6,7 @@ configure_gateway() {
     local dir=$DATA_DIR/gateway name key addresses
     mkdir -p "$dir"
     # A copy, since nginx's user may not be allowed to look into the repository.
-    rm -rf "$dir/web.new"
-    cp -r "$ROOT/web" "$dir/web.new"
-    chmod -R a+rX "$dir/web.new"
-    rm -rf "$dir/web"
-    mv "$dir/web.new" "$dir/web"
+    "$ROOT/compose/nginx/pages" "$ROOT/web" "$WEB_DIR" "$dir/web"
     [ "$(id -u)" != 0 ] || chmod a+x "$DATA_DIR" "$dir"
     for name in "${SERVICES[@]}"; do
         addresses=

@@ -1,9 +1,10 @@
-# What the suite needs on a machine: Debian packages, librdkafka, jars; and its own build. Sourced by demo.
+# What the suite needs on a machine: Debian packages, librdkafka, jars, what the pages use; and its own build. Sourced by demo.
 # Each part looks first whether it is there already, which is quick.
 # shellcheck shell=bash
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/insideout
 JAVA_LOCK=$ROOT/compose/maven/jars.sha256
+WEB_LOCK=$ROOT/web/package-lock.json
 PACKAGES_RUN=(ca-certificates curl jq iproute2 procps runit nginx postgresql default-jre-headless)
 PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev librocksdb-dev
     libcmocka-dev libavro-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev)
@@ -42,7 +43,15 @@ install_packages() { # install_packages PACKAGE…
     return $package
 }
 
-# The jars, into a directory named by what they are, so that another version never mixes with this one.
+# For programs that may have come another way than by Debian's package.
+install_programs() { # install_programs PROGRAM:PACKAGE…
+    local wanted missing=()
+    for wanted; do command -v "${wanted%%:*}" >/dev/null || missing+=("${wanted#*:}"); done
+    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+}
+
+# What the registries of others give goes into directories named by what it is, so that another version never mixes
+# with this one.
 java_dir() {
     echo "$CACHE/java-$(cat "$JAVA_LOCK" "$ROOT/compose/maven/pom.xml" | sha256sum | cut -c 1-12)"
 }
@@ -58,9 +67,27 @@ install_jars() {
     mv "$new" "$JAVA_DIR"
 }
 
+web_dir() {
+    echo "$CACHE/web-$(sha256sum "$WEB_LOCK" | cut -c 1-12)"
+}
+
+# What the pages and their tests use; npm checks it against the lock file.
+install_web() {
+    local new=$WEB_DIR.new certificates=/etc/ssl/certs/ca-certificates.crt
+    [ -d "$WEB_DIR" ] && return
+    install_programs npm:npm
+    rm -rf "$new"
+    mkdir "$new"
+    cp "$ROOT/web/package.json" "$WEB_LOCK" "$new"
+    # npm brings certificates of its own; a machine may trust more.
+    [ ! -e $certificates ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$certificates}"
+    step "fetching what the pages use" npm ci --prefix "$new" --ignore-scripts --no-audit --no-fund --loglevel error
+    mv "$new" "$WEB_DIR"
+}
+
 install_librdkafka() {
     [ -e "$CACHE/librdkafka-2.15.1/lib/librdkafka.so.1" ] && return
-    install_packages npm
+    install_programs npm:npm
     step "building librdkafka" "$ROOT/shared/cmake/librdkafka.sh"
 }
 
@@ -71,11 +98,17 @@ install_all() { # install_all [run]: without the build's needs
     flock "$INSTALL_FD"
     install_packages "${PACKAGES_RUN[@]}"
     install_jars
+    install_web
     if [ "${1-}" != run ]; then
         install_packages "${PACKAGES_BUILD[@]}"
         install_librdkafka
     fi
     exec {INSTALL_FD}>&-
+}
+
+# For the tests of pages. Ubuntu has no package of Chromium: there they are skipped where there is none.
+install_browser() {
+    (install_programs node:nodejs chromium:chromium) || echo "demo: no Chromium: the tests of pages are skipped" >&2
 }
 
 build() { # build PRESET [TARGET…]

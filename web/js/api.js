@@ -1,4 +1,4 @@
-// The suite's HTTP, with its errors as exceptions. Nothing here knows the page.
+// The suite's HTTP, with its errors as exceptions. Nothing here knows a page.
 
 /** An answer that is no success: `status`, what it says to people, and the `field` it is about. */
 export class Problem extends Error {
@@ -9,8 +9,9 @@ export class Problem extends Error {
   }
 }
 
-async function call(method, path, body) {
-  const init = { method, cache: "no-store", headers: { accept: "application/json" } };
+/** Sends `body`, if there is one, as JSON; resolves to the answer's JSON, rejects with a Problem. */
+export async function call(method, path, body, { signal } = {}) {
+  const init = { method, signal, cache: "no-store", headers: { accept: "application/json" } };
   if (body !== undefined) {
     init.headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
@@ -18,8 +19,9 @@ async function call(method, path, body) {
   let response;
   try {
     response = await fetch(path, init);
-  } catch {
-    throw new Problem(503, "The shop cannot be reached.");
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(503, "The gateway cannot be reached.");
   }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
@@ -28,31 +30,24 @@ async function call(method, path, body) {
   return answer;
 }
 
-/** Calls again while the answer is one of `statuses`; what is called must be safe to repeat. */
-async function persist(times, statuses, attempt) {
+/** For what is away or late, and comes back: the answer to repeat. */
+export const isAway = (problem) => [502, 503, 504].includes(problem?.status);
+
+/**
+ * Calls `attempt` again, a little later each time, while what it needs is away; it must be safe to repeat.
+ * `onAway(problem, n)` hears of each failed attempt that is followed by another.
+ */
+export async function persist(times, attempt, onAway = () => {}) {
   for (let n = 1; ; n++) {
     try {
       return await attempt();
     } catch (problem) {
-      if (n === times || !statuses.includes(problem.status)) throw problem;
-      await new Promise((done) => setTimeout(done, 500 * n));
+      if (n >= times || !isAway(problem)) throw problem;
+      onAway(problem, n);
+      await new Promise((done) => setTimeout(done, Math.min(500 * n, 4000)));
     }
   }
 }
 
-const order = (id) => `/v1/orders/${encodeURIComponent(id)}`;
-const customer = (id) => `/v1/customers/${encodeURIComponent(id)}`;
-
-export const listStock = async () => (await call("GET", "/v1/stock")).stock;
-export const putCustomer = (c) => persist(3, [502, 503, 504], () => call("PUT", customer(c.id), c));
-
-/** The id makes it safe to repeat: however often it is sent, there is one order. */
-export const postOrder = (o) => persist(3, [502, 503, 504], () => call("POST", "/v1/orders", o));
-
-/** Waits for VALIDATED or FAILED. A check that is down delays the outcome and loses nothing: so ask again. */
-export const awaitOutcome = (id) =>
-  persist(20, [502, 503, 504], () => call("GET", `${order(id)}/validated?timeout=20000`));
-
-export const listOrders = (customerId, limit) =>
-  call("GET", `/v1/orders?customerId=${encodeURIComponent(customerId)}&limit=${limit}`);
-export const nextOrders = (next) => call("GET", next);
+/** The value as one segment of a path. */
+export const segment = encodeURIComponent;

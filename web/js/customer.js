@@ -1,6 +1,6 @@
 // Who is ordering: made up at the first visit, kept in this browser, and known to the shop once saved.
 
-import { putCustomer } from "./api.js";
+import { putCustomer } from "./orders.js";
 
 const KEY = "insideout.customer";
 

@@ -1,6 +1,6 @@
 // The page: a form, the events of the order it makes, and the orders before it.
 
-import { awaitOutcome, listOrders, listStock, nextOrders, postOrder } from "./api.js";
+import { awaitOutcome, listOrders, listStock, nextOrders, postOrder } from "./orders.js";
 import { change, customer, makeKnown } from "./customer.js";
 import { cents, element, moment, money } from "./format.js";
 import { Timeline } from "./timeline.js";
