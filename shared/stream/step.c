@@ -349,7 +349,7 @@ bool step_run(struct step *s, const struct source *source, const struct log_reco
     s->undo_count = 0;
     if (decode(s, source, r, partitions, &in)) {
         if (partition_of(in.key, partitions) != in.partition)
-            emit_bytes(s, in.topic, in.key, r->value);
+            emit_bytes(s, in.topic, in.key, arena_copy(&s->overlay.arena, r->value));
         else if (source->handle != NULL)
             source->handle(s, &in);
     }
@@ -446,19 +446,23 @@ void step_dead_letter(struct step *s, const struct log_record *r, const struct l
     s->in = NULL;
 }
 
-const struct emission *step_emissions(struct step *s, size_t *count) {
-    const struct emission *first = s->emissions + s->emission_taken;
+size_t step_pending(const struct step *s) {
+    return s->emission_count - s->emission_taken;
+}
+
+struct emission *step_emissions(struct step *s, size_t *count) {
+    struct emission *first = s->emissions + s->emission_taken;
     *count = s->emission_count - s->emission_taken;
     s->emission_taken = s->emission_count;
     return first;
 }
 
-bool step_changelogs(struct step *s, bool (*each)(void *context, const struct emission *record),
-                     void *context) {
+bool step_changelogs(struct step *s, int32_t partition,
+                     bool (*each)(void *context, const struct emission *record), void *context) {
     for (size_t i = 0; i < s->overlay.count; i++) {
-        if (!s->overlay.live[i])
-            continue;
         struct change *c = &s->changes[i];
+        if (!s->overlay.live[i] || c->partition != partition)
+            continue;
         struct buf causes = {0};
         for (size_t k = c->causes > CAUSES ? c->causes - CAUSES : 0; k < c->causes; k++) {
             const struct cause *cause = cause_at(c, k);

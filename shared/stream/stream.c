@@ -8,7 +8,8 @@
 
 enum {
     TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
-    TRANSACTION_MS = 100,
+    TRANSACTION_MS = 300,
+    HELD_OUTPUTS = 8000,
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
     BUSY_MS = 40, /* for as long, because a commit costs the broker the same for one record and for all */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
@@ -41,6 +42,8 @@ struct stream *stream_create(const struct stream_options *options) {
     struct stream *s = xcalloc(1, sizeof *s);
     const struct topology *t = options->topology;
     s->o = *options;
+    if (s->o.held_outputs == 0)
+        s->o.held_outputs = HELD_OUTPUTS;
     s->topology = t;
     while (t->sources != NULL && t->sources[s->source_count].topic != NULL)
         s->source_count++;
@@ -264,16 +267,8 @@ static bool produce(struct stream *s, const struct emission *m, int64_t *deliver
         TRY(GUARDED(s, LOG(s, begin, e)));
         s->in_transaction = true;
     }
-    int32_t partition = m->partition;
-    if (partition < 0) {
-        int32_t count;
-        if (!LOG(s, partitions, m->topic, &count, e))
-            return err_set(e, ERR_ABORT, "%s: how many partitions it has is not known any more",
-                           m->topic->name);
-        partition = partition_of(m->key, count);
-    }
     struct log_message message = {.topic = m->topic,
-                                  .partition = partition,
+                                  .partition = m->partition,
                                   .timestamp = m->timestamp,
                                   .key = m->key,
                                   .value = m->value,
@@ -285,11 +280,29 @@ static bool produce(struct stream *s, const struct emission *m, int64_t *deliver
     return true;
 }
 
+static int by_partition(const void *a, const void *b) {
+    const struct emission *x = *(struct emission *const *)a, *y = *(struct emission *const *)b;
+    int order = x->topic->index - y->topic->index;
+    order = order != 0 ? order : x->partition - y->partition;
+    return order != 0 ? order : x < y ? -1 : 1;
+}
+
+/* One partition after the other, so that each gets few large requests instead of many small ones. */
 static bool produce_emissions(struct stream *s, struct err *e) {
     size_t n;
-    const struct emission *m = step_emissions(s->step, &n);
+    struct emission *m = step_emissions(s->step, &n);
+    struct emission **order = arena_alloc(step_arena(s->step), n * sizeof *order);
+    for (size_t i = 0; i < n; i++) {
+        int32_t count;
+        if (!LOG(s, partitions, m[i].topic, &count, e))
+            return err_set(e, ERR_ABORT, "%s: how many partitions it has is not known any more",
+                           m[i].topic->name);
+        m[i].partition = partition_of(m[i].key, count);
+        order[i] = &m[i];
+    }
+    qsort(order, n, sizeof(struct emission *), by_partition);
     for (size_t i = 0; i < n; i++)
-        TRY(produce(s, &m[i], NULL, e));
+        TRY(produce(s, order[i], NULL, e));
     return true;
 }
 
@@ -315,7 +328,9 @@ static bool produce_changelog(void *context, const struct emission *m) {
 static bool commit(struct stream *s, struct err *e) {
     if (s->dirty_since == 0)
         return true;
-    TRY(step_changelogs(s->step, produce_changelog, &(struct changelog_context){s, e}));
+    TRY(produce_emissions(s, e));
+    for (int32_t p = 0; p < s->partitions; p++)
+        TRY(step_changelogs(s->step, p, produce_changelog, &(struct changelog_context){s, e}));
     if (!s->in_transaction) {
         TRY(GUARDED(s, LOG(s, begin, e)));
         s->in_transaction = true;
@@ -348,11 +363,16 @@ static bool commit(struct stream *s, struct err *e) {
     return true;
 }
 
+/* Has anything followed from the inputs since the last commit? */
+static bool has_output(struct stream *s) {
+    return s->in_transaction || step_overlay(s->step)->count > 0 || step_pending(s->step) > 0;
+}
+
 static bool commit_is_due(struct stream *s, bool drained) {
     if (s->dirty_since == 0)
         return false;
     int64_t age = now_ms(s) - s->dirty_since;
-    if (!s->in_transaction && step_overlay(s->step)->count == 0)
+    if (!has_output(s))
         return age >= LAZY_COMMIT_MS;
     if (drained && (s->transaction_records < BUSY_RECORDS || age >= BUSY_MS))
         return true;
@@ -384,7 +404,8 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         return true;
     struct slice trace = s->o.log->ops->header(r, "traceparent");
     if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, e)) {
-        TRY(produce_emissions(s, e));
+        if (step_pending(s->step) >= s->o.held_outputs)
+            TRY(produce_emissions(s, e));
     } else {
         if (e->kind != ERR_POISON)
             return false;
@@ -618,7 +639,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(tasks_progress(s, e));
     TRY(refresh(s, e));
     if (s->dirty_since != 0)
-        wait_ms = s->in_transaction ? BUSY_MS / 4 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
+        wait_ms = has_output(s) ? BUSY_MS / 4 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
     for (int32_t p = 0; p < s->partitions; p++)
         if (s->tasks[p].state == TASK_NEW && wait_ms > RETRY_MS)
             wait_ms = s->tasks_retry_at > now_ms(s) ? RETRY_MS : 0;

@@ -25,7 +25,7 @@ void step_destroy(struct step *s);
 
 /* Decodes the record, runs the handler and keeps what follows. False: nothing of it is kept, and the error
  * says why: ERR_POISON (dead-letter it), ERR_RETRY (the registry is away), ERR_FATAL (the store is broken).
- * `record` must stay as it is until step_clear. */
+ * Nothing points into `record` afterwards. */
 WARN_UNUSED bool step_run(struct step *s, const struct source *source, const struct log_record *record,
                           struct slice traceparent, int32_t partition_count, struct err *e);
 
@@ -33,16 +33,17 @@ WARN_UNUSED bool step_run(struct step *s, const struct source *source, const str
  * no tombstone where there are none. ERR_POISON says what is missing. */
 WARN_UNUSED bool record_well_formed(const struct log_record *r, int32_t partitions, struct err *e);
 
-/* The dead letter of a record, headers kept as far as there is room. */
+/* The dead letter of a record, headers kept as far as there is room; it points to their names and values. */
 void step_dead_letter(struct step *s, const struct log_record *record, const struct log_header *headers,
                       size_t header_count, const char *reason);
 
-/* What has been emitted since the last call. */
-const struct emission *step_emissions(struct step *s, size_t *count);
+/* What has been emitted since the last call, and how much that would be. */
+struct emission *step_emissions(struct step *s, size_t *count);
+size_t step_pending(const struct step *s);
 
-/* Calls `each` for the changelog record of every key that changed; stops at false. */
-bool step_changelogs(struct step *s, bool (*each)(void *context, const struct emission *record),
-                     void *context);
+/* Calls `each` for the changelog record of every key of a partition that changed; stops at false. */
+bool step_changelogs(struct step *s, int32_t partition,
+                     bool (*each)(void *context, const struct emission *record), void *context);
 
 /* The pending changes, for the runtime to add its positions to and to apply. */
 struct overlay *step_overlay(struct step *s);

@@ -214,6 +214,7 @@ static void instance_start(struct instance *i) {
                                      .partitions = w->broker.partition_count,
                                      .schemas = w->schemas,
                                      .store = i->store,
+                                     .held_outputs = 1 + w->plan->seed % 4,
                                      .log = log};
     i->stream = stream_create(&options);
     i->sleeps_until = 0;
