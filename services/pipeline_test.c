@@ -155,7 +155,8 @@ static void request(struct pipeline *p, int i, struct order_request r, int64_t t
     snprintf(p->ids[i], sizeof p->ids[i], "o%d", i);
     r.id = slice_of(p->ids[i]);
     p->requests[i] = r;
-    append(p, &(struct event){&topic_order_requests, 0, 0, time, r.id, &p->requests[i]});
+    append(p, &(struct event){
+                  .topic = &topic_order_requests, .timestamp = time, .key = r.id, .value = &p->requests[i]});
 }
 
 static void request_any(struct pipeline *p, int i) {

@@ -7,8 +7,8 @@
 
 static void on_order(struct step *s, const struct event *in);
 
-const struct view fraud_sessions_view = {"sessions", &topic_fraud_sessions};
-const struct view fraud_verdicts = {"verdicts", &topic_fraud_verdicts};
+const struct view fraud_sessions_view = {.name = "sessions", .changelog = &topic_fraud_sessions};
+const struct view fraud_verdicts = {.name = "verdicts", .changelog = &topic_fraud_verdicts};
 
 const struct topology fraud_topology = {
     .name = "fraud",

@@ -7,8 +7,8 @@
 
 static void on_order(struct step *s, const struct event *in);
 
-const struct view inventory_reserved = {"reserved", &topic_reserved_stock};
-const struct view inventory_reservations = {"reservations", &topic_reservations};
+const struct view inventory_reserved = {.name = "reserved", .changelog = &topic_reserved_stock};
+const struct view inventory_reservations = {.name = "reservations", .changelog = &topic_reservations};
 const struct table inventory_stock = {.name = "stock", .topic = &topic_stock, .fresh = true};
 const struct table inventory_reserved_stock = {.name = "reserved-stock", .topic = &topic_reserved_stock};
 

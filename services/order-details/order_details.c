@@ -6,7 +6,7 @@
 
 static void on_order(struct step *s, const struct event *in);
 
-const struct view order_details_verdicts = {"verdicts", &topic_order_details_verdicts};
+const struct view order_details_verdicts = {.name = "verdicts", .changelog = &topic_order_details_verdicts};
 
 /* Fresh, so that what a client could read before it posted is known here, and an unknown id really is. */
 const struct table order_details_stock = {.name = "stock", .topic = &topic_stock, .fresh = true};

@@ -9,7 +9,7 @@ static void on_request(struct step *s, const struct event *in);
 static void index_payment(struct index *to, const struct event *row);
 static bool payment_before(const struct event *row, void *value);
 
-const struct view payments_made = {"made", &topic_payments_by_id};
+const struct view payments_made = {.name = "made", .changelog = &topic_payments_by_id};
 const struct table payments_table = {
     .name = "payments", .topic = &topic_payments_by_id, .index = index_payment, .replaced = payment_before};
 

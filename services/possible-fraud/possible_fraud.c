@@ -9,7 +9,7 @@ enum { HAVING_MORE_THAN = 3 };
 
 static void on_authorization(struct step *s, const struct event *in);
 
-const struct view possible_fraud_windows = {"windows", &topic_card_windows};
+const struct view possible_fraud_windows = {.name = "windows", .changelog = &topic_card_windows};
 const struct table possible_fraud_table = {.name = "possible-fraud", .topic = &topic_possible_fraud};
 
 const struct topology possible_fraud_topology = {

@@ -5,7 +5,7 @@
 static void on_order(struct step *s, const struct event *in);
 
 /* What was shipped is what the topic says: it is its own changelog. */
-const struct view shipping_shipped = {"shipped", &topic_shipments};
+const struct view shipping_shipped = {.name = "shipped", .changelog = &topic_shipments};
 
 /* Fresh: whoever saw the order VALIDATED has seen its customer, and so does this. */
 const struct table shipping_customers = {.name = "customers", .topic = &topic_customers, .fresh = true};

@@ -133,7 +133,7 @@ bool driver_next(struct driver *d, struct event *out) {
         value = arena_alloc(&d->arena, m->topic->value->size);
         must(schemas_decode(d->schemas, m->topic->value, m->value, &d->arena, value, &e), &e, "decode");
     }
-    *out = (struct event){m->topic, 0, (int64_t)d->taken - 1, m->timestamp, m->key, value};
+    *out = (struct event){m->topic, 0, (int64_t)d->taken - 1, m->timestamp, m->key, value, SLICE_NONE};
     return true;
 }
 

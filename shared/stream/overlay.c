@@ -22,12 +22,13 @@ void overlay_free(struct overlay *o) {
     free(o->changes);
     free(o->live);
     free(o->slots);
+    free(o->sorted);
     *o = (struct overlay){0};
 }
 
 void overlay_clear(struct overlay *o) {
     arena_reset(&o->arena);
-    o->count = 0;
+    o->count = o->sorted_count = 0;
     if (o->slots != NULL)
         memset(o->slots, 0, o->slot_count * sizeof *o->slots);
 }
@@ -84,6 +85,80 @@ size_t overlay_put(struct overlay *o, struct slice key, struct slice value, stru
 void overlay_undo(struct overlay *o, size_t index, struct slice before, bool was_live) {
     o->changes[index].value = before;
     o->live[index] = was_live;
+}
+
+/* The place in o->sorted of the first key that is not below `key`. */
+static size_t lower_bound(const struct overlay *o, struct slice key) {
+    size_t low = 0, high = o->sorted_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (slice_compare(o->changes[o->sorted[middle]].key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Only who scans pays for the order, and for the few keys that are new since the last scan. */
+static void sort_new(struct overlay *o) {
+    if (o->sorted_capacity < o->count)
+        o->sorted = xrealloc(o->sorted, (o->sorted_capacity = o->capacity) * sizeof *o->sorted);
+    while (o->sorted_count < o->count) {
+        size_t at = lower_bound(o, o->changes[o->sorted_count].key);
+        memmove(o->sorted + at + 1, o->sorted + at, (o->sorted_count - at) * sizeof *o->sorted);
+        o->sorted[at] = (uint32_t)o->sorted_count++;
+    }
+}
+
+/* A scan of the store into which the overlay's changes are merged. */
+struct merge {
+    struct overlay *o;
+    size_t next; /* in o->sorted */
+    struct slice prefix;
+    store_visit *visit;
+    void *context;
+    bool stopped;
+};
+
+/* Visits the overlay's own keys below `key` (SLICE_NONE: all that are left). Returns the change of that key,
+ * or NULL. */
+static const struct store_change *visit_below(struct merge *m, struct slice key) {
+    const struct overlay *o = m->o;
+    for (; !m->stopped && m->next < o->sorted_count; m->next++) {
+        uint32_t i = o->sorted[m->next];
+        const struct store_change *c = &o->changes[i];
+        int order = key.data != NULL ? slice_compare(c->key, key) : -1;
+        if (order == 0 && o->live[i])
+            return c;
+        if (order > 0 || !slice_starts_with(c->key, m->prefix))
+            break;
+        if (order < 0 && o->live[i] && c->value.data != NULL)
+            m->stopped = !m->visit(m->context, c->key, c->value);
+    }
+    return NULL;
+}
+
+static bool visit_merged(void *context, struct slice key, struct slice value) {
+    struct merge *m = context;
+    const struct store_change *changed = visit_below(m, key);
+    if (changed != NULL)
+        value = changed->value;
+    if (!m->stopped && value.data != NULL)
+        m->stopped = !m->visit(m->context, key, value);
+    m->next += changed != NULL;
+    return !m->stopped;
+}
+
+bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, store_visit *visit,
+                  void *context, struct err *e) {
+    sort_new(o);
+    struct slice first = from.data != NULL && slice_compare(from, prefix) > 0 ? from : prefix;
+    struct merge m = {o, lower_bound(o, first), prefix, visit, context, false};
+    if (!store_scan(o->store, prefix, from, false, visit_merged, &m, e))
+        return false;
+    visit_below(&m, SLICE_NONE);
+    return true;
 }
 
 static int by_key(const void *a, const void *b) {

@@ -12,6 +12,8 @@ struct overlay { /* zero-initialise, then set store */
     size_t count, capacity;
     uint32_t *slots; /* hash table of indexes + 1 */
     size_t slot_count;
+    uint32_t *sorted; /* indexes of the first changes by key, as far as a scan has needed them */
+    size_t sorted_count, sorted_capacity;
 };
 
 void overlay_free(struct overlay *o);
@@ -19,6 +21,10 @@ void overlay_clear(struct overlay *o);
 
 /* value->data NULL: there is none. */
 WARN_UNUSED bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struct err *e);
+
+/* As store_scan, ascending, over both. The visitor must not change the overlay. */
+WARN_UNUSED bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, store_visit *visit,
+                              void *context, struct err *e);
 
 /* Puts, or deletes where value.data is NULL; copies the key, keeps the value, which must be in the overlay's
  * arena (or static). Returns the change's index; *before is what counted until now, *was_live whether it did.

@@ -1,3 +1,4 @@
+#include "base/cleanup.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
 
@@ -198,6 +199,48 @@ void step_delete(struct step *s, const struct view *v, struct slice sub) {
         put_bytes(s, v, sub, SLICE_NONE);
 }
 
+/* Copies of what a scan has visited, so that it can be changed while it is gone through. */
+struct rows {
+    struct arena *arena;
+    size_t prefix;   /* bytes of each key to leave out */
+    struct slice to; /* of what is left; SLICE_NONE: no end */
+    struct row {
+        struct slice key, value;
+    } * items;
+    size_t count, capacity;
+};
+
+static bool collect_row(void *context, struct slice key, struct slice value) {
+    struct rows *r = context;
+    key = (struct slice){key.data + r->prefix, key.size - r->prefix};
+    if (r->to.data != NULL && slice_compare(key, r->to) >= 0)
+        return false;
+    if (r->count == r->capacity)
+        r->items = xrealloc(r->items, (r->capacity = r->capacity * 2 + 16) * sizeof *r->items);
+    r->items[r->count++] = (struct row){arena_copy(r->arena, key), arena_copy(r->arena, value)};
+    return true;
+}
+
+void step_each(struct step *s, const struct view *v, struct slice from, struct slice to,
+               bool (*each)(void *, struct slice, const void *), void *context) {
+    entry_keys(s, v, SLICE(""));
+    _cleanup_(buf_free) struct buf first = {0};
+    buf_append_slice(&first, buf_slice(&s->key));
+    buf_append_slice(&first, from);
+    struct rows rows = {.arena = &s->overlay.arena, .prefix = s->key.size, .to = to};
+    if (!failed(s) &&
+        overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row, &rows, &s->err))
+        for (size_t i = 0; i < rows.count && !failed(s); i++) {
+            void *value = arena_alloc(&s->overlay.arena, v->changelog->value->size);
+            if (!schemas_decode(s->schemas, v->changelog->value, rows.items[i].value, &s->overlay.arena,
+                                value, &s->err))
+                unreadable(s, "view", v->name, rows.items[i].key);
+            else if (!each(context, rows.items[i].key, value))
+                break;
+        }
+    free(rows.items);
+}
+
 bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
     struct slice bytes;
     store_key_row(&s->key, t, key);
@@ -340,7 +383,7 @@ static void add_cause(struct change *c, struct step *s) {
 
 bool step_run(struct step *s, const struct source *source, const struct log_record *r,
               struct slice traceparent, int32_t partitions, struct err *e) {
-    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL};
+    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL, SLICE_NONE};
     size_t emitted = s->emission_count;
     s->in = &in;
     s->traceparent = traceparent;
@@ -418,7 +461,7 @@ void step_dead_letter(struct step *s, const struct log_record *r, const struct l
     const struct topic *t = s->topology->dead_letters;
     struct arena *a = &s->overlay.arena;
 
-    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL};
+    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL, SLICE_NONE};
     s->in = &in;
     s->traceparent = SLICE_NONE;
     for (size_t i = 0; i < kept_count; i++)

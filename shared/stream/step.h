@@ -15,6 +15,12 @@ bool step_get(struct step *s, const struct view *v, struct slice sub, void *valu
 void step_put(struct step *s, const struct view *v, struct slice sub, const void *value);
 void step_delete(struct step *s, const struct view *v, struct slice sub);
 
+/* Calls `each` for what is below the incoming key, by sub-key in the order of bytes, from `from` (SLICE_NONE:
+ * the first) up to and without `to` (SLICE_NONE: to the last), as it was at the call: `each` may get, put,
+ * delete and emit. It returns whether to go on; its slices live as long as the event's. */
+void step_each(struct step *s, const struct view *v, struct slice from, struct slice to,
+               bool (*each)(void *context, struct slice sub, const void *value), void *context);
+
 /* The row of `key` in a table, into `row`. Returns whether there is one. */
 bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row);
 

@@ -577,6 +577,68 @@ static void a_dead_letter_stands_in_its_order(void **state) {
     assert_int_equal(receipt_of(f, &m[2])->amount, 3);
 }
 
+/* ---- ranges of sub-keys ---- */
+
+struct walk {
+    struct step *step;
+    struct buf text;
+    size_t stop_after;
+};
+
+static bool walk_on(void *context, struct slice sub, const void *value) {
+    struct walk *w = context;
+    buf_printf(&w->text, SLICE_FMT "=%lld ", SLICE_ARG(sub),
+               (long long)((const struct balance *)value)->amount);
+    step_delete(w->step, &bank_balances, sub); /* what is visited can be changed */
+    step_put(w->step, &bank_balances, SLICE("zz"), &(struct balance){9});
+    return --w->stop_after > 0;
+}
+
+static struct walk walk;
+
+/* The note is "from to", each "-" for none. */
+static void walk_range(struct step *s, const struct event *in) {
+    struct slice note = ((const struct deposit *)in->value)->note;
+    struct slice from = {note.data, 1}, to = {note.data + 2, 1};
+    walk.step = s;
+    step_each(s, &bank_balances, *from.data == '-' ? SLICE_NONE : from, *to.data == '-' ? SLICE_NONE : to,
+              walk_on, &walk);
+    step_reject(s, "only to look");
+}
+
+static void put_sub(struct step *s, const struct event *in) {
+    const struct deposit *d = in->value;
+    step_put(s, &bank_balances, d->note.size > 0 ? d->note : SLICE_NONE, &(struct balance){d->amount});
+}
+
+static void sub_keys_are_walked_in_their_order(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    static const struct {
+        const char *key, *sub;
+    } rows[] = {{"k", ""}, {"k", "c"}, {"k", "a"}, {"k", "b"}, {"kk", "a"}, {"j", "a"}};
+    static const struct {
+        const char *range, *seen;
+        size_t stop_after;
+    } cases[] = {{"- -", "a=3 b=4 c=2 ", 9}, {"b -", "b=4 c=2 ", 9}, {"- b", "a=3 ", 9},
+                 {"a c", "a=3 b=4 ", 9},     {"d -", "", 9},         {"b b", "", 9},
+                 {"- -", "a=3 ", 1}};
+    for (int applied = 0; applied < 2; applied++) { /* pending, and in the store */
+        for (size_t i = 0; applied == 0 && i < sizeof rows / sizeof *rows; i++)
+            assert_true(run(f, put_sub, rows[i].key, (int64_t)i + 1, rows[i].sub, &e));
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            walk.stop_after = cases[i].stop_after;
+            buf_clear(&walk.text);
+            assert_false(run(f, walk_range, "k", 1, cases[i].range, &e));
+            assert_string_equal(e.text, "only to look");
+            assert_slice(buf_slice(&walk.text), cases[i].seen);
+        }
+        assert_true(overlay_apply(step_overlay(f->step), &e));
+        step_clear(f->step);
+    }
+    buf_free(&walk.text);
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -606,6 +668,7 @@ int main(void) {
         TEST(a_dead_letter_of_large_headers_fits),
         TEST(what_kafka_would_refuse_is_rejected),
         TEST(a_dead_letter_stands_in_its_order),
+        TEST(sub_keys_are_walked_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

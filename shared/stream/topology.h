@@ -21,6 +21,7 @@ struct event {
     int64_t timestamp; /* milliseconds since 1970; the only clock that a handler has */
     struct slice key;
     const void *value; /* the generated struct of topic->value; NULL is a tombstone */
+    struct slice sub;  /* of a row that has expired, or is one of a join: its sub-key */
 };
 
 /* What follows from one event. Reads and writes through `s` only: no I/O, no clock, no randomness, so
@@ -36,10 +37,20 @@ struct source {
 };
 
 /* State by key, partitioned as the input is, made durable by a changelog topic (compacted). A public
- * topic can be the changelog: then the view is what that topic says. */
+ * topic can be the changelog: then the view is what that topic says.
+ *
+ * Time is the task's stream time: the highest timestamp among the events that it has seen, ticks included.
+ * A row is kept until stream time has passed by retention_ms after its last put, and is then deleted before
+ * the next event is handled. So a late event finds what is there, however old it is itself, and the row
+ * that it makes stays as long as any other. */
 struct view {
     const char *name;
     const struct topic *changelog;
+    int64_t retention_ms; /* 0: for ever */
+    /* Instead of silent deletion, once for each row, with in->key and in->sub = the row's, in->value = the
+     * row, in->timestamp = stream time; topic, partition and offset are of the event that made time pass. The
+     * row is gone already; what the handler puts again stays. NULL: none. Keys must have no slash then. */
+    handler *expired;
 };
 
 /* The index keys of one row: calls index_key() for each. Pure; a row's keys are taken away with it. */
@@ -66,6 +77,11 @@ struct topology {
     /* Where the bad records go of those topics whose catalogue entry names this topology: a topic whose
      * value has topic, partition, offset, reason and payload. NULL: they are skipped and counted. */
     const struct topic *dead_letters;
+    /* Time that passes although nobody sends: the owner of a task writes the time of day into its partition
+     * of this topic each tick_ms. It must be among the sources, where its handler may be NULL; its value has
+     * a long `time`. NULL: no ticks. */
+    const struct topic *ticks;
+    int64_t tick_ms;
 };
 
 /* The partition of a key among `count`, as the Java clients have it: murmur2. */

@@ -87,7 +87,7 @@ static void enter(const char *name) {
     world.counts = topic_here(&topic_counts, 1);
     world.changes = topic_here(&topic_count_changes, 2);
     world.letters = topic_here(&topic_letters, 3);
-    world.view = (struct view){"counts", &world.changes};
+    world.view = (struct view){.name = "counts", .changelog = &world.changes};
     world.sources[0] = (struct source){.topic = &world.clicks, .handle = on_click};
     world.views[0] = &world.view;
     world.outputs[0] = &world.counts;

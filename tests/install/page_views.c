@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct view views = {"views", &topic_page_views};
+static const struct view views = {.name = "views", .changelog = &topic_page_views};
 
 static void on_click(struct step *s, const struct event *in) {
     (void)in;

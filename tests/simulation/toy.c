@@ -17,9 +17,9 @@ static const char *const keys[KEYS] = {"k0", "k1", "k2", "k3", "k4"};
 static void on_input(struct step *s, const struct event *in);
 static void on_group(struct step *s, const struct event *in);
 
-static const struct view counts = {"counts", &topic_toy_count_changes};
-static const struct view marks = {"marks", &topic_toy_mark_changes};
-static const struct view sums = {"sums", &topic_toy_sum_changes};
+static const struct view counts = {.name = "counts", .changelog = &topic_toy_count_changes};
+static const struct view marks = {.name = "marks", .changelog = &topic_toy_mark_changes};
+static const struct view sums = {.name = "sums", .changelog = &topic_toy_sum_changes};
 static const struct table prices = {.name = "prices", .topic = &topic_toy_prices, .fresh = true};
 
 static const struct topology count_topology = {

@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-enum { LOG_TOPICS_MAX = 8, LOG_PARTITIONS_MAX = 4 };
+enum { LOG_TOPICS_MAX = 16, LOG_PARTITIONS_MAX = 4 };
 
 enum log_call {
     CALL_ENDS,
