@@ -20,7 +20,7 @@ command_down() {
 command_reset() {
     command_down
     # Only what is ours: a DATA_DIR may be anybody's directory.
-    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,views,log,lock}
+    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,views,secrets,log,lock}
     rmdir "$DATA_DIR" 2>/dev/null || true
     say "all data is deleted"
 }

@@ -9,6 +9,7 @@ accepted_form() { # accepted_form TYPE
     int\ *) echo "a whole number from ${1#int }" ;;
     port) echo "a port number from 1 to 65535" ;;
     path) echo "an absolute path of letters, digits and ._-/" ;;
+    file) echo "an absolute path of letters, digits and ._-/, or nothing" ;;
     url) echo "scheme://host[:port][/path], or nothing" ;;
     flag) echo "0 or 1" ;;
     size) echo "a number with k, m or g, such as 256m" ;;
@@ -22,6 +23,7 @@ is_accepted() { # is_accepted TYPE VALUE
     int\ *) [[ $2 =~ $number ]] && in_range "${1#int }" "$2" ;;
     port) [[ $2 =~ $number ]] && in_range 1..65535 "$2" ;;
     path) [[ $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
+    file) [[ -z $2 || $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
     url) [[ -z $2 || $2 =~ ^[a-z][a-z0-9+.-]*://[^[:space:]/]+(/[^[:space:]]*)?$ ]] ;;
     flag) [[ $2 == [01] ]] ;;
     size) [[ $2 =~ ^[1-9][0-9]*[kmg]$ ]] ;;

@@ -74,6 +74,17 @@ create_topics() {
     output=$(KAFKA_BROKERS=localhost:$KAFKA_PORT "$BUILD_DIR/schemas/topics" create 2>&1) || die "the topics cannot be made: $output"
 }
 
+# What card tokens are made with. It outlives everything but a reset: the same card keeps its token.
+make_card_key() {
+    local key=$DATA_DIR/secrets/card-key
+    [ -n "$CARD_KEY_FILE" ] || [ -e "$key" ] || (
+        umask 077
+        mkdir -p "${key%/*}"
+        head -c 32 /dev/urandom >"$key.new"
+        mv "$key.new" "$key"
+    )
+}
+
 command_up() {
     local name key keys=() services=()
     for name; do known "$name"; done
@@ -89,6 +100,7 @@ command_up() {
         install_all run
     fi
     lock
+    make_card_key
     for name; do # named explicitly: no longer stopped
         for key in $(instances_of "$name"); do rm -f "$RUN/$key/down"; done
     done

@@ -141,13 +141,9 @@ void orders_list_prefix(struct slice customer_id, int state, struct buf *out) {
     buf_append_byte(out, '/');
 }
 
-/* Sixteen hex digits that fall as time rises, then the id: of one millisecond too, each has its place. */
+/* Newest first, and of one millisecond too each has its place. */
 void orders_list_place(int64_t timestamp, struct slice id, struct buf *out) {
-    uint64_t descending = UINT64_MAX - ((uint64_t)timestamp ^ (UINT64_C(1) << 63));
-    char hex[16];
-    for (int i = 15; i >= 0; i--, descending >>= 4)
-        hex[i] = "0123456789abcdef"[descending & 15];
-    buf_append(out, hex, sizeof hex);
+    buf_append_descending(out, timestamp);
     buf_append_slice(out, id);
 }
 

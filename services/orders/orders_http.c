@@ -78,33 +78,15 @@ static enum http_result post_order(struct http_exchange *x, void *context) {
     return HTTP_WAIT;
 }
 
-/* Without a timeout the answer is what the log says now: 404 only of a view that has read all of it. */
 static enum http_result get_order(struct http_exchange *x, void *context) {
-    struct instance *i = context;
     struct slice id;
     struct event row;
-    int64_t timeout;
-    if (!http_path_id(x, "id", &id) || !http_query_int64(x, "timeout", 0, INT32_MAX, -1, &timeout))
+    enum http_result result;
+    if (!http_path_id(x, "id", &id))
         return HTTP_DONE;
-    instance_watch(i, x, &orders_table, id);
-    if (!instance_row(i, x, &orders_table, id, &row))
-        return HTTP_DONE;
-    bool waits = timeout >= 0, fresh = false;
-    if (row.value == NULL && !waits && instance_fresh(i, x, &orders_table)) {
-        fresh = true; /* only now: look again */
-        if (!instance_row(i, x, &orders_table, id, &row))
-            return HTTP_DONE;
-    }
-    if (row.value != NULL)
-        return reply_order(x, 200, &row);
-    if (fresh)
-        return http_reply_problem(x, 404, NULL, "no order " SLICE_FMT, SLICE_ARG(id));
-    if (http_timed_out(x) && !waits)
-        return instance_unavailable(x, "Kafka does not answer");
-    if (http_timed_out(x))
-        return http_reply_problem(x, 504, NULL, "order " SLICE_FMT " did not appear in time", SLICE_ARG(id));
-    http_deadline(x, !waits ? ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
-    return HTTP_WAIT;
+    if (!instance_find(context, x, &orders_table, id, "order", &row, &result))
+        return result;
+    return reply_order(x, 200, &row);
 }
 
 static enum http_result get_outcome(struct http_exchange *x, void *context) {

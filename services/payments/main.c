@@ -7,6 +7,7 @@ static const struct service payments = {
     .topologies = (const struct topology *const[]){&payments_topology, NULL},
     .routes = payments_routes,
     .publishes = (const struct topic *const[]){&topic_payment_requests, NULL},
+    .start = payments_start,
 };
 
 int main(int argc, char **argv) {

@@ -1,3 +1,185 @@
 #include "payments.h"
 
-const struct http_route payments_routes[] = {{0}};
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "card.h"
+#include "http/body.h"
+#include "service/service.h"
+#include "service/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ANSWER_MS = 8000, CARD_TEXT_MAX = 64 };
+
+static struct card_key card_key;
+
+bool payments_start(const struct settings *settings, struct err *e) {
+    const char *path = getenv("CARD_KEY_FILE");
+    char own[4096];
+    if (path == NULL || *path == 0) {
+        snprintf(own, sizeof own, "%s/secrets/card-key", settings->data_dir);
+        path = own;
+    }
+    return card_forbid_dumps(e) && card_key_read(path, &card_key, e);
+}
+
+static enum http_result reply_payment(struct http_exchange *x, unsigned status, const struct payment *p) {
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&payment_type, p, &json);
+    return http_reply_json(x, status, buf_slice(&json));
+}
+
+struct post {
+    bool asked; /* the payment was not there when we first looked */
+    char id[UUID_SIZE], token[CARD_TOKEN_SIZE];
+};
+
+static bool contains(struct slice text, const struct card_digits *digits) {
+    return text.size >= digits->size && memmem(text.data, text.size, digits->text, digits->size) != NULL;
+}
+
+static void digits_wipe(struct card_digits *digits) {
+    explicit_bzero(digits, sizeof *digits);
+}
+
+/* The number becomes its token here and goes no further; not as part of an id either. */
+static bool read_card(struct http_exchange *x, const struct payment *p, char token[CARD_TOKEN_SIZE]) {
+    struct slice text;
+    _cleanup_(digits_wipe) struct card_digits digits = {.size = 0};
+    if (!http_body_string(x, "cardNumber", CARD_TEXT_MAX, &text))
+        return false;
+    if (!card_number_read(text, &digits)) {
+        http_reply_problem(x, 400, "cardNumber", "must be 12 to 19 digits");
+        return false;
+    }
+    const char *holder = contains(p->id, &digits) ? "id" : contains(p->order_id, &digits) ? "orderId" : NULL;
+    if (holder != NULL) {
+        http_reply_problem(x, 400, holder, "must not contain the card number");
+        return false;
+    }
+    card_token(&card_key, &digits, token);
+    return true;
+}
+
+static bool read_request(struct http_exchange *x, struct post *post, struct payment *p) {
+    if (http_body_has(x, "id")) {
+        if (!http_body_id(x, "id", &p->id))
+            return false;
+    } else {
+        if (post->id[0] == 0)
+            uuid_make(post->id, clock_wall_ms());
+        p->id = (struct slice){post->id, sizeof post->id};
+    }
+    if (!http_body_id(x, "orderId", &p->order_id) || !http_body_int64(x, "amountCents", &p->amount_cents))
+        return false;
+    if (p->amount_cents < 0) {
+        http_reply_problem(x, 400, "amountCents", "must be a whole number, 0 or more");
+        return false;
+    }
+    p->card_token = (struct slice){post->token, sizeof post->token};
+    return read_card(x, p, post->token);
+}
+
+static bool same_payment(const struct payment *a, const struct payment *b) {
+    return slice_equal(a->order_id, b->order_id) && a->amount_cents == b->amount_cents &&
+           slice_equal(a->card_token, b->card_token);
+}
+
+/* As with orders: the request goes into the log, and whichever request of this id made the payment shows in
+ * the table. Repeats and races all end with the same comparison. */
+static enum http_result post_payment(struct http_exchange *x, void *context) {
+    static const char owner;
+    struct instance *i = context;
+    struct post *post = http_state(x, &owner, sizeof *post, NULL);
+    struct payment p;
+    struct event row;
+    if (!read_request(x, post, &p))
+        return HTTP_DONE;
+    instance_watch(i, x, &payments_table, p.id);
+    if (!instance_row(i, x, &payments_table, p.id, &row))
+        return HTTP_DONE;
+    if (row.value != NULL) {
+        if (!same_payment(row.value, &p))
+            return http_reply_problem(x, 409, "id", "there is a payment of this id with other fields");
+        http_reply_header(x, "Location", "/v1/payments/" SLICE_FMT, SLICE_ARG(p.id));
+        return reply_payment(x, post->asked ? 201 : 200, row.value);
+    }
+    http_deadline(x, ANSWER_MS);
+    post->asked = true;
+    enum publish published = instance_publish(i, x, &topic_payment_requests, p.id, &p);
+    if (published == PUBLISH_FAILED || http_timed_out(x))
+        return http_reply_problem(x, 503, NULL, "no answer in time; repeat with id " SLICE_FMT,
+                                  SLICE_ARG(p.id));
+    return HTTP_WAIT;
+}
+
+static enum http_result get_payment(struct http_exchange *x, void *context) {
+    struct slice id;
+    struct event row;
+    enum http_result result;
+    if (!http_path_id(x, "id", &id))
+        return HTTP_DONE;
+    if (!instance_find(context, x, &payments_table, id, "payment", &row, &result))
+        return result;
+    return reply_payment(x, 200, row.value);
+}
+
+struct found {
+    struct arena *arena;
+    struct slices ids;
+};
+
+enum { FOUND_MAX = 500 };
+
+static bool collect(void *context, struct slice index_key, struct slice id) {
+    struct found *f = context;
+    (void)index_key;
+    ((struct slice *)(uintptr_t)f->ids.items)[f->ids.count++] = arena_copy(f->arena, id);
+    return f->ids.count < FOUND_MAX;
+}
+
+/* The payments of one order. */
+static enum http_result list_payments(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct slice order_id;
+    if (!http_query_id(x, "orderId", &order_id))
+        return HTTP_DONE;
+    if (order_id.data == NULL)
+        return http_reply_problem(x, 400, "orderId", "missing: whose payments?");
+    http_deadline(x, ANSWER_MS);
+    if (!instance_fresh(i, x, &payments_table))
+        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+
+    struct arena *a = http_arena(x);
+    struct found f = {.arena = a, .ids = {arena_alloc(a, FOUND_MAX * sizeof(struct slice)), 0}};
+    struct slice prefix = arena_printf(a, SLICE_FMT "/", SLICE_ARG(order_id));
+    if (!instance_scan(i, x, &payments_table, prefix, SLICE_NONE, collect, &f))
+        return HTTP_DONE;
+    _cleanup_(buf_free) struct buf json = {0};
+    struct json j = {.out = &json};
+    json_begin_object(&j);
+    json_key(&j, "payments"), json_begin_array(&j);
+    for (size_t n = 0; n < f.ids.count; n++) {
+        struct event row;
+        _cleanup_(buf_free) struct buf one = {0};
+        if (!instance_row(i, x, &payments_table, f.ids.items[n], &row))
+            return HTTP_DONE;
+        if (row.value == NULL)
+            continue;
+        event_json(&payment_type, row.value, &one);
+        json_put_raw(&j, buf_slice(&one));
+    }
+    json_end_array(&j);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+const struct http_route payments_routes[] = {
+    {"POST", "/v1/payments", post_payment},
+    {"GET", "/v1/payments", list_payments},
+    {"GET", "/v1/payments/{id}", get_payment},
+    {0},
+};

@@ -10,7 +10,8 @@ enum { HAVING_MORE_THAN = 3 };
 static void on_authorization(struct step *s, const struct event *in);
 
 const struct view possible_fraud_windows = {.name = "windows", .changelog = &topic_card_windows};
-const struct table possible_fraud_table = {.name = "possible-fraud", .topic = &topic_possible_fraud};
+const struct table possible_fraud_table = {
+    .name = "possible-fraud", .topic = &topic_possible_fraud, .index = possible_fraud_index};
 
 const struct topology possible_fraud_topology = {
     .name = "possible-fraud",
@@ -32,7 +33,7 @@ static void on_authorization(struct step *s, const struct event *in) {
         step_reject(s, "cardToken: differs from the record's key");
         return;
     }
-    int64_t start = in->timestamp - in->timestamp % WINDOW_MS;
+    int64_t start = in->timestamp - (in->timestamp % WINDOW_MS + WINDOW_MS) % WINDOW_MS;
     struct slice window = arena_printf(step_arena(s), "%" PRId64, start);
     struct card_window w = {0};
     step_get(s, &possible_fraud_windows, window, &w);

@@ -1,3 +1,81 @@
 #include "possible_fraud.h"
 
-const struct http_route possible_fraud_routes[] = {{0}};
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "service/service.h"
+#include "stream/stream.h"
+
+enum { ANSWER_MS = 8000, PAGE = 50, PAGE_MAX = 500 };
+
+void possible_fraud_index(struct index *to, const struct event *row) {
+    _cleanup_(buf_free) struct buf key = {0};
+    buf_append_descending(&key, row->timestamp);
+    buf_append_slice(&key, row->key);
+    index_key(to, buf_slice(&key));
+}
+
+struct page {
+    struct arena *arena;
+    struct slice *tokens;
+    size_t count, limit;
+};
+
+static bool take(void *context, struct slice index_key, struct slice token) {
+    struct page *p = context;
+    (void)index_key;
+    p->tokens[p->count++] = arena_copy(p->arena, token);
+    return p->count < p->limit;
+}
+
+/* The newest row of each card, newest first. */
+static enum http_result list_cards(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    int64_t limit;
+    if (!http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &limit))
+        return HTTP_DONE;
+    http_deadline(x, ANSWER_MS);
+    if (!instance_fresh(i, x, &possible_fraud_table))
+        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+
+    struct arena *a = http_arena(x);
+    struct page p = {.arena = a, .limit = (size_t)limit};
+    p.tokens = arena_alloc(a, p.limit * sizeof *p.tokens);
+    if (!instance_scan(i, x, &possible_fraud_table, SLICE(""), SLICE_NONE, take, &p))
+        return HTTP_DONE;
+    _cleanup_(buf_free) struct buf json = {0};
+    struct json j = {.out = &json};
+    json_begin_object(&j);
+    json_key(&j, "possibleFraud"), json_begin_array(&j);
+    for (size_t n = 0; n < p.count; n++) {
+        struct event row;
+        _cleanup_(buf_free) struct buf one = {0};
+        if (!instance_row(i, x, &possible_fraud_table, p.tokens[n], &row))
+            return HTTP_DONE;
+        if (row.value == NULL)
+            continue;
+        event_json(&possible_fraud_type, row.value, &one);
+        json_put_raw(&j, buf_slice(&one));
+    }
+    json_end_array(&j);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+static enum http_result get_card(struct http_exchange *x, void *context) {
+    struct slice token;
+    struct event row;
+    enum http_result result;
+    if (!http_path_id(x, "cardToken", &token))
+        return HTTP_DONE;
+    if (!instance_find(context, x, &possible_fraud_table, token, "suspicion", &row, &result))
+        return result;
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&possible_fraud_type, row.value, &json);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+const struct http_route possible_fraud_routes[] = {
+    {"GET", "/v1/possible-fraud", list_cards},
+    {"GET", "/v1/possible-fraud/{cardToken}", get_card},
+    {0},
+};

@@ -1,3 +1,22 @@
 #include "shipping.h"
 
-const struct http_route shipping_routes[] = {{0}};
+#include "base/cleanup.h"
+#include "service/service.h"
+
+static enum http_result get_shipment(struct http_exchange *x, void *context) {
+    struct slice order_id;
+    struct event row;
+    enum http_result result;
+    if (!http_path_id(x, "orderId", &order_id))
+        return HTTP_DONE;
+    if (!instance_find(context, x, &shipping_shipments, order_id, "shipment", &row, &result))
+        return result;
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&shipment_type, row.value, &json);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+const struct http_route shipping_routes[] = {
+    {"GET", "/v1/shipments/{orderId}", get_shipment},
+    {0},
+};

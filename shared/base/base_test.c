@@ -51,6 +51,30 @@ static void buf_grows(void **state) {
     assert_null(b.data);
 }
 
+static void buf_wipes_what_it_held(void **state) {
+    (void)state;
+    struct buf b = {0};
+    buf_wipe(&b);
+    buf_append_slice(&b, SLICE("4111"));
+    buf_wipe(&b);
+    assert_null(b.data);
+    assert_int_equal(b.size + b.capacity, 0);
+}
+
+static void descending_keys_sort_newest_first(void **state) {
+    (void)state;
+    const int64_t rising[] = {INT64_MIN, -1, 0, 1, 1700000000000, INT64_MAX};
+    for (size_t i = 0; i + 1 < sizeof rising / sizeof *rising; i++) {
+        struct buf older = {0}, newer = {0};
+        buf_append_descending(&older, rising[i]);
+        buf_append_descending(&newer, rising[i + 1]);
+        assert_int_equal(older.size, 16);
+        assert_true(slice_compare(buf_slice(&newer), buf_slice(&older)) < 0);
+        buf_free(&older);
+        buf_free(&newer);
+    }
+}
+
 static void arena_survives_large_and_small(void **state) {
     (void)state;
     struct arena a = {0};
@@ -147,6 +171,8 @@ int main(void) {
         cmocka_unit_test(err_keeps_kind_and_prefixes_text),
         cmocka_unit_test(err_truncates_long_text),
         cmocka_unit_test(buf_grows),
+        cmocka_unit_test(buf_wipes_what_it_held),
+        cmocka_unit_test(descending_keys_sort_newest_first),
         cmocka_unit_test(arena_survives_large_and_small),
         cmocka_unit_test(slices_order_as_bytes),
         cmocka_unit_test(amounts_saturate),

@@ -32,6 +32,12 @@ void buf_free(struct buf *b) {
     *b = (struct buf){0};
 }
 
+void buf_wipe(struct buf *b) {
+    if (b->data != NULL)
+        explicit_bzero(b->data, b->capacity);
+    buf_free(b);
+}
+
 char *buf_reserve(struct buf *b, size_t extra) {
     if (b->capacity - b->size < extra) {
         size_t wanted = b->capacity * 2 > b->size + extra ? b->capacity * 2 : b->size + extra;
@@ -54,6 +60,14 @@ void buf_append_slice(struct buf *b, struct slice s) {
 
 void buf_append_byte(struct buf *b, uint8_t byte) {
     buf_append(b, &byte, 1);
+}
+
+void buf_append_descending(struct buf *b, int64_t n) {
+    uint64_t descending = UINT64_MAX - ((uint64_t)n ^ (UINT64_C(1) << 63));
+    char hex[16];
+    for (int i = 15; i >= 0; i--, descending >>= 4)
+        hex[i] = "0123456789abcdef"[descending & 15];
+    buf_append(b, hex, sizeof hex);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...) {

@@ -19,6 +19,8 @@ struct buf { /* zero-initialise */
 };
 
 void buf_free(struct buf *b);
+/* The same for what was a secret: overwrites it first. (What it grew out of is not overwritten.) */
+void buf_wipe(struct buf *b);
 static inline void buf_clear(struct buf *b) {
     b->size = 0;
 }
@@ -27,6 +29,8 @@ char *buf_reserve(struct buf *b, size_t extra);
 void buf_append(struct buf *b, const void *data, size_t size);
 void buf_append_slice(struct buf *b, struct slice s);
 void buf_append_byte(struct buf *b, uint8_t byte);
+/* Sixteen hex digits that fall as `n` rises: keys that begin so sort newest first. */
+void buf_append_descending(struct buf *b, int64_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline struct slice buf_slice(const struct buf *b) {
     return (struct slice){b->data, b->size};

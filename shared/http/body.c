@@ -3,9 +3,12 @@
 
 #include "base/id.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <math.h>
+#include <stdlib.h>
 
 static size_t skip_back(struct slice text, size_t i, const char *over) {
     while (i > 0 && text.data[i - 1] != 0 && strchr(over, text.data[i - 1]) != NULL)
@@ -37,6 +40,21 @@ static struct slice field_before(struct slice text, size_t end) {
     }
 }
 
+/* What a client sent may be a secret in the wrong place: no answer repeats it, but for what can only be the
+ * name of a field. */
+static bool is_name(struct slice text) {
+    for (size_t i = 0; i < text.size; i++)
+        if (!isalpha((unsigned char)text.data[i]))
+            return false;
+    return true;
+}
+
+/* The parser ends its text with the input that it did not expect. */
+static int without_quotation(const char *text) {
+    const char *near = strstr(text, " near ");
+    return (int)(near != NULL ? near - text : (ptrdiff_t)strlen(text));
+}
+
 bool body_parse(struct http_exchange *x) {
     x->parsed = true;
     if (x->body.size == 0)
@@ -46,10 +64,10 @@ bool body_parse(struct http_exchange *x) {
     if (json == NULL) {
         char field[64] = "";
         struct slice at = field_before(buf_slice(&x->body), (size_t)e.position);
-        if (at.size < sizeof field)
+        if (at.size < sizeof field && is_name(at))
             memcpy(field, at.data, at.size);
-        http_reply_problem(x, 400, field[0] != 0 ? field : NULL, "line %d, column %d: %s", e.line, e.column,
-                           e.text);
+        http_reply_problem(x, 400, field[0] != 0 ? field : NULL, "line %d, column %d: %.*s", e.line, e.column,
+                           without_quotation(e.text), e.text);
         return false;
     }
     if (!json_is_object(json)) {
@@ -57,9 +75,30 @@ bool body_parse(struct http_exchange *x) {
         http_reply_problem(x, 400, NULL, "a JSON object is expected");
         return false;
     }
-    buf_free(&x->body);
+    buf_wipe(&x->body);
     x->json = json;
     return true;
+}
+
+static void wipe_and_free(void *memory) {
+    if (memory != NULL)
+        explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+void body_init(void) {
+    json_set_alloc_funcs(malloc, wipe_and_free);
+}
+
+void body_append(struct buf *body, struct slice piece) {
+    if (body->capacity - body->size < piece.size) {
+        struct buf larger = {0};
+        buf_reserve(&larger, body->size * 2 + piece.size);
+        buf_append_slice(&larger, buf_slice(body));
+        buf_wipe(body);
+        *body = larger;
+    }
+    buf_append_slice(body, piece);
 }
 
 void body_free(json_t *json) {

@@ -52,6 +52,10 @@ WARN_UNUSED bool request_admit(struct http_exchange *x, const char *url, const c
 
 /* --- body.c --- */
 
+/* Bodies can hold secrets: what a body was in is wiped when it is given back, also by the JSON library.
+ * Before anything uses that. */
+void body_init(void);
+void body_append(struct buf *body, struct slice piece);
 /* Parses the body into x->json. On false the exchange is answered. */
 WARN_UNUSED bool body_parse(struct http_exchange *x);
 void body_free(struct json_t *json);

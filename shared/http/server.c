@@ -40,7 +40,7 @@ static void exchange_destroy(struct http_exchange *x) {
     if (x->response != NULL)
         MHD_destroy_response(x->response);
     body_free(x->json);
-    buf_free(&x->body);
+    buf_wipe(&x->body);
     arena_free(&x->arena);
     free(x);
 }
@@ -59,10 +59,10 @@ static enum MHD_Result receive(struct http_exchange *x, struct slice piece) {
     if (x->response != NULL || !x->wants_body)
         return MHD_YES;
     if (x->received > BODY_MAX) {
-        buf_free(&x->body);
+        buf_wipe(&x->body);
         http_reply_problem(x, 413, NULL, "the body may have up to %d bytes", BODY_MAX);
     } else {
-        buf_append_slice(&x->body, piece);
+        body_append(&x->body, piece);
     }
     return MHD_YES;
 }
@@ -123,6 +123,7 @@ static size_t no_unescape(void *context, struct MHD_Connection *connection, char
 
 struct http_server *http_server_create(const struct http_config *config) {
     struct http_server *s = xcalloc(1, sizeof *s);
+    body_init();
     s->config = *config;
     s->address = xstrdup(config->address != NULL ? config->address : "127.0.0.1");
     s->unmatched = route_metrics_create();

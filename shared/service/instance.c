@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+enum {
+    ANSWER_MS = 8000, /* how long a client waits for what the log should say at once */
+    WAIT_MAX_MS = 60000,
+};
+
 static struct worker *worker_of(struct instance *i, const struct table *t) {
     for (size_t k = 0; k < i->worker_count; k++)
         for (const struct table *const *p = i->workers[k].topology->tables; p != NULL && *p != NULL; p++)
@@ -40,6 +45,38 @@ bool instance_row(struct instance *i, struct http_exchange *x, const struct tabl
     if (stream_row(s, t, key, http_arena(x), row, &e))
         return true;
     instance_unavailable(x, e.text);
+    return false;
+}
+
+bool instance_find(struct instance *i, struct http_exchange *x, const struct table *t, struct slice key,
+                   const char *what, struct event *row, enum http_result *result) {
+    int64_t timeout;
+    struct event found;
+    *result = HTTP_DONE;
+    if (!http_query_int64(x, "timeout", 0, INT32_MAX, -1, &timeout))
+        return false;
+    instance_watch(i, x, t, key);
+    if (!instance_row(i, x, t, key, &found))
+        return false;
+    bool waits = timeout >= 0, fresh = false;
+    if (found.value == NULL && !waits && instance_fresh(i, x, t)) {
+        fresh = true; /* only now: look again */
+        if (!instance_row(i, x, t, key, &found))
+            return false;
+    }
+    if (found.value != NULL) {
+        *row = found;
+        return true;
+    }
+    if (fresh)
+        *result = http_reply_problem(x, 404, NULL, "no %s of this id", what);
+    else if (http_timed_out(x) && waits)
+        *result = http_reply_problem(x, 504, NULL, "the %s did not appear in time", what);
+    else if (http_timed_out(x))
+        *result = instance_unavailable(x, "Kafka does not answer");
+    else
+        *result = HTTP_WAIT;
+    http_deadline(x, !waits ? ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
     return false;
 }
 

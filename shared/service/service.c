@@ -348,6 +348,10 @@ int service_main(int argc, char **argv, const struct service *service) {
         return EXIT_BAD_CONFIG;
     }
     logger_init(service->name, i.settings.slot);
+    if (service->start != NULL && !service->start(&i.settings, &e)) {
+        logger_write(LEVEL_ERROR, "%s", e.text);
+        return exit_code_of(&e);
+    }
 
     sigset_t set;
     sigemptyset(&set);

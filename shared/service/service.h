@@ -9,11 +9,15 @@
 #include "http/server.h"
 #include "stream/topology.h"
 
+struct settings;
+
 struct service {
     const char *name;
     const struct topology *const *topologies; /* NULL-terminated */
     const struct http_route *routes;          /* up to {0}; their context is the struct instance */
     const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
+    /* The service's own settings, before any thread; NULL: it has none. An error ends the process. */
+    bool (*start)(const struct settings *settings, struct err *e);
 };
 
 /* Runs until SIGTERM or SIGINT. Exit codes: 0 a clean end; 75 a call to Kafka overran its deadline; 77
@@ -28,6 +32,13 @@ struct instance;
  * On false a 503 has been sent. */
 WARN_UNUSED bool instance_row(struct instance *i, struct http_exchange *x, const struct table *t,
                               struct slice key, struct event *row);
+
+/* The whole of a GET of one row, but for a 200 from `row`: as the log has it now, with 404 only from a table
+ * that has read all of it; with ?timeout=ms it waits for the row to appear (at most 60 s), 504 after. On
+ * false return *result. `what` the key is of goes into the answers: "order". */
+WARN_UNUSED bool instance_find(struct instance *i, struct http_exchange *x, const struct table *t,
+                               struct slice key, const char *what, struct event *row,
+                               enum http_result *result);
 
 /* Rows by index key, see stream_scan(). On false a 503 has been sent. */
 WARN_UNUSED bool instance_scan(struct instance *i, struct http_exchange *x, const struct table *t,

@@ -22,7 +22,9 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LONG = os.environ.get("E2E_LONG") == "1"  # the long forms: more rounds, more load
-SERVICES = ["orders", "inventory", "fraud", "order-details", "customers"]
+SERVICE_INDEX = {row[0]: int(row[2]) for row in (line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines())
+                 if not row[0].startswith("#")}
+SERVICES = list(SERVICE_INDEX)
 PORTS = ["PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "SERVICE_PORT"]
 
 
@@ -129,7 +131,7 @@ class Suite:
             return int(pathlib.Path(self.data, "run", f"{service}-{instance}", "supervise/pid").read_text())
 
     def service_port(self, service, instance=0):
-        return self.ports["SERVICE_PORT"] + 10 * SERVICES.index(service) + instance
+        return self.ports["SERVICE_PORT"] + 10 * SERVICE_INDEX[service] + instance
 
     def readyz(self, service, instance=0):
         """The answer, or None where nobody listens."""
