@@ -2,6 +2,7 @@
 #include "service/instance.h"
 
 #include "base/cleanup.h"
+#include "base/json.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -38,6 +39,32 @@ static enum http_result readyz(struct http_exchange *x, void *context) {
     if (missing.size == 0)
         return http_reply_json(x, 200, SLICE("{\"status\":\"ready\"}"));
     return http_reply_problem(x, 503, NULL, SLICE_FMT, SLICE_ARG(buf_slice(&missing)));
+}
+
+void instance_progress(struct instance *i, struct buf *out) {
+    struct json j = {.out = out};
+    bool all = true;
+    json_begin_object(&j);
+    json_key(&j, "streams"), json_begin_array(&j);
+    for (size_t k = 0; k < i->worker_count; k++) {
+        struct worker *w = &i->workers[k];
+        struct stream *s = atomic_load(&w->stream);
+        struct stream_progress p = s == NULL ? (struct stream_progress){0} : stream_progress(s);
+        bool ready = s != NULL && stream_ready(s);
+        char text[600];
+        worker_status(w, text, sizeof text);
+        all = all && ready;
+        json_begin_object(&j);
+        json_key(&j, "name"), json_put_string(&j, slice_of(w->topology->name));
+        json_key(&j, "ready"), json_put_bool(&j, ready);
+        json_key(&j, "status"), json_put_string(&j, slice_of(text));
+        json_key(&j, "records"), json_put_int(&j, (int64_t)p.records);
+        json_key(&j, "left"), json_put_int(&j, (int64_t)p.left);
+        json_end_object(&j);
+    }
+    json_end_array(&j);
+    json_key(&j, "ready"), json_put_bool(&j, all);
+    json_end_object(&j);
 }
 
 static long resident_bytes(void) {

@@ -171,6 +171,8 @@ void instance_published(void *instance, void *ticket, int64_t offset) {
     struct instance *i = instance;
     struct ticket *t = ticket;
     char text[32];
+    if (t == NULL) /* instance_send: nobody waits */
+        return;
     atomic_store(&t->state, offset >= 0 ? PUBLISH_DONE : PUBLISH_FAILED);
     http_wake(i->http, address_key(text, sizeof text, 'p', t));
     ticket_release(t);
@@ -187,19 +189,37 @@ static struct slice traceparent(struct http_exchange *x) {
                         (unsigned long long)r[1], (unsigned long long)(r[2] | 1));
 }
 
-static bool send(struct instance *i, struct http_exchange *x, const struct topic *t, struct slice key,
-                 const void *value, struct ticket *ticket, struct err *e) {
+static bool send(struct instance *i, const struct topic *t, struct slice key, const void *value,
+                 struct slice trace, void *ticket, struct err *e) {
     _cleanup_(buf_free) struct buf bytes = {0};
     if (!schemas_encode(i->schemas, t, value, &bytes, e))
         return false;
-    struct log_header trace = {"traceparent", traceparent(x)};
+    struct log_header header = {"traceparent", trace};
     struct log_message m = {.topic = t,
                             .timestamp = clock_wall_ms(),
                             .key = key,
                             .value = buf_slice(&bytes),
-                            .headers = &trace,
+                            .headers = &header,
                             .header_count = 1};
     return producer_send(i->producer, &m, ticket, e);
+}
+
+bool instance_send(struct instance *i, const struct topic *t, struct slice key, const void *value,
+                   struct err *e) {
+    static _Thread_local uint64_t n; /* each record is a trace of its own; a seed, and then a count */
+    char trace[56];
+    if (!atomic_load(&i->publishes_registered))
+        return err_set(e, ERR_RETRY, "Kafka is away");
+    if (n == 0 && getrandom(&n, sizeof n, 0) < 0)
+        n = (uint64_t)clock_wall_ms();
+    n++;
+    snprintf(trace, sizeof trace, "00-%016llx%016llx-%016llx-01", (unsigned long long)n * 0x9e3779b97f4a7c15,
+             (unsigned long long)n, (unsigned long long)n | 1);
+    return send(i, t, key, value, slice_of(trace), NULL, e);
+}
+
+bool instance_stopping(const struct instance *i) {
+    return atomic_load(&i->stopping);
 }
 
 enum publish instance_publish(struct instance *i, struct http_exchange *x, const struct topic *t,
@@ -214,7 +234,7 @@ enum publish instance_publish(struct instance *i, struct http_exchange *x, const
     struct ticket *ticket = *slot = xcalloc(1, sizeof *ticket);
     atomic_store(&ticket->owners, 2);
     http_watch(x, address_key(text, sizeof text, 'p', ticket));
-    if (!send(i, x, t, key, value, ticket, &e)) {
+    if (!send(i, t, key, value, traceparent(x), ticket, &e)) {
         atomic_store(&ticket->state, PUBLISH_FAILED);
         ticket_release(ticket);
     }

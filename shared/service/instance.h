@@ -35,7 +35,9 @@ struct instance {
     struct worker *workers;
     size_t worker_count, topic_count;
     atomic_bool stopping, publishes_registered;
-    int wake_fd; /* an eventfd: a worker has ended */
+    pthread_t background;
+    bool background_running; /* the thread was made and not joined */
+    int wake_fd;             /* an eventfd: a worker has ended */
 };
 
 /* Routes /livez, /readyz and /metrics. */

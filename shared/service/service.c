@@ -163,6 +163,13 @@ static void *worker_main(void *context) {
     return NULL;
 }
 
+static void *background_main(void *context) {
+    struct instance *i = context;
+    prctl(PR_SET_NAME, "background");
+    i->service->background(i);
+    return NULL;
+}
+
 static void worker_destroy(struct worker *w) {
     log_destroy(w->log); /* before the stream: it may still call back */
     stream_destroy(atomic_load(&w->stream));
@@ -273,6 +280,11 @@ static void join_workers(struct instance *i) {
         }
         i->workers[k].running = false;
     }
+    if (i->background_running && pthread_timedjoin_np(i->background, NULL, &until) != 0) {
+        logger_write(LEVEL_ERROR, "%s did not stop in time", i->service->name);
+        _exit(EXIT_OVERDUE);
+    }
+    i->background_running = false;
 }
 
 static bool start_http(struct instance *i, struct err *e) {
@@ -311,6 +323,11 @@ static bool start(struct instance *i, struct err *e) {
             return err_set(e, ERR_FATAL, "no thread for %s", i->workers[k].topology->name);
         i->workers[k].running = true;
     }
+    if (i->service->background == NULL)
+        return true;
+    if (pthread_create(&i->background, NULL, background_main, i) != 0)
+        return err_set(e, ERR_FATAL, "no thread for %s", i->service->name);
+    i->background_running = true;
     return true;
 }
 

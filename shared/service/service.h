@@ -10,6 +10,7 @@
 #include "stream/topology.h"
 
 struct settings;
+struct instance;
 
 struct service {
     const char *name;
@@ -18,6 +19,9 @@ struct service {
     const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
     /* The service's own settings, before any thread; NULL: it has none. An error ends the process. */
     bool (*start)(const struct settings *settings, struct err *e);
+    /* NULL, or a thread of its own, for what is neither an event nor a request. Returns soon after
+     * instance_stopping() is true. */
+    void (*background)(struct instance *i);
 };
 
 /* Runs until SIGTERM or SIGINT. Exit codes: 0 a clean end; 75 a call to Kafka overran its deadline; 77
@@ -25,8 +29,7 @@ struct service {
  * The last line of the log says why. */
 int service_main(int argc, char **argv, const struct service *service);
 
-/* A running service, as its routes see it. HTTP thread only. */
-struct instance;
+/* ---- A running service, as its routes see it. HTTP thread only, unless it says otherwise. ---- */
 
 /* The row of a key, decoded into the exchange's arena (http_arena); row->value is NULL when there is none.
  * On false a 503 has been sent. */
@@ -64,6 +67,18 @@ bool instance_fresh(struct instance *i, struct http_exchange *x, const struct ta
 enum publish { PUBLISH_PENDING, PUBLISH_DONE, PUBLISH_FAILED };
 enum publish instance_publish(struct instance *i, struct http_exchange *x, const struct topic *t,
                               struct slice key, const void *value);
+
+/* Writes a record for which nobody waits; never blocks. Any thread. ERR_RETRY: it is not written, Kafka is
+ * away or too much is under way. */
+WARN_UNUSED bool instance_send(struct instance *i, const struct topic *t, struct slice key, const void *value,
+                               struct err *e);
+
+/* The process ends. Any thread. */
+bool instance_stopping(const struct instance *i);
+
+/* Appends what /readyz is about, as JSON for pages: {"ready", "streams": [{"name", "ready", "status",
+ * "records", "left"}]}, see struct stream_progress. */
+void instance_progress(struct instance *i, struct buf *out);
 
 /* 503 with Retry-After, naming what is missing. */
 enum http_result instance_unavailable(struct http_exchange *x, const char *detail);

@@ -64,6 +64,7 @@ struct stream {
     /* Shared with other threads. */
     atomic_bool stopping, ready;
     atomic_int_least64_t deadline;
+    atomic_uint_fast64_t left; /* see struct stream_progress */
     atomic_uint_fast64_t refresh_wanted, refresh_done;
     atomic_uint_fast64_t *records_in; /* by source */
     atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,

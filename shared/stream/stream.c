@@ -610,6 +610,21 @@ static bool refresh(struct stream *s, struct err *e) {
     return true;
 }
 
+static uint64_t cursor_left(const struct cursor *c) {
+    return c->target > c->position ? (uint64_t)(c->target - c->position) : 0;
+}
+
+static uint64_t left(const struct stream *s) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            n += cursor_left(&s->cursors[i][p]);
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; i < s->view_count && s->tasks[p].state == TASK_RESTORING; i++)
+            n += cursor_left(&s->tasks[p].restore[i]);
+    return n;
+}
+
 static void report(struct stream *s) {
     int running = 0, assigned = 0;
     char text[100] = "running";
@@ -630,6 +645,7 @@ static void report(struct stream *s) {
         if (ready || now_ms(s) >= s->tasks_retry_at)
             set_status(s, text);
     atomic_store(&s->ready, ready);
+    atomic_store(&s->left, left(s));
 }
 
 static bool round_once(struct stream *s, int wait_ms, struct err *e) {

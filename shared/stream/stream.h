@@ -52,6 +52,14 @@ bool stream_ready(const struct stream *s);
  * copies at most `size` bytes. */
 void stream_status(struct stream *s, char *text, size_t size);
 
+/* How reading goes. */
+struct stream_progress {
+    uint64_t records; /* of tables and changelogs, since the start */
+    uint64_t left;    /* until the tables are where their topics ended when somebody last asked, and until the
+                         changelogs are restored; 0: done. What is not known yet counts as nothing */
+};
+struct stream_progress stream_progress(const struct stream *s); /* any thread */
+
 /* When the call to Kafka that is under way must have ended, in µs of clock_mono_us(), or 0. A watchdog ends
  * the process after that: calls of a transaction have been seen to hang. Any thread. */
 int64_t stream_deadline(const struct stream *s);

@@ -29,6 +29,11 @@ int64_t stream_deadline(const struct stream *s) {
     return atomic_load(&s->deadline);
 }
 
+struct stream_progress stream_progress(const struct stream *s) {
+    return (struct stream_progress){.records = atomic_load(&s->restored) + atomic_load(&s->hydrated_records),
+                                    .left = atomic_load(&s->left)};
+}
+
 uint64_t stream_refresh(struct stream *s) {
     uint64_t ticket = atomic_fetch_add(&s->refresh_wanted, 1) + 1;
     s->o.log->ops->wake(s->o.log);
