@@ -191,11 +191,14 @@ bool http_body_double(struct http_exchange *x, const char *name, double min, dou
     return true;
 }
 
+/* On the grid is what reads as the same double as a tenth written out: 0.3 and 7.1 are, 7.15 and 0.30000001
+ * are not. */
 bool http_body_tenths(struct http_exchange *x, const char *name, int32_t min, int32_t max, int32_t *tenths) {
     json_t *v = lookup(x, name);
-    double n = json_number_value(v) * 10; /* 0 for what is no number */
-    if (!json_is_number(v) || !(n >= min && n <= max) || fabs(n - round(n)) > 1e-9)
+    double n = json_number_value(v); /* 0 for what is no number */
+    double whole = round(n * 10);
+    if (!json_is_number(v) || !(whole >= min && whole <= max) || n != whole / 10)
         return expected(x, name, "a number from %.1f to %.1f in steps of 0.1", min / 10.0, max / 10.0);
-    *tenths = (int32_t)lround(n);
+    *tenths = (int32_t)whole;
     return true;
 }
