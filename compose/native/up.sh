@@ -133,21 +133,24 @@ command_up() {
     for key in "${keys[@]}"; do running "$key" || say "$key stays stopped (./demo start ${key%-*})"; done
     # shellcheck disable=SC2046
     wait_ready 120 $(for key in "${keys[@]}"; do if running "$key"; then echo "$key"; fi; done) || exit 1
-    if want inventory && want connect; then await_snapshot; fi
+    if want connect; then
+        await_snapshot inventory stock product_id /v1/stock
+        await_snapshot ratings movies movie_id /v1/movies
+    fi
     say "ready"
     print_addresses
 }
 
 # The connector runs before its first snapshot is in the log: an order in between would find empty shelves. Waits until
-# the last row of the legacy stock is served.
-await_snapshot() {
-    local product deadline=$((SECONDS + 60))
-    running connect-0 && running postgres-0 && running inventory-0 || return 0
-    product=$(PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtc \
-        "SELECT product_id FROM stock WHERE product_id ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1" legacy) || return 0
-    [ -n "$product" ] || return 0
-    until get "http://127.0.0.1:$(ports_of inventory-0)/v1/stock/$product" >/dev/null; do
-        [ $SECONDS -lt $deadline ] || die "the legacy stock does not arrive; log: $DATA_DIR/log/connect-0/current"
+# the last row of a legacy table is served.
+await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
+    local key deadline=$((SECONDS + 60))
+    want "$1" && running connect-0 && running postgres-0 && running "$1-0" || return 0
+    key=$(PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtc \
+        "SELECT $3 FROM $2 WHERE $3::text ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1" legacy) || return 0
+    [ -n "$key" ] || return 0
+    until get "http://127.0.0.1:$(ports_of "$1-0")$4/$key" >/dev/null; do
+        [ $SECONDS -lt $deadline ] || die "the legacy table $2 does not arrive; log: $DATA_DIR/log/connect-0/current"
         sleep 0.05
     done
 }
