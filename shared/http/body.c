@@ -202,3 +202,11 @@ bool http_body_tenths(struct http_exchange *x, const char *name, int32_t min, in
     *tenths = (int32_t)whole;
     return true;
 }
+
+bool http_body_bool(struct http_exchange *x, const char *name, bool *value) {
+    json_t *v = lookup(x, name);
+    if (!json_is_boolean(v))
+        return expected(x, name, "true or false");
+    *value = json_is_true(v);
+    return true;
+}

@@ -25,3 +25,5 @@ WARN_UNUSED bool http_body_double(struct http_exchange *x, const char *name, dou
 /* A number in steps of 0.1, in tenths: 7.5 is 75; so are `min` and `max`. */
 WARN_UNUSED bool http_body_tenths(struct http_exchange *x, const char *name, int32_t min, int32_t max,
                                   int32_t *tenths);
+
+WARN_UNUSED bool http_body_bool(struct http_exchange *x, const char *name, bool *value);

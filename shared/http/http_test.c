@@ -50,9 +50,11 @@ static enum http_result post_rating(struct http_exchange *x, void *context) {
     (void)context;
     int32_t tenths;
     double lat;
-    if (!http_body_tenths(x, "rating", 0, 100, &tenths) || !http_body_double(x, "at.lat", -90, 90, &lat))
+    bool seen = false;
+    if (!http_body_tenths(x, "rating", 0, 100, &tenths) || !http_body_double(x, "at.lat", -90, 90, &lat) ||
+        (http_body_has(x, "seen") && !http_body_bool(x, "seen", &seen)))
         return HTTP_DONE;
-    return http_reply_json(x, 202, arena_printf(http_arena(x), "%d %g", tenths, lat));
+    return http_reply_json(x, 202, arena_printf(http_arena(x), "%d %g%s", tenths, lat, seen ? " seen" : ""));
 }
 
 static enum http_result forget_to_answer(struct http_exchange *x, void *context) {
@@ -192,6 +194,12 @@ static void bodies(void **state) {
            201, "none|c");
     expect(ask_json(*state, "POST", "/v1/ratings", "{\"rating\":7.3,\"at\":{\"lat\":-90}}"), 202, "73 -90");
     expect(ask_json(*state, "POST", "/v1/ratings", "{\"rating\":10,\"at\":{\"lat\":1.5}}"), 202, "100 1.5");
+    expect(ask_json(*state, "POST", "/v1/ratings", "{\"rating\":1,\"at\":{\"lat\":2},\"seen\":true}"), 202,
+           "10 2 seen");
+    expect(ask_json(*state, "POST", "/v1/ratings", "{\"rating\":1,\"at\":{\"lat\":2},\"seen\":false}"), 202,
+           "10 2");
+    expect_field(ask_json(*state, "POST", "/v1/ratings", "{\"rating\":1,\"at\":{\"lat\":2},\"seen\":1}"),
+                 "seen");
 }
 
 static void fields_that_do_not_fit(void **state) {

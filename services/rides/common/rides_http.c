@@ -1,0 +1,258 @@
+#include "rides_http.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "http/body.h"
+#include "positions.h"
+#include "replies.h"
+#include "tables.h"
+
+enum { NAME_MAX_BYTES = 100, STATUS_MAX_BYTES = 32, PAGE = 20, PAGE_MAX = 500 };
+
+bool wait_fresh(struct http_exchange *x, struct instance *i, const struct table *t,
+                enum http_result *result) {
+    http_deadline(x, RIDES_ANSWER_MS);
+    if (instance_fresh(i, x, t))
+        return true;
+    *result = http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    return false;
+}
+
+/* ---- positions ---- */
+
+static bool read_flag(struct http_exchange *x, const char *name, bool *flag) {
+    return !http_body_has(x, name) || http_body_bool(x, name, flag);
+}
+
+static bool read_text(struct http_exchange *x, const char *name, size_t max, struct slice *text) {
+    return !http_body_has(x, name) || http_body_string(x, name, max, text);
+}
+
+static bool read_position(struct http_exchange *x, struct position *p) {
+    *p = (struct position){.status = SLICE("ONLINE")};
+    if (!http_path_id(x, "id", &p->id) || !http_body_double(x, "lat", -90, 90, &p->lat) ||
+        !http_body_double(x, "lon", -180, 180, &p->lon) ||
+        !read_text(x, "status", STATUS_MAX_BYTES, &p->status) ||
+        !read_text(x, "name", NAME_MAX_BYTES, &p->name) || !read_flag(x, "simulated", &p->simulated))
+        return false;
+    p->heading.present = http_body_has(x, "heading");
+    return !p->heading.present || http_body_double(x, "heading", 0, 360, &p->heading.value);
+}
+
+enum http_result post_position(struct http_exchange *x, struct instance *i, const struct topic *t) {
+    struct position p;
+    if (!read_position(x, &p))
+        return HTTP_DONE;
+    http_deadline(x, RIDES_ANSWER_MS);
+    switch (instance_publish(i, x, t, p.id, &p)) {
+    case PUBLISH_DONE:
+        return http_reply_empty(x, 202);
+    case PUBLISH_FAILED:
+        break;
+    case PUBLISH_PENDING:
+        if (!http_timed_out(x))
+            return HTTP_WAIT;
+    }
+    return instance_unavailable(x, "Kafka does not answer");
+}
+
+static void put_position(const struct event *row, struct buf *out) {
+    event_json(&position_type, row->value, out);
+    out->size--; /* into the object */
+    buf_printf(out, ",\"at\":%lld}", (long long)row->timestamp);
+}
+
+enum http_result get_position(struct http_exchange *x, struct instance *i, const struct table *t) {
+    enum http_result result;
+    struct slice id;
+    struct event row;
+    if (!http_path_id(x, "id", &id))
+        return HTTP_DONE;
+    if (!wait_fresh(x, i, t, &result))
+        return result;
+    if (!instance_row(i, x, t, id, &row))
+        return HTTP_DONE;
+    if (row.value == NULL)
+        return http_reply_problem(x, 404, NULL, "no position of " SLICE_FMT, SLICE_ARG(id));
+    _cleanup_(buf_free) struct buf json = {0};
+    put_position(&row, &json);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+bool find_place(struct http_exchange *x, struct instance *i, const struct table *positions, struct slice id,
+                bool *known, struct geo_point *place) {
+    struct event row;
+    if (!instance_row(i, x, positions, id, &row))
+        return false;
+    const struct position *p = row.value;
+    *known = p != NULL && geo_valid(p->lat, p->lon);
+    if (*known)
+        *place = (struct geo_point){p->lat, p->lon};
+    return true;
+}
+
+bool read_person(struct http_exchange *x, struct instance *i, const struct table *positions, struct slice id,
+                 struct slice *name, bool *simulated) {
+    struct event row;
+    if (!instance_row(i, x, positions, id, &row))
+        return false;
+    const struct position *p = row.value;
+    *name = p == NULL ? SLICE_NONE : p->name;
+    *simulated = p != NULL && p->simulated;
+    return read_text(x, "name", NAME_MAX_BYTES, name) && read_flag(x, "simulated", simulated);
+}
+
+/* ---- rides ---- */
+
+enum http_result reply_ride(struct http_exchange *x, unsigned status, const struct ride *r) {
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&ride_type, r, &json);
+    return http_reply_json(x, status, buf_slice(&json));
+}
+
+bool find_refusal(struct http_exchange *x, struct instance *i, const struct table *claims, struct slice key,
+                  struct slice command, const struct ride_reply **refusal) {
+    struct event row;
+    if (!instance_row(i, x, claims, key, &row))
+        return false;
+    const struct ride_claim *claim = row.value;
+    *refusal = claim == NULL ? NULL : replies_find(claim->replies, command);
+    return true;
+}
+
+static enum http_result reply_refusal(struct http_exchange *x, const struct ride_reply *r) {
+    return http_reply_problem(x, (unsigned)r->status, NULL, SLICE_FMT, SLICE_ARG(r->detail));
+}
+
+static bool read_command_id(struct http_exchange *x, struct slice *id) {
+    static const char owner;
+    char *made = http_state(x, &owner, UUID_SIZE, NULL);
+    if (http_body_has(x, "commandId"))
+        return http_body_id(x, "commandId", id);
+    if (made[0] == 0)
+        uuid_make(made, clock_wall_ms());
+    *id = (struct slice){made, UUID_SIZE};
+    return true;
+}
+
+enum http_result send_command(struct http_exchange *x, struct instance *i, const struct command_way *way,
+                              struct ride_command *c) {
+    enum http_result result;
+    struct event row;
+    const struct ride_reply *reply = NULL;
+    if (!read_command_id(x, &c->id))
+        return HTTP_DONE;
+    instance_watch(i, x, &decisions_table, c->ride_id);
+    if (way->claims != NULL)
+        instance_watch(i, x, way->claims, way->key);
+    if (!instance_row(i, x, &decisions_table, c->ride_id, &row))
+        return HTTP_DONE;
+    if (row.value == NULL) { /* only a table that has read all there is knows that there is none */
+        if (!wait_fresh(x, i, &decisions_table, &result))
+            return result;
+        if (!instance_row(i, x, &decisions_table, c->ride_id, &row))
+            return HTTP_DONE;
+        if (row.value == NULL)
+            return http_reply_problem(x, 404, NULL, "no ride " SLICE_FMT, SLICE_ARG(c->ride_id));
+    }
+    const struct ride_decision *d = row.value;
+    if ((reply = replies_find(d->replies, c->id)) != NULL)
+        return reply->status == 409 ? reply_refusal(x, reply) : reply_ride(x, 200, &d->ride);
+    if (way->claims != NULL && !find_refusal(x, i, way->claims, way->key, c->id, &reply))
+        return HTTP_DONE;
+    if (reply != NULL)
+        return reply_refusal(x, reply);
+    http_deadline(x, RIDES_ANSWER_MS);
+    if (instance_publish(i, x, way->topic, way->key, c) == PUBLISH_FAILED || http_timed_out(x))
+        return http_reply_problem(x, 503, NULL,
+                                  "no answer in time; it is safe to repeat with commandId " SLICE_FMT,
+                                  SLICE_ARG(c->id));
+    return HTTP_WAIT;
+}
+
+/* ---- lists ---- */
+
+struct keys {
+    struct arena *arena;
+    struct slice *items;
+    size_t count, max;
+};
+
+static bool keep_key(void *context, struct slice key) {
+    struct keys *k = context;
+    k->items[k->count++] = arena_copy(k->arena, key);
+    return k->count < k->max;
+}
+
+static bool keep_listed(void *context, struct slice index_key, struct slice key) {
+    (void)index_key;
+    return keep_key(context, key);
+}
+
+static struct keys keys_create(struct arena *a, size_t max) {
+    return (struct keys){.arena = a, .items = arena_alloc(a, max * sizeof(struct slice)), .max = max};
+}
+
+enum http_result list_rides(struct http_exchange *x, struct instance *i, char list) {
+    enum http_result result;
+    struct slice id;
+    int64_t limit;
+    _cleanup_(buf_free) struct buf prefix = {0}, json = {0};
+    if (!http_path_id(x, "id", &id) || !http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &limit))
+        return HTTP_DONE;
+    if (!wait_fresh(x, i, &rides_table, &result))
+        return result;
+    struct keys keys = keys_create(http_arena(x), (size_t)limit);
+    rides_list_prefix((enum rides_list)list, id, &prefix);
+    if (!instance_scan(i, x, &rides_table, buf_slice(&prefix), SLICE_NONE, keep_listed, &keys))
+        return HTTP_DONE;
+    buf_printf(&json, "{\"rides\":[");
+    for (size_t n = 0; n < keys.count; n++) {
+        struct event row;
+        if (!instance_row(i, x, &rides_table, keys.items[n], &row))
+            return HTTP_DONE;
+        if (row.value == NULL)
+            continue;
+        if (json.data[json.size - 1] == '}')
+            buf_append_byte(&json, ',');
+        event_json(&ride_type, row.value, &json);
+    }
+    buf_printf(&json, "]}");
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+/* Appends a row that is in the box and to be seen. */
+static void put_row(const struct table *t, const struct geo_box *box, const struct event *row,
+                    struct buf *out) {
+    const struct ride *r = row->value;
+    const struct position *p = row->value;
+    bool is_ride = t->topic->value == &ride_type;
+    if (row->value == NULL || (is_ride ? r->state != RIDE_STATE_REQUESTED || !geo_inside(box, r->pickup)
+                                       : !position_shown(row, clock_wall_ms()) ||
+                                             !geo_inside(box, (struct geo_point){p->lat, p->lon})))
+        return;
+    if (out->data[out->size - 1] == '}')
+        buf_append_byte(out, ',');
+    if (is_ride)
+        event_json(&ride_type, r, out);
+    else
+        put_position(row, out);
+}
+
+bool put_near(struct http_exchange *x, struct instance *i, const struct table *t, const struct geo_box *box,
+              const char *name, struct buf *out) {
+    struct keys keys = keys_create(http_arena(x), NEAR_MAX);
+    if (!near_scan(i, x, t, box, keep_key, &keys))
+        return false;
+    buf_printf(out, "\"%s\":[", name);
+    for (size_t n = 0; n < keys.count; n++) {
+        struct event row;
+        if (!instance_row(i, x, t, keys.items[n], &row))
+            return false;
+        put_row(t, box, &row, out);
+    }
+    buf_append_byte(out, ']');
+    return true;
+}

@@ -1,0 +1,51 @@
+/* What the routes of both services have in common. HTTP thread only. */
+#pragma once
+
+#include "near.h"
+#include "schemas/schemas.gen.h"
+
+enum { RIDES_ANSWER_MS = 8000 }; /* how long a client waits for what the log should say at once */
+
+/* POST …/{id}/position into the topic, 202; GET …/{id}/position from its table, 200 or 404. */
+enum http_result post_position(struct http_exchange *x, struct instance *i, const struct topic *t);
+enum http_result get_position(struct http_exchange *x, struct instance *i, const struct table *t);
+
+/* The optional fields name and simulated of a body; what it lacks is as in the latest position of `id`. On
+ * false the exchange is answered. */
+WARN_UNUSED bool read_person(struct http_exchange *x, struct instance *i, const struct table *positions,
+                             struct slice id, struct slice *name, bool *simulated);
+
+/* Where a command goes, and where a refusal before it reaches its ride stands. */
+struct command_way {
+    const struct topic *topic;
+    struct slice key;
+    const struct table *claims; /* by key, or NULL */
+};
+
+/* Sends the command, whose id is taken from the body, and answers with its reply: 200 and the ride, 404, 409,
+ * 503. */
+enum http_result send_command(struct http_exchange *x, struct instance *i, const struct command_way *way,
+                              struct ride_command *c);
+
+/* The refusal of a command in a row of claims, NULL if there is none. On false a 503 has been sent. */
+WARN_UNUSED bool find_refusal(struct http_exchange *x, struct instance *i, const struct table *claims,
+                              struct slice key, struct slice command, const struct ride_reply **refusal);
+
+enum http_result reply_ride(struct http_exchange *x, unsigned status, const struct ride *r);
+
+/* Reads to where the table's topic ends now. On false: return *result. */
+WARN_UNUSED bool wait_fresh(struct http_exchange *x, struct instance *i, const struct table *t,
+                            enum http_result *result);
+
+/* GET …/{id}/rides?limit=: {"rides": […]}, newest first. */
+enum http_result list_rides(struct http_exchange *x, struct instance *i, char list);
+
+/* Appends `"name":[…]`: the rows in the box. Of positions those that are shown, with `at`; of rides those
+ * that wait for a driver. On false a 503 has been sent. */
+WARN_UNUSED bool put_near(struct http_exchange *x, struct instance *i, const struct table *t,
+                          const struct geo_box *box, const char *name, struct buf *out);
+
+/* Where somebody was last seen; data->… untouched and *known false when nowhere. On false a 503 has been
+ * sent. */
+WARN_UNUSED bool find_place(struct http_exchange *x, struct instance *i, const struct table *positions,
+                            struct slice id, bool *known, struct geo_point *place);

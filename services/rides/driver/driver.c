@@ -1,0 +1,73 @@
+#include "driver.h"
+
+#include "base/num.h"
+#include "claims.h"
+#include "positions.h"
+#include "tables.h"
+
+static void on_command(struct step *s, const struct event *in);
+static void on_answer(struct step *s, const struct event *in);
+static void on_position(struct step *s, const struct event *in);
+
+const struct view driver_claims = {.name = "claims", .changelog = &topic_driver_claims};
+const struct view driver_presence = {.name = "presence", .changelog = &topic_driver_presence};
+
+const struct topology driver_topology = {
+    .name = "driver",
+    .sources =
+        (const struct source[]){
+            {.topic = &topic_driver_commands, .handle = on_command},
+            {.topic = &topic_driver_claim_answers, .handle = on_answer},
+            {.topic = &topic_driver_positions, .handle = on_position},
+            {0},
+        },
+    .views = (const struct view *const[]){&driver_claims, &driver_presence, NULL},
+    .outputs = (const struct topic *const[]){&topic_ride_commands, NULL},
+    .dead_letters = &topic_dead_letters,
+};
+
+const struct table driver_claims_table = {.name = "claims", .topic = &topic_driver_claims};
+
+const struct topology driver_view_topology = {
+    .name = "driver-view",
+    .tables = (const struct table *const[]){&rides_table, &decisions_table, &driver_claims_table,
+                                            &driver_positions_table, &rider_positions_table, NULL},
+};
+
+static const struct claims claims = {.view = &driver_claims, .has_another = "the driver has another ride: "};
+
+/* From here on the driver must be heard of. */
+static void present(struct step *s, const struct ride_claim *claim, int64_t at) {
+    if (claim->ride_id.data == NULL)
+        step_delete(s, &driver_presence, SLICE_NONE);
+    else
+        step_put(s, &driver_presence, SLICE_NONE,
+                 &(struct driver_presence){.ride_id = claim->ride_id, .claim = claim->claim, .seen_at = at});
+}
+
+static void on_command(struct step *s, const struct event *in) {
+    const struct ride_command *c = in->value;
+    struct ride_claim claim;
+    if (c->action != RIDE_ACTION_ACCEPT || !slice_equal(in->key, c->driver_id))
+        step_reject(s, "action: a driver's own ACCEPT is expected");
+    else if (claims_command(s, &claims, c, &claim))
+        present(s, &claim, in->timestamp);
+}
+
+static void on_answer(struct step *s, const struct event *in) {
+    struct ride_claim claim;
+    if (claims_answer(s, &claims, in->value, in->timestamp, &claim))
+        present(s, &claim, in->timestamp);
+}
+
+/* Most cars have no ride, and cost nothing here; of one that has, each report would be a changelog record. */
+static void on_position(struct step *s, const struct event *in) {
+    struct ride_claim claim;
+    struct driver_presence p;
+    if (!position_check(s, in) || !step_get(s, &driver_claims, SLICE_NONE, &claim) ||
+        claim.ride_id.data == NULL)
+        return;
+    if (!step_get(s, &driver_presence, SLICE_NONE, &p) || p.claim != claim.claim ||
+        sat_sub(in->timestamp, p.seen_at) >= DRIVER_TOUCH_MS)
+        present(s, &claim, in->timestamp);
+}

@@ -1,0 +1,133 @@
+#include "rides.h"
+
+#include "replies.h"
+#include "ride_rules.h"
+#include "stream/step.h"
+
+static void on_command(struct step *s, const struct event *in);
+
+const struct view rides_decisions = {.name = "decisions", .changelog = &topic_ride_decisions};
+
+const struct topology rides_topology = {
+    .name = "rides",
+    .sources =
+        (const struct source[]){
+            {.topic = &topic_ride_commands, .handle = on_command},
+            {.topic = &topic_rides},
+            {0},
+        },
+    .views = (const struct view *const[]){&rides_decisions, NULL},
+    .outputs = (const struct topic *const[]){&topic_rides, &topic_rider_claim_answers,
+                                             &topic_driver_claim_answers, NULL},
+    .dead_letters = &topic_dead_letters,
+};
+
+static void answer(struct step *s, const struct topic *to, struct slice claimant,
+                   const struct claim_answer *a) {
+    step_emit(s, to, claimant, a);
+}
+
+static bool is_driver(const struct ride_command *c) {
+    return c->action == RIDE_ACTION_ACCEPT;
+}
+
+static bool holds(const struct ride *r, const struct ride_command *c) {
+    return is_driver(c) ? ride_has_driver(r, c->driver_id) : ride_has_rider(r, c->rider_id);
+}
+
+/* To the claimant whose command this is. */
+static void answer_command(struct step *s, const struct ride_command *c, const struct claim_answer *a) {
+    answer(s, is_driver(c) ? &topic_driver_claim_answers : &topic_rider_claim_answers,
+           is_driver(c) ? c->driver_id : c->rider_id, a);
+}
+
+/* Does the sender still have this ride? The command that asked goes back with the answer. */
+static void on_question(struct step *s, const struct ride_command *c) {
+    struct ride_decision d;
+    bool exists = step_get(s, &rides_decisions, SLICE_NONE, &d);
+    answer_command(s, c,
+                   &(struct claim_answer){
+                       .ride_id = c->held_ride_id,
+                       .claim = c->claim,
+                       .holds = exists && holds(&d.ride, c),
+                       .pending = {c, 1},
+                   });
+}
+
+/* A HAIL or an ACCEPT came under a claim: it is the one by which its sender now has the ride, or it is told
+ * to go. */
+static void settle(struct step *s, struct ride_decision *d, bool exists, const struct ride_command *c) {
+    if (c->action != RIDE_ACTION_HAIL && c->action != RIDE_ACTION_ACCEPT)
+        return;
+    if (!exists || !holds(&d->ride, c))
+        answer_command(s, c, &(struct claim_answer){.ride_id = c->ride_id, .claim = c->claim});
+    else if (is_driver(c))
+        d->driver_claim = c->claim;
+    else
+        d->rider_claim = c->claim;
+}
+
+/* Whoever had the ride before and has it no longer. */
+static void release(struct step *s, const struct ride_decision *before, const struct ride_decision *after) {
+    const struct ride *r = &before->ride;
+    if (ride_has_driver(r, r->driver_id) && !ride_has_driver(&after->ride, r->driver_id))
+        answer(s, &topic_driver_claim_answers, r->driver_id,
+               &(struct claim_answer){.ride_id = r->id, .claim = before->driver_claim});
+    if (ride_has_rider(r, r->rider_id) && !ride_has_rider(&after->ride, r->rider_id))
+        answer(s, &topic_rider_claim_answers, r->rider_id,
+               &(struct claim_answer){.ride_id = r->id, .claim = before->rider_claim});
+}
+
+static bool well_formed(struct step *s, const struct event *in, const struct ride_command *c) {
+    bool asks = c->held_ride_id.data != NULL;
+    bool claims = c->action == RIDE_ACTION_HAIL || c->action == RIDE_ACTION_ACCEPT;
+    struct slice who = c->action == RIDE_ACTION_HAIL ? c->rider_id : c->driver_id;
+    if (!slice_equal(in->key, asks ? c->held_ride_id : c->ride_id))
+        step_reject(s, "rideId: differs from the record's key");
+    else if (asks && !claims)
+        step_reject(s, "heldRideId: only a HAIL or an ACCEPT asks");
+    else if (c->action != RIDE_ACTION_CANCEL && who.size == 0)
+        step_reject(s, "%s: missing", c->action == RIDE_ACTION_HAIL ? "riderId" : "driverId");
+    else
+        return true;
+    return false;
+}
+
+static void on_command(struct step *s, const struct event *in) {
+    const struct ride_command *c = in->value;
+    if (!well_formed(s, in, c))
+        return;
+    if (c->held_ride_id.data != NULL) {
+        on_question(s, c);
+        return;
+    }
+    struct ride_decision d = {0};
+    bool exists = step_get(s, &rides_decisions, SLICE_NONE, &d);
+    struct ride_decision before = d;
+    if (!exists && c->action == RIDE_ACTION_ACCEPT) { /* HTTP has answered that there is no such ride */
+        settle(s, &d, false, c);
+        return;
+    }
+    if (!exists && c->action != RIDE_ACTION_HAIL) {
+        step_reject(s, "rideId: no such ride");
+        return;
+    }
+    if (!exists || replies_find(d.replies, c->id) == NULL) {
+        struct ride_verdict v = ride_decide(&d, exists, c, in->timestamp);
+        if (v.changed)
+            step_emit(s, &topic_rides, in->key, &d.ride);
+        else if (c->action == RIDE_ACTION_GIVE_BACK)
+            return;
+        if (c->action != RIDE_ACTION_GIVE_BACK) /* nobody waits for its reply */
+            d.replies =
+                replies_add(step_arena(s), d.replies,
+                            &(struct ride_reply){.command = c->id,
+                                                 .status = v.status,
+                                                 .detail = v.why == NULL ? SLICE_NONE : slice_of(v.why),
+                                                 .at = in->timestamp});
+        if (exists)
+            release(s, &before, &d);
+    }
+    settle(s, &d, true, c);
+    step_put(s, &rides_decisions, SLICE_NONE, &d);
+}
