@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "schemas/schemas.gen.h"
 #include "service/service.h"
+#include "taste.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -43,41 +44,12 @@ struct simulation_state simulation_state(void) {
     return s;
 }
 
-/* ---- what people think of films ---- */
-
-static uint64_t mix(uint64_t x) { /* splitmix64 */
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
-static double unit(uint64_t x) {
-    return (double)(x >> 11) * 0x1p-53;
-}
-
-/* Zipf with exponent 1, by the inverse of its continuous cousin: rank r with weight ln((r + 1) / r). */
-size_t simulation_movie(double u, size_t count) {
-    size_t n = (size_t)(pow((double)count + 1, u) - 1);
-    return n < count ? n : count - 1;
-}
-
-int32_t simulation_tenths(int64_t movie_id, const double noise[3]) {
-    double quality = 35 + 55 * unit(mix((uint64_t)movie_id));
-    double spread = noise[0] + noise[1] + noise[2] - 1.5; /* nearly normal, in −1.5 … 1.5 */
-    int32_t tenths = (int32_t)lround(quality + spread * 28);
-    return tenths < 0 ? 0 : tenths > 100 ? 100 : tenths;
-}
-
 /* ---- the thread ---- */
 
 static bool send_one(struct instance *i, const int64_t *movies, size_t count, uint64_t *random,
                      struct err *e) {
-    double u[4];
-    for (int k = 0; k < 4; k++)
-        u[k] = unit(*random = mix(*random));
-    struct raw_rating r = {.movie_id = movies[simulation_movie(u[0], count)]};
-    r.rating_tenths = simulation_tenths(r.movie_id, u + 1);
+    struct raw_rating r = {.movie_id = movies[taste_movie(random, count)]};
+    r.rating_tenths = taste_tenths(random, r.movie_id);
     char key[24];
     int size = snprintf(key, sizeof key, "%" PRId64, r.movie_id);
     return instance_send(i, &topic_raw_ratings, (struct slice){key, (size_t)size}, &r, e);

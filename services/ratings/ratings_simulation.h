@@ -23,8 +23,3 @@ struct simulation_state simulation_state(void); /* any thread */
 
 /* The thread that writes them, straight into the log; the service's `background`. */
 void simulation_run(struct instance *i);
-
-/* The rating of the nth draw, pure: movie index by Zipf's law (`u` in 0…1, `count` movies), and tenths
- * around the movie's quality (`noise`: three numbers in 0…1). */
-size_t simulation_movie(double u, size_t count);
-int32_t simulation_tenths(int64_t movie_id, const double noise[3]);

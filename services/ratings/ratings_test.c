@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "ratings_rules.h"
-#include "ratings_simulation.h"
 #include "stream/driver.h"
+#include "taste.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -183,16 +183,20 @@ static void a_history_stays_small_and_keeps_its_ends(void **state) {
 
 static void simulated_ratings_are_ratings(void **state) {
     (void)state;
+    uint64_t random = 1;
     size_t drawn[3] = {0};
-    for (int i = 0; i <= 1000; i++)
-        drawn[simulation_movie(i / 1000.0, 3)]++;
+    for (int i = 0; i < 3000; i++)
+        drawn[taste_movie(&random, 3)]++;
     assert_true(drawn[0] > drawn[1] && drawn[1] > drawn[2] && drawn[2] > 0);
-    assert_int_equal(simulation_movie(1.0, 1), 0);
-    for (int64_t id = 0; id < 1000; id++) {
-        int32_t low = simulation_tenths(id, (double[]){0, 0, 0}),
-                high = simulation_tenths(id, (double[]){1, 1, 1});
-        assert_true(low >= 0 && low < high && high <= RATING_MAX_TENTHS);
+    assert_int_equal(taste_movie(&random, 1), 0);
+    int32_t low = RATING_MAX_TENTHS, high = 0;
+    for (int64_t id = 0; id < 10000; id++) {
+        int32_t tenths = taste_tenths(&random, id);
+        low = tenths < low ? tenths : low;
+        high = tenths > high ? tenths : high;
     }
+    assert_in_range(low, 0, 10);
+    assert_in_range(high, 90, RATING_MAX_TENTHS);
 }
 
 /* ---- the topology ---- */
