@@ -1,6 +1,7 @@
 #include "stream/driver.h"
 
 #include "events/registry.h"
+#include "stream/retention.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
 
@@ -14,6 +15,7 @@ struct driver {
     struct schemas *schemas;
     struct store *store;
     struct step *step;
+    struct task_time time;
     struct arena arena; /* of everything given out */
     struct emission *outputs;
     size_t count, taken;
@@ -35,6 +37,7 @@ static void use(struct driver *d, const struct topic *t) {
 struct driver *driver_create(const struct topology *t) {
     struct driver *d = xcalloc(1, sizeof *d);
     d->topology = t;
+    d->time.due = INT64_MIN;
     d->registry = registry_memory_create();
     d->schemas = schemas_create(d->registry);
     d->store = store_create_memory();
@@ -74,13 +77,16 @@ static void collect(struct driver *d) {
 /* One record is one transaction here. */
 static void run(struct driver *d, const struct source *source, const struct log_record *r) {
     struct err e = {0};
-    if (!step_run(d->step, source, r, SLICE_NONE, 1, &e)) {
+    for (struct expiry x = {.more = true}; x.more;)
+        must(step_expire(d->step, r, SLICE_NONE, 1000, &d->time, &x, &e), &e, "expire");
+    if (!step_run(d->step, source, r, SLICE_NONE, 1, &d->time, &e)) {
         must(e.kind == ERR_POISON, &e, "step");
         const struct topology *t = d->topology;
         if (t->dead_letters != NULL && r->topic->dead_letters != NULL &&
             strcmp(r->topic->dead_letters, t->name) == 0)
             step_dead_letter(d->step, r, NULL, 0, e.text);
     }
+    d->time.now = r->timestamp > d->time.now ? r->timestamp : d->time.now;
     collect(d);
     must(overlay_apply(step_overlay(d->step), &e), &e, "apply");
     step_clear(d->step);
@@ -149,7 +155,8 @@ bool driver_view(struct driver *d, const struct view *v, struct slice key, struc
     store_key_view(&store_key, v, 0, buf_slice(&record_key));
     must(store_get(d->store, buf_slice(&store_key), &d->arena, &stored, &e), &e, "get");
     if (stored.data != NULL)
-        must(schemas_decode(d->schemas, v->changelog->value, stored, &d->arena, value, &e), &e, "decode");
+        must(schemas_decode(d->schemas, v->changelog->value, row_payload(v, stored), &d->arena, value, &e),
+             &e, "decode");
     buf_free(&record_key);
     buf_free(&store_key);
     return stored.data != NULL;

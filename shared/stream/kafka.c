@@ -1,11 +1,13 @@
 #include "stream/kafka.h"
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "stream/kafka_client.h"
 #include "stream/topology.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -217,6 +219,11 @@ static int64_t kafka_now_ms(struct log *l) {
     return clock_mono_us() / 1000;
 }
 
+static int64_t kafka_time_ms(struct log *l) {
+    (void)l;
+    return clock_wall_ms();
+}
+
 static bool away(const struct kafka *k, struct err *e, const char *what) {
     return err_set(e, ERR_RETRY, "waiting for Kafka at %s: %s", k->brokers, what);
 }
@@ -251,22 +258,39 @@ static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *coun
     return true;
 }
 
-static rd_kafka_topic_partition_list_t *to_list(const struct log_position *positions, size_t n) {
+/* Stream time is the metadata that Kafka keeps for us beside an offset. */
+static rd_kafka_topic_partition_list_t *committed_list(const struct log_committed *inputs, size_t n) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
-    for (size_t i = 0; i < n; i++)
-        rd_kafka_topic_partition_list_add(list, positions[i].topic->name, positions[i].partition)->offset =
-            positions[i].offset;
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_topic_partition_t *p =
+            rd_kafka_topic_partition_list_add(list, inputs[i].topic->name, inputs[i].partition);
+        p->offset = inputs[i].offset;
+        char text[32];
+        snprintf(text, sizeof text, "%" PRId64, inputs[i].time);
+        p->metadata = inputs[i].time > 0 ? xstrdup(text) : NULL;
+        p->metadata_size = inputs[i].time > 0 ? strlen(text) : 0;
+    }
     return list;
 }
 
-static bool kafka_committed(struct log *l, struct log_position *positions, size_t n, struct err *e) {
+static int64_t stream_time_of(const rd_kafka_topic_partition_t *p) {
+    _cleanup_(buf_free) struct buf text = {0};
+    buf_append(&text, p->metadata, p->metadata_size);
+    buf_append_byte(&text, 0);
+    int64_t time = strtoll(text.data, NULL, 10);
+    return time > 0 ? time : 0;
+}
+
+static bool kafka_committed(struct log *l, struct log_committed *inputs, size_t n, struct err *e) {
     struct kafka *k = of(l);
-    rd_kafka_topic_partition_list_t *list = to_list(positions, n);
+    rd_kafka_topic_partition_list_t *list = committed_list(inputs, n);
     rd_kafka_resp_err_t error = rd_kafka_committed(k->member, list, STABLE_MS);
     for (size_t i = 0; i < n && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
         error = list->elems[i].err;
-    for (size_t i = 0; i < n && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-        positions[i].offset = list->elems[i].offset < 0 ? -1 : list->elems[i].offset;
+    for (size_t i = 0; i < n && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        inputs[i].offset = list->elems[i].offset < 0 ? -1 : list->elems[i].offset;
+        inputs[i].time = stream_time_of(&list->elems[i]);
+    }
     rd_kafka_topic_partition_list_destroy(list);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
            err_set(e, ERR_RETRY, "waiting for Kafka: stable offsets of group %s: %s", k->group,
@@ -311,9 +335,10 @@ static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, 
         return false;
     char text[256];
     const char *why;
-    rd_kafka_topic_partition_list_t *list = to_list(positions, n);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
     for (size_t i = 0; i < n; i++)
-        list->elems[i].offset = RD_KAFKA_OFFSET_SPEC_LATEST;
+        rd_kafka_topic_partition_list_add(list, positions[i].topic->name, positions[i].partition)->offset =
+            RD_KAFKA_OFFSET_SPEC_LATEST;
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_isolation_level(
         options,
@@ -684,10 +709,10 @@ static bool kafka_produce(struct log *l, const struct log_message *m, struct err
     }
 }
 
-static bool kafka_commit(struct log *l, const struct log_position *inputs, size_t n, struct err *e) {
+static bool kafka_commit(struct log *l, const struct log_committed *inputs, size_t n, struct err *e) {
     struct kafka *k = of(l);
     if (n > 0) {
-        rd_kafka_topic_partition_list_t *list = to_list(inputs, n);
+        rd_kafka_topic_partition_list_t *list = committed_list(inputs, n);
         rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(k->member);
         rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(k->producer, list, group, COMMIT_MS);
         rd_kafka_consumer_group_metadata_destroy(group);
@@ -757,6 +782,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
         .release = kafka_release,
         .header = kafka_header,
         .headers = kafka_headers,
+        .time_ms = kafka_time_ms,
         .committed = kafka_committed,
         .ends = kafka_ends,
         .init = kafka_init,

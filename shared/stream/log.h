@@ -18,6 +18,14 @@ struct log_position {
     int64_t offset; /* -1: none is known */
 };
 
+/* How far a group has processed a partition of an input. */
+struct log_committed {
+    const struct topic *topic;
+    int32_t partition;
+    int64_t offset; /* -1: nothing is known */
+    int64_t time;   /* the task's stream time there, kept beside the offset; 0: none */
+};
+
 struct log_header {
     const char *name;
     struct slice value;
@@ -65,8 +73,9 @@ struct log {
 };
 
 struct log_ops {
-    /* Milliseconds of the monotonic clock, for the age of transactions and retries. */
+    /* Milliseconds of the monotonic clock, for the age of transactions and retries; and the time of day. */
     int64_t (*now_ms)(struct log *l);
+    int64_t (*time_ms)(struct log *l);
 
     /* How many partitions a topic has. ERR_RETRY when Kafka is away or there is no such topic yet. */
     bool (*partitions)(struct log *l, const struct topic *t, int32_t *count, struct err *e);
@@ -92,7 +101,7 @@ struct log_ops {
 
     /* The group's committed offsets, stable: transactions that could still change them have ended.
      * ERR_RETRY while they have not. */
-    bool (*committed)(struct log *l, struct log_position *positions, size_t n, struct err *e);
+    bool (*committed)(struct log *l, struct log_committed *inputs, size_t n, struct err *e);
 
     /* The ends as committed readers see them, or as they will once open transactions have ended. */
     bool (*ends)(struct log *l, struct log_position *positions, size_t n, bool committed, struct err *e);
@@ -103,7 +112,7 @@ struct log_ops {
     bool (*begin)(struct log *l, struct err *e);
     bool (*produce)(struct log *l, const struct log_message *m, struct err *e);
     /* ERR_ABORT: abort; ERR_UNKNOWN: init; ERR_FENCED: exit. */
-    bool (*commit)(struct log *l, const struct log_position *inputs, size_t n, struct err *e);
+    bool (*commit)(struct log *l, const struct log_committed *inputs, size_t n, struct err *e);
     bool (*abort)(struct log *l, struct err *e);
 
     void (*wake)(struct log *l);

@@ -7,6 +7,7 @@
 
 #include "stream/log.h"
 #include "stream/overlay.h"
+#include "stream/retention.h"
 #include "stream/stream.h"
 
 #include <pthread.h>
@@ -30,6 +31,7 @@ struct task {
     int64_t *committed;     /* by source: as the group has it */
     int64_t *changelogs;    /* by view: the offset behind our last record */
     struct cursor *restore; /* by view */
+    struct task_time time;
 };
 
 /* What must happen before the next transaction. */
@@ -47,8 +49,8 @@ struct stream {
     struct task *tasks;      /* by partition */
     struct cursor **cursors; /* by table, then partition */
     int32_t *table_partitions;
-    size_t step_started; /* how far start() got */
-    bool joined;
+    size_t step_started;  /* how far start() got */
+    bool joined, expires; /* expires: a view has a retention */
 
     enum mend mend;
     bool in_transaction;
@@ -68,7 +70,7 @@ struct stream {
     atomic_uint_fast64_t refresh_wanted, refresh_done;
     atomic_uint_fast64_t *records_in; /* by source */
     atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,
-        rewinds;
+        rewinds, expired;
     pthread_mutex_t status_lock;
     char status[600];
 };
@@ -86,10 +88,10 @@ struct stream {
 void guard_begin(struct stream *s);
 bool guard_end(struct stream *s, bool ok);
 
-/* The place up to which the store holds partition `partition` of what is called `name`; -1: none of it. */
-WARN_UNUSED bool position_load(struct stream *s, const char *name, int32_t partition, int64_t *position,
-                               struct err *e);
-void position_put(struct overlay *o, const char *name, int32_t partition, int64_t position);
+/* The place up to which the store holds a partition of a table or a view, by store_key_…position; -1: none of
+ * it. */
+WARN_UNUSED bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e);
+void position_put(struct overlay *o, const struct buf *key, int64_t position);
 /* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
 WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
 

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "stream/retention.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
 
@@ -45,6 +46,8 @@ struct step {
     size_t change_capacity;
 
     const struct event *in; /* during a handler */
+    struct task_time *time; /* of its task */
+    int64_t now;            /* stream time, with the event that is handled */
     struct slice traceparent;
     struct log_header *out_headers; /* of all that follows from the input; NULL: not made yet */
     struct err err;                 /* kind ERR_NONE: all is well */
@@ -94,6 +97,11 @@ void store_key_view(struct buf *out, const struct view *v, int32_t partition, st
     buf_append_slice(out, record_key);
 }
 
+void store_key_index_of_view(struct buf *out, const struct view *v, int32_t partition) {
+    key_begin(out, 'd', v->name);
+    key_partition(out, partition);
+}
+
 void store_key_row(struct buf *out, const struct table *t, struct slice record_key) {
     key_begin(out, 't', t->name);
     buf_append_slice(out, record_key);
@@ -111,6 +119,12 @@ void store_key_positions(struct buf *out, const char *name) {
 void store_key_position(struct buf *out, const char *name, int32_t partition) {
     store_key_positions(out, name);
     key_partition(out, partition);
+}
+
+void store_key_view_position(struct buf *out, const struct view *v, int32_t partition) {
+    store_key_position(out, v->name, partition);
+    if (v->retention_ms > 0)
+        buf_append_byte(out, 'd'); /* rows are stored in another way, with an index */
 }
 
 static bool failed(const struct step *s) {
@@ -135,9 +149,9 @@ struct arena *step_arena(struct step *s) {
 static void entry_keys(struct step *s, const struct view *v, struct slice sub) {
     buf_clear(&s->record_key);
     buf_append_slice(&s->record_key, s->in->key);
+    if ((sub.data != NULL || v->expired != NULL) && memchr(s->in->key.data, '/', s->in->key.size) != NULL)
+        step_reject(s, "key \"" SLICE_FMT "\": a slash is for sub-keys", SLICE_ARG(s->in->key));
     if (sub.data != NULL) {
-        if (memchr(s->in->key.data, '/', s->in->key.size) != NULL)
-            step_reject(s, "key \"" SLICE_FMT "\": a slash is for sub-keys", SLICE_ARG(s->in->key));
         buf_append_byte(&s->record_key, '/');
         buf_append_slice(&s->record_key, sub);
     }
@@ -157,7 +171,8 @@ bool step_get(struct step *s, const struct view *v, struct slice sub, void *valu
     struct slice bytes;
     if (failed(s) || !overlay_get(&s->overlay, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
         return false;
-    return schemas_decode(s->schemas, v->changelog->value, bytes, &s->overlay.arena, value, &s->err) ||
+    return schemas_decode(s->schemas, v->changelog->value, row_payload(v, bytes), &s->overlay.arena, value,
+                          &s->err) ||
            unreadable(s, "view", v->name, buf_slice(&s->record_key));
 }
 
@@ -167,25 +182,57 @@ static void check_size(struct step *s, const struct topic *t, size_t key, size_t
                     RECORD_MAX);
 }
 
-static void put_bytes(struct step *s, const struct view *v, struct slice sub, struct slice bytes) {
-    entry_keys(s, v, sub);
-    check_size(s, v->changelog, s->record_key.size, bytes.size);
-    if (failed(s))
-        return;
+/* A change that can be undone. The changelog will say nothing of it, unless what is returned is filled in;
+ * NULL where the key was changed before. */
+static struct change *put(struct step *s, struct slice key, struct slice value) {
     if (s->undo_count == s->undo_capacity)
         s->undo = xrealloc(s->undo, (s->undo_capacity = s->undo_capacity * 2 + 8) * sizeof *s->undo);
     struct undo *u = &s->undo[s->undo_count++];
     size_t known = s->overlay.count;
-    u->index = overlay_put(&s->overlay, buf_slice(&s->key), bytes, &u->before, &u->was_live);
+    u->index = overlay_put(&s->overlay, key, value, &u->before, &u->was_live);
     if (u->index < known)
-        return;
+        return NULL;
     if (u->index >= s->change_capacity)
         s->changes = xrealloc(s->changes, (s->change_capacity = u->index * 2 + 64) * sizeof *s->changes);
     struct change *c = &s->changes[u->index];
+    c->view = NULL;
+    c->partition = -1;
+    c->causes = 0;
+    return c;
+}
+
+/* An entry in a view's index of what is due. */
+static void put_due(struct step *s, const struct view *v, int64_t stamp, struct slice record_key) {
+    _cleanup_(buf_free) struct buf entry = {0};
+    store_key_due(&entry, v, s->in->partition, stamp, record_key);
+    put(s, buf_slice(&entry), SLICE(""));
+    int64_t end = retention_end(v, stamp);
+    s->time->due = end < s->time->due ? end : s->time->due;
+}
+
+/* The row whose keys are in the scratch buffers. */
+static void put_row(struct step *s, const struct view *v, struct slice payload) {
+    struct arena *a = &s->overlay.arena;
+    if (v->retention_ms > 0 && payload.data != NULL) {
+        struct slice old;
+        if (!overlay_get(&s->overlay, buf_slice(&s->key), &old, &s->err))
+            return;
+        if (old.data == NULL)
+            put_due(s, v, s->now, buf_slice(&s->record_key));
+    }
+    struct change *c = put(s, buf_slice(&s->key), row_stored(v, a, s->now, payload));
+    if (c == NULL)
+        return;
     c->view = v;
     c->partition = s->in->partition;
-    c->record_key = arena_copy(&s->overlay.arena, buf_slice(&s->record_key));
-    c->causes = 0;
+    c->record_key = arena_copy(a, buf_slice(&s->record_key));
+}
+
+static void put_bytes(struct step *s, const struct view *v, struct slice sub, struct slice bytes) {
+    entry_keys(s, v, sub);
+    check_size(s, v->changelog, s->record_key.size, bytes.size);
+    if (!failed(s))
+        put_row(s, v, bytes);
 }
 
 void step_put(struct step *s, const struct view *v, struct slice sub, const void *value) {
@@ -232,8 +279,8 @@ void step_each(struct step *s, const struct view *v, struct slice from, struct s
         overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row, &rows, &s->err))
         for (size_t i = 0; i < rows.count && !failed(s); i++) {
             void *value = arena_alloc(&s->overlay.arena, v->changelog->value->size);
-            if (!schemas_decode(s->schemas, v->changelog->value, rows.items[i].value, &s->overlay.arena,
-                                value, &s->err))
+            if (!schemas_decode(s->schemas, v->changelog->value, row_payload(v, rows.items[i].value),
+                                &s->overlay.arena, value, &s->err))
                 unreadable(s, "view", v->name, rows.items[i].key);
             else if (!each(context, rows.items[i].key, value))
                 break;
@@ -363,7 +410,7 @@ static const struct cause *cause_at(const struct change *c, size_t k) {
 /* The current input changed this key; it may have done so several times. */
 static void add_cause(struct change *c, struct step *s) {
     struct cause now = {s->in->topic, s->in->partition, s->in->offset};
-    c->timestamp = s->in->timestamp;
+    c->timestamp = c->view->retention_ms > 0 ? s->now : s->in->timestamp; /* the row's stamp */
     c->traceparent = headers(s)[0].value;
     if (c->causes > 0) {
         const struct cause *last = cause_at(c, c->causes - 1);
@@ -381,33 +428,120 @@ static void add_cause(struct change *c, struct step *s) {
     c->causes++;
 }
 
-bool step_run(struct step *s, const struct source *source, const struct log_record *r,
-              struct slice traceparent, int32_t partitions, struct err *e) {
-    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL, SLICE_NONE};
-    size_t emitted = s->emission_count;
-    s->in = &in;
+static void begin(struct step *s, const struct event *in, struct slice traceparent, struct task_time *time) {
+    s->in = in;
     s->traceparent = traceparent;
+    s->time = time;
+    s->now = in->timestamp > time->now ? in->timestamp : time->now;
     s->out_headers = NULL;
     s->err.kind = ERR_NONE;
     s->undo_count = 0;
+}
+
+/* Keeps what was done since begin(), or undoes it all; `emitted` is what there was before. */
+static bool end(struct step *s, size_t emitted, struct err *e) {
+    for (size_t i = s->undo_count; failed(s) && i-- > 0;)
+        overlay_undo(&s->overlay, s->undo[i].index, s->undo[i].before, s->undo[i].was_live);
+    for (size_t i = 0; !failed(s) && i < s->undo_count; i++)
+        if (s->changes[s->undo[i].index].view != NULL)
+            add_cause(&s->changes[s->undo[i].index], s);
+    s->in = NULL;
+    if (!failed(s))
+        return true;
+    s->emission_count = emitted;
+    *e = s->err;
+    return false;
+}
+
+bool step_run(struct step *s, const struct source *source, const struct log_record *r,
+              struct slice traceparent, int32_t partitions, struct task_time *time, struct err *e) {
+    struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL, SLICE_NONE};
+    size_t emitted = s->emission_count;
+    begin(s, &in, traceparent, time);
     if (decode(s, source, r, partitions, &in)) {
         if (partition_of(in.key, partitions) != in.partition)
             emit_bytes(s, in.topic, in.key, arena_copy(&s->overlay.arena, r->value));
         else if (source->handle != NULL)
             source->handle(s, &in);
     }
-    if (failed(s)) {
-        for (size_t i = s->undo_count; i-- > 0;)
-            overlay_undo(&s->overlay, s->undo[i].index, s->undo[i].before, s->undo[i].was_live);
-        s->emission_count = emitted;
-    } else {
-        for (size_t i = 0; i < s->undo_count; i++)
-            add_cause(&s->changes[s->undo[i].index], s);
+    return end(s, emitted, e);
+}
+
+/* The row of an entry that is due, if it is still there: away with it, or with the entry to where it is. */
+static void expire_row(struct step *s, const struct view *v, const struct due *due, struct event *in,
+                       handler *expired, size_t *rows) {
+    struct arena *a = &s->overlay.arena;
+    struct slice stored;
+    const char *slash = memchr(due->record_key.data, '/', due->record_key.size);
+    in->key = due->record_key;
+    if (slash != NULL) {
+        in->key.size = (size_t)(slash - in->key.data);
+        in->sub = (struct slice){slash + 1, due->record_key.size - in->key.size - 1};
     }
-    s->in = NULL;
-    if (failed(s))
-        *e = s->err;
-    return !failed(s);
+    put(s, due->entry, SLICE_NONE);
+    buf_clear(&s->record_key);
+    buf_append_slice(&s->record_key, due->record_key);
+    store_key_view(&s->key, v, in->partition, due->record_key);
+    if (!overlay_get(&s->overlay, buf_slice(&s->key), &stored, &s->err) || stored.data == NULL)
+        return;
+    if (retention_end(v, row_stamp(stored)) >= s->now) {
+        put_due(s, v, row_stamp(stored), due->record_key);
+        return;
+    }
+    put_row(s, v, SLICE_NONE);
+    ++*rows;
+    if (expired == NULL)
+        return;
+    void *value = arena_alloc(a, v->changelog->value->size);
+    in->value = value;
+    if (schemas_decode(s->schemas, v->changelog->value, row_payload(v, stored), a, value, &s->err))
+        expired(s, in);
+    else
+        unreadable(s, "view", v->name, due->record_key);
+}
+
+/* Each entry by itself. What a handler rejects is undone, and the row goes all the same. */
+static bool expire_entry(struct step *s, const struct view *v, const struct due *due,
+                         const struct log_record *r, struct slice traceparent, struct task_time *time,
+                         struct expiry *x, struct err *e) {
+    handler *expired = v->expired;
+    for (;;) {
+        struct event in = {.topic = r->topic, .partition = r->partition, .offset = r->offset};
+        in.timestamp = r->timestamp > time->now ? r->timestamp : time->now;
+        size_t emitted = s->emission_count, rows = x->rows;
+        begin(s, &in, traceparent, time);
+        expire_row(s, v, due, &in, expired, &x->rows);
+        if (end(s, emitted, e))
+            return true;
+        if (e->kind != ERR_POISON || expired == NULL)
+            return false;
+        x->rows = rows;
+        x->rejected++;
+        expired = NULL;
+    }
+}
+
+bool step_expire(struct step *s, const struct log_record *r, struct slice traceparent, size_t limit,
+                 struct task_time *time, struct expiry *x, struct err *e) {
+    int64_t now = r->timestamp > time->now ? r->timestamp : time->now, since = time->due;
+    *x = (struct expiry){0};
+    if (now <= since)
+        return true;
+    bool ok = true;
+    time->due = INT64_MAX; /* entries that are put lower it */
+    for (const struct view *const *v = s->topology->views; ok && v != NULL && *v != NULL; v++) {
+        if ((*v)->retention_ms == 0)
+            continue;
+        struct due_list list = {.limit = limit};
+        ok = retention_due(&s->overlay, *v, r->partition, since, now, &list, e);
+        for (size_t i = 0; ok && i < list.count; i++)
+            ok = expire_entry(s, *v, &list.items[i], r, traceparent, time, x, e);
+        time->due = list.next < time->due ? list.next : time->due;
+        free(list.items);
+    }
+    time->due = ok ? time->due : since;
+    x->more = time->due < now;
+    return ok;
 }
 
 /* A dead letter is a struct of the suite's own; its members are found by their Avro names. */
@@ -517,7 +651,7 @@ bool step_changelogs(struct step *s, int32_t partition,
                                   .partition = c->partition,
                                   .timestamp = c->timestamp,
                                   .key = c->record_key,
-                                  .value = s->overlay.changes[i].value,
+                                  .value = row_payload(c->view, s->overlay.changes[i].value),
                                   .headers = both,
                                   .header_count = 2,
                                   .view = c->view};

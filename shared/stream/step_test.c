@@ -1,6 +1,7 @@
 #include "stream/step.h"
 
 #include "bank.h"
+#include "stream/retention.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
 
@@ -16,6 +17,7 @@
 struct fixture {
     struct bank *bank;
     struct step *step;
+    struct task_time time;
     int64_t offset;
     const char *trace;
 };
@@ -49,7 +51,7 @@ static struct log_record record(struct fixture *f, const char *key, struct slice
 
 static bool run_record(struct fixture *f, handler *handle, const struct log_record *r, struct err *e) {
     const struct source source = {r->topic, handle, false};
-    return step_run(f->step, &source, r, slice_of(f->trace), 1, e);
+    return step_run(f->step, &source, r, slice_of(f->trace), 1, &f->time, e);
 }
 
 static bool run(struct fixture *f, handler *handle, const char *key, int64_t amount, const char *note,
@@ -184,7 +186,7 @@ static void changelogs_are_partitioned_as_the_input(void **state) {
     struct fixture *f = *state;
     struct log_record r = record(f, "abc", bank_deposit(f->bank, 5, ""));
     r.partition = 3; /* 479470107 % 4 */
-    assert_true(step_run(f->step, &bank_deposits, &r, SLICE_NONE, 4, NULL));
+    assert_true(step_run(f->step, &bank_deposits, &r, SLICE_NONE, 4, &f->time, NULL));
     assert_true(step_changelogs(f->step, 3, check_place, NULL));
     assert_true(step_changelogs(f->step, 0, check_place, NULL)); /* none */
 }
@@ -415,12 +417,12 @@ static void a_misplaced_record_is_poison_or_forwarded(void **state) {
     size_t n;
     struct log_record r = record(f, "abc", bank_deposit(f->bank, 5, "")); /* of partition 3 of 4 */
     r.partition = 1;
-    assert_false(step_run(f->step, &bank_deposits, &r, SLICE_NONE, 4, &e));
+    assert_false(step_run(f->step, &bank_deposits, &r, SLICE_NONE, 4, &f->time, &e));
     assert_int_equal(e.kind, ERR_POISON);
     assert_string_equal(e.text, "key \"abc\" belongs to partition 3 of 4 (murmur2), not 1");
 
     r.topic = &topic_transfers;
-    assert_true(step_run(f->step, &bank_transfers, &r, SLICE_NONE, 4, &e));
+    assert_true(step_run(f->step, &bank_transfers, &r, SLICE_NONE, 4, &f->time, &e));
     const struct emission *m = step_emissions(f->step, &n);
     assert_int_equal(n, 1); /* the record itself, and no receipt */
     assert_ptr_equal(m->topic, &topic_transfers);
@@ -431,7 +433,7 @@ static void a_misplaced_record_is_poison_or_forwarded(void **state) {
     assert_changelog(f, "");
 
     r.value = SLICE("garbage"); /* is not passed on */
-    assert_false(step_run(f->step, &bank_transfers, &r, SLICE_NONE, 4, &e));
+    assert_false(step_run(f->step, &bank_transfers, &r, SLICE_NONE, 4, &f->time, &e));
     assert_int_equal(e.kind, ERR_POISON);
 }
 

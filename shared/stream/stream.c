@@ -10,6 +10,7 @@ enum {
     TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
     TRANSACTION_MS = 300,
     HELD_OUTPUTS = 8000,
+    EXPIRY_ROWS = 5000, /* that go in one transaction */
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
     BUSY_MS = 40, /* for as long, because a commit costs the broker the same for one record and for all */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
@@ -51,6 +52,8 @@ struct stream *stream_create(const struct stream_options *options) {
         s->view_count++;
     while (t->tables != NULL && t->tables[s->table_count] != NULL)
         s->table_count++;
+    for (size_t i = 0; i < s->view_count; i++)
+        s->expires = s->expires || t->views[i]->retention_ms > 0;
     s->step = step_create(t, options->schemas, options->store);
     s->hydrated.store = options->store;
     s->records_in = xcalloc(s->source_count, sizeof *s->records_in);
@@ -122,26 +125,34 @@ static bool forget_view(struct stream *s, const struct view *v, int32_t p, struc
     store_key_position(&key, v->name, p);
     TRY(sweep(s, &key, e));
     store_key_view(&key, v, p, SLICE(""));
+    TRY(sweep(s, &key, e));
+    store_key_index_of_view(&key, v, p);
     return sweep(s, &key, e);
 }
 
 /* Stable input offsets first, then the changelogs up to where open transactions may still reach. */
 static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
     struct task *task = &s->tasks[p];
-    struct log_position inputs[s->source_count + 1], changelogs[s->view_count + 1];
+    struct log_committed inputs[s->source_count + 1];
+    struct log_position changelogs[s->view_count + 1];
+    _cleanup_(buf_free) struct buf key = {0};
     for (size_t i = 0; i < s->source_count; i++)
-        inputs[i] = (struct log_position){s->topology->sources[i].topic, p, -1};
+        inputs[i] = (struct log_committed){s->topology->sources[i].topic, p, -1, 0};
     TRY(GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));
     for (size_t i = 0; i < s->view_count; i++)
         changelogs[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
     TRY(ends(s, changelogs, s->view_count, false, e));
-    for (size_t i = 0; i < s->source_count; i++)
+    task->time = (struct task_time){.due = INT64_MIN};
+    for (size_t i = 0; i < s->source_count; i++) {
         task->inputs[i] = task->committed[i] = inputs[i].offset;
+        task->time.now = inputs[i].time > task->time.now ? inputs[i].time : task->time.now;
+    }
     for (size_t i = 0; i < s->view_count; i++) {
         const struct view *v = s->topology->views[i];
         struct cursor *c = &task->restore[i];
         c->target = changelogs[i].offset;
-        TRY(position_load(s, v->name, p, &c->position, e));
+        store_key_view_position(&key, v, p);
+        TRY(position_load(s, &key, &c->position, e));
         if (c->position < 0 || c->position > c->target) {
             TRY(forget_view(s, v, p, e));
             c->position = 0;
@@ -190,6 +201,23 @@ static bool tasks_progress(struct stream *s, struct err *e) {
 
 /* ---- what is read beside the inputs ---- */
 
+/* As the step put it that wrote the record. */
+static bool restore_row(struct stream *s, const struct view *v, const struct log_record *r, struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    struct overlay *o = &s->hydrated;
+    int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;
+    struct slice old = SLICE("");
+    store_key_view(&key, v, r->partition, r->key);
+    TRY(v->retention_ms == 0 || overlay_get(o, buf_slice(&key), &old, e));
+    struct slice value = arena_copy(&o->arena, r->value);
+    overlay_put(o, buf_slice(&key), row_stored(v, &o->arena, stamp, value), NULL, NULL);
+    if (old.data == NULL && value.data != NULL) {
+        store_key_due(&key, v, r->partition, stamp, r->key);
+        overlay_put(o, buf_slice(&key), SLICE(""), NULL, NULL);
+    }
+    return true;
+}
+
 static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     for (size_t i = 0; i < s->view_count; i++) {
@@ -207,11 +235,11 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
                     return false;
                 atomic_fetch_add(&s->skipped, 1);
             } else {
-                store_key_view(&key, v, r->partition, r->key);
-                overlay_put(&s->hydrated, buf_slice(&key), arena_copy(a, r->value), NULL, NULL);
+                TRY(restore_row(s, v, r, e));
             }
             atomic_fetch_add(&s->restored, 1);
-            position_put(&s->hydrated, v->name, r->partition, r->offset + 1);
+            store_key_view_position(&key, v, r->partition);
+            position_put(&s->hydrated, &key, r->offset + 1);
         }
         task->restore[i].position = r->offset + !r->end;
     }
@@ -335,12 +363,13 @@ static bool commit(struct stream *s, struct err *e) {
         TRY(GUARDED(s, LOG(s, begin, e)));
         s->in_transaction = true;
     }
-    struct log_position inputs[(size_t)s->partitions * s->source_count + 1];
+    struct log_committed inputs[(size_t)s->partitions * s->source_count + 1];
     size_t n = 0;
     for (int32_t p = 0; p < s->partitions; p++)
         for (size_t i = 0; i < s->source_count; i++)
             if (s->tasks[p].state == TASK_RUNNING && s->tasks[p].inputs[i] != s->tasks[p].committed[i])
-                inputs[n++] = (struct log_position){s->topology->sources[i].topic, p, s->tasks[p].inputs[i]};
+                inputs[n++] = (struct log_committed){s->topology->sources[i].topic, p, s->tasks[p].inputs[i],
+                                                     s->expires ? s->tasks[p].time.now : 0};
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));
     s->in_transaction = false;
     s->dirty_since = 0;
@@ -349,14 +378,17 @@ static bool commit(struct stream *s, struct err *e) {
     atomic_fetch_add(&s->commits, 1);
 
     struct overlay *changes = step_overlay(s->step);
+    _cleanup_(buf_free) struct buf key = {0};
     bool changed = changes->count > 0;
     for (int32_t p = 0; p < s->partitions; p++) {
         struct task *task = &s->tasks[p];
         if (task->state != TASK_RUNNING)
             continue;
         memcpy(task->committed, task->inputs, s->source_count * sizeof *task->inputs);
-        for (size_t i = 0; changed && i < s->view_count; i++)
-            position_put(changes, s->topology->views[i]->name, p, task->changelogs[i]);
+        for (size_t i = 0; changed && i < s->view_count; i++) {
+            store_key_view_position(&key, s->topology->views[i], p);
+            position_put(changes, &key, task->changelogs[i]);
+        }
     }
     TRY(overlay_apply(changes, e));
     step_clear(s->step);
@@ -395,6 +427,23 @@ static bool bad_record(struct stream *s, const struct log_record *r, const char 
     return produce_emissions(s, e);
 }
 
+/* What is due at the time of this record goes before it is handled, however much that is: in as many
+ * transactions as it takes. Stream time moves with the record only, so that a crash in between comes back
+ * here. */
+static bool expire(struct stream *s, const struct log_record *r, struct slice trace, struct err *e) {
+    struct task_time *time = &s->tasks[r->partition].time;
+    struct expiry x = {.more = s->expires && r->timestamp > time->due};
+    while (x.more) {
+        TRY(step_expire(s->step, r, trace, EXPIRY_ROWS, time, &x, e));
+        atomic_fetch_add(&s->expired, x.rows);
+        atomic_fetch_add(&s->skipped, x.rejected);
+        if (s->dirty_since == 0)
+            s->dirty_since = now_ms(s);
+        TRY(!x.more || commit(s, e));
+    }
+    return true;
+}
+
 static bool process_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     size_t i = 0;
@@ -403,7 +452,8 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
     if (task->state != TASK_RUNNING || r->end || r->offset < task->inputs[i])
         return true;
     struct slice trace = s->o.log->ops->header(r, "traceparent");
-    if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, e)) {
+    TRY(expire(s, r, trace, e));
+    if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, &task->time, e)) {
         if (step_pending(s->step) >= s->o.held_outputs)
             TRY(produce_emissions(s, e));
     } else {
@@ -414,6 +464,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         TRY(bad_record(s, r, reason, e));
     }
     task->inputs[i] = r->offset + 1;
+    task->time.now = r->timestamp > task->time.now ? r->timestamp : task->time.now;
     if (s->dirty_since == 0)
         s->dirty_since = now_ms(s);
     s->transaction_records++;

@@ -116,10 +116,15 @@ void stream_metrics(struct stream *s, struct buf *out) {
         const char *metric;
         atomic_uint_fast64_t *value;
     } counters[] = {
-        {"records_out_total", &s->records_out},           {"restored_records_total", &s->restored},
-        {"hydrated_records_total", &s->hydrated_records}, {"skipped_records_total", &s->skipped},
-        {"dead_letters_total", &s->dead_letters},         {"transactions_committed_total", &s->commits},
-        {"transactions_aborted_total", &s->aborts},       {"rewinds_total", &s->rewinds},
+        {"records_out_total", &s->records_out},
+        {"restored_records_total", &s->restored},
+        {"hydrated_records_total", &s->hydrated_records},
+        {"skipped_records_total", &s->skipped},
+        {"dead_letters_total", &s->dead_letters},
+        {"transactions_committed_total", &s->commits},
+        {"transactions_aborted_total", &s->aborts},
+        {"rewinds_total", &s->rewinds},
+        {"expired_rows_total", &s->expired},
     };
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         buf_printf(out, "%s{topology=\"%s\"} %llu\n", counters[i].metric, name,

@@ -4,23 +4,19 @@
 #include "stream/runtime.h"
 #include "stream/transaction.h"
 
-bool position_load(struct stream *s, const char *name, int32_t partition, int64_t *position, struct err *e) {
-    _cleanup_(buf_free) struct buf key = {0};
+bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e) {
     _cleanup_(arena_free) struct arena a = {0};
     struct slice value;
-    store_key_position(&key, name, partition);
-    TRY(store_get(s->o.store, buf_slice(&key), &a, &value, e));
+    TRY(store_get(s->o.store, buf_slice(key), &a, &value, e));
     *position = -1;
     if (value.size == sizeof *position)
         memcpy(position, value.data, sizeof *position);
     return true;
 }
 
-void position_put(struct overlay *o, const char *name, int32_t partition, int64_t position) {
-    _cleanup_(buf_free) struct buf key = {0};
-    store_key_position(&key, name, partition);
+void position_put(struct overlay *o, const struct buf *key, int64_t position) {
     struct slice value = arena_copy(&o->arena, (struct slice){(const char *)&position, sizeof position});
-    overlay_put(o, buf_slice(&key), value, NULL, NULL);
+    overlay_put(o, buf_slice(key), value, NULL, NULL);
 }
 
 static bool found(void *context, struct slice key, struct slice value) {
@@ -80,9 +76,11 @@ bool tables_reached(const struct stream *s, bool only_fresh) {
 bool table_start(struct stream *s, size_t i, struct err *e) {
     const struct table *t = s->topology->tables[i];
     struct cursor *cursors = s->cursors[i];
+    _cleanup_(buf_free) struct buf key = {0};
     bool longer = false, empty = true;
     for (int32_t p = 0; p < s->table_partitions[i]; p++) {
-        TRY(position_load(s, t->name, p, &cursors[p].position, e));
+        store_key_position(&key, t->name, p);
+        TRY(position_load(s, &key, &cursors[p].position, e));
         longer = longer || cursors[p].position > cursors[p].target;
         empty = empty && cursors[p].position < 0;
     }
@@ -121,7 +119,9 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
                 atomic_fetch_add(&s->skipped, 1);
             }
             atomic_fetch_add(&s->hydrated_records, 1);
-            position_put(&s->hydrated, t->name, r->partition, r->offset + 1);
+            _cleanup_(buf_free) struct buf key = {0};
+            store_key_position(&key, t->name, r->partition);
+            position_put(&s->hydrated, &key, r->offset + 1);
         }
         c->position = r->offset + !r->end;
     }

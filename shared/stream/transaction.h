@@ -19,6 +19,7 @@ struct emission {
 };
 
 struct step;
+struct task_time;
 
 struct step *step_create(const struct topology *t, struct schemas *schemas, struct store *store);
 void step_destroy(struct step *s);
@@ -27,7 +28,19 @@ void step_destroy(struct step *s);
  * says why: ERR_POISON (dead-letter it), ERR_RETRY (the registry is away), ERR_FATAL (the store is broken).
  * Nothing points into `record` afterwards. */
 WARN_UNUSED bool step_run(struct step *s, const struct source *source, const struct log_record *record,
-                          struct slice traceparent, int32_t partition_count, struct err *e);
+                          struct slice traceparent, int32_t partition_count, struct task_time *time,
+                          struct err *e);
+
+/* What a portion of expiry came to. */
+struct expiry {
+    size_t rows, rejected; /* that are gone; of these, whose handler rejected it */
+    bool more;             /* is due: call again */
+};
+
+/* What is due once this record has made time pass goes before it: about `limit` rows of each view. Errors as
+ * above, but for poison. time->now stays: whoever processes the record moves it, after step_run. */
+WARN_UNUSED bool step_expire(struct step *s, const struct log_record *record, struct slice traceparent,
+                             size_t limit, struct task_time *time, struct expiry *x, struct err *e);
 
 /* What every reader asks of a record before it decodes it: a key, in its own partition of `partitions`, and
  * no tombstone where there are none. ERR_POISON says what is missing. */
@@ -51,10 +64,12 @@ struct overlay *step_overlay(struct step *s);
 /* Forgets everything since the last clear: after the commit and its overlay_apply, or after an abort. */
 void step_clear(struct step *s);
 
-/* Where things are in the store: "v" view partition key, "t" table key, "i" table index key, "p" positions.
- */
+/* Where things are in the store: "v" view partition key, "d" view partition stamp key of what is due, "t"
+ * table key, "i" table index key, "p" positions. */
 void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key);
+void store_key_index_of_view(struct buf *out, const struct view *v, int32_t partition);
 void store_key_row(struct buf *out, const struct table *t, struct slice record_key);
 void store_key_index(struct buf *out, const struct table *t, struct slice index_key);
 void store_key_positions(struct buf *out, const char *name); /* what those of all partitions begin with */
 void store_key_position(struct buf *out, const char *name, int32_t partition);
+void store_key_view_position(struct buf *out, const struct view *v, int32_t partition);

@@ -94,7 +94,7 @@ bool txn_complete(const struct txn *t) {
     return t->state != TXN_ONGOING && t->offsets_done;
 }
 
-bool broker_offset_pending(const struct broker *b, const int64_t *committed) {
+bool broker_offset_pending(const struct broker *b, const struct committed *committed) {
     for (const struct txn *t = b->open; t != NULL; t = t->next)
         for (size_t i = 0; i < t->offset_count && !t->offsets_done; i++)
             if (t->offsets[i].committed == committed)
@@ -104,10 +104,10 @@ bool broker_offset_pending(const struct broker *b, const int64_t *committed) {
 
 static void offsets_apply(struct broker *b, struct txn *t) {
     for (size_t i = 0; t->state == TXN_COMMITTED && i < t->offset_count; i++) {
-        if (t->offsets[i].offset < *t->offsets[i].committed)
+        if (t->offsets[i].to.offset < t->offsets[i].committed->offset)
             world_violation(b->world, "%s commits input offset %lld, behind %lld", t->owner->name,
-                            (long long)t->offsets[i].offset, (long long)*t->offsets[i].committed);
-        *t->offsets[i].committed = t->offsets[i].offset;
+                            (long long)t->offsets[i].to.offset, (long long)t->offsets[i].committed->offset);
+        *t->offsets[i].committed = t->offsets[i].to;
     }
     t->offsets_done = true;
     b->version++;

@@ -22,6 +22,10 @@ struct partition {
     int64_t stalled_until;
 };
 
+struct committed {        /* of an input */
+    int64_t offset, time; /* -1, 0: nothing yet */
+};
+
 enum txn_state { TXN_ONGOING, TXN_COMMITTED, TXN_ABORTED };
 
 struct txn {
@@ -35,7 +39,7 @@ struct txn {
     } touched[24];
     size_t touched_count;
     struct {
-        int64_t *committed, offset;
+        struct committed *committed, to;
     } offsets[24];
     size_t offset_count;
     int64_t offsets_at; /* when the group coordinator learns of the end */
@@ -60,7 +64,7 @@ struct group {
     const struct topology *topology;
     int source_count;
     int32_t partitions;
-    int64_t committed[4][MAX_PARTITIONS]; /* by source */
+    struct committed committed[4][MAX_PARTITIONS]; /* by source */
     struct member *owner[MAX_PARTITIONS], *target[MAX_PARTITIONS];
     struct member members[4];
     int member_count;
@@ -105,7 +109,7 @@ static inline bool txn_open(const struct txn *t) {
 }
 bool txn_complete(const struct txn *t);
 /* Could the offsets of this partition still change? */
-bool broker_offset_pending(const struct broker *b, const int64_t *committed);
+bool broker_offset_pending(const struct broker *b, const struct committed *committed);
 
 void broker_retarget(struct broker *b, struct group *g, bool shuffle);
 /* The member is gone: its partitions are free. */

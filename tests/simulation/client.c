@@ -56,6 +56,10 @@ static int64_t client_now_ms(struct log *l) {
     return world_now(world_of(of(l))) + of(l)->instance->skew;
 }
 
+static int64_t client_time_ms(struct log *l) {
+    return client_now_ms(l);
+}
+
 static bool client_partitions(struct log *l, const struct topic *t, int32_t *count, struct err *e) {
     struct client *c = of(l);
     uint64_t bit = UINT64_C(1) << t->index;
@@ -69,7 +73,7 @@ static bool client_partitions(struct log *l, const struct topic *t, int32_t *cou
     return true;
 }
 
-static bool client_committed(struct log *l, struct log_position *positions, size_t n, struct err *e) {
+static bool client_committed(struct log *l, struct log_committed *positions, size_t n, struct err *e) {
     struct client *c = of(l);
     POINT(c, "committed");
     struct group *g = c->instance->member->group;
@@ -80,14 +84,15 @@ static bool client_committed(struct log *l, struct log_position *positions, size
         int source = 0;
         while (g->topology->sources[source].topic != positions[i].topic)
             source++;
-        const int64_t *committed = &g->committed[source][positions[i].partition];
+        const struct committed *committed = &g->committed[source][positions[i].partition];
         while (broker_offset_pending(broker_of(c), committed)) {
             if (world_now(world_of(c)) >= until)
                 return err_set(e, ERR_RETRY, "waiting for stable offsets");
             if (!world_wait(c->instance, until))
                 return gone(e);
         }
-        positions[i].offset = *committed;
+        positions[i].offset = committed->offset;
+        positions[i].time = committed->time;
     }
     POINT(c, "committed, answered");
     return true;
@@ -501,7 +506,7 @@ static bool superseded(struct client *c, struct err *e) {
     return world_random(world_of(c), 2) == 0 ? fenced(c, e) : err_set(e, ERR_ABORT, "invalid epoch");
 }
 
-static bool send_offsets(struct client *c, const struct log_position *inputs, size_t n, struct err *e) {
+static bool send_offsets(struct client *c, const struct log_committed *inputs, size_t n, struct err *e) {
     struct group *g = c->instance->member->group;
     if (c->instance->member->live != c)
         return fenced(c, e);
@@ -512,7 +517,7 @@ static bool send_offsets(struct client *c, const struct log_position *inputs, si
         while (g->topology->sources[source].topic != inputs[i].topic)
             source++;
         c->txn->offsets[c->txn->offset_count].committed = &g->committed[source][inputs[i].partition];
-        c->txn->offsets[c->txn->offset_count++].offset = inputs[i].offset;
+        c->txn->offsets[c->txn->offset_count++].to = (struct committed){inputs[i].offset, inputs[i].time};
         if (c->txn->offset_count == sizeof c->txn->offsets / sizeof *c->txn->offsets)
             abort();
     }
@@ -543,7 +548,7 @@ static bool end(struct client *c, bool commit, struct err *e) {
     return true;
 }
 
-static bool client_commit(struct log *l, const struct log_position *inputs, size_t n, struct err *e) {
+static bool client_commit(struct log *l, const struct log_committed *inputs, size_t n, struct err *e) {
     struct client *c = of(l);
     POINT(c, "commit");
     if (!c->begun)
@@ -602,6 +607,7 @@ struct log *client_create(struct instance *i) {
         .release = client_release,
         .header = client_header,
         .headers = client_headers,
+        .time_ms = client_time_ms,
         .committed = client_committed,
         .ends = client_ends,
         .init = client_init,

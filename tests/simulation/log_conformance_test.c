@@ -215,9 +215,10 @@ static void join(struct log *l, struct membership *m) {
 }
 
 static int64_t committed_offset(struct log *l) {
-    struct log_position p = {inputs(), 0, -2};
-    MUST(l, committed(l, &p, 1, &e));
-    return p.offset;
+    struct log_committed c = {.topic = inputs(), .offset = -2, .time = -2};
+    MUST(l, committed(l, &c, 1, &e));
+    assert_int_equal(c.time, c.offset < 0 ? 0 : 1000 * c.offset);
+    return c.offset;
 }
 
 /* ---- tests ---- */
@@ -313,14 +314,14 @@ static void offsets_go_with_their_transaction(void **state) {
     produce(a, "out", NULL);
     wait_for_end(r, a, 1);
     assert_int_equal(committed_offset(a), -1);
-    MUST(a, commit(a, &((struct log_position){inputs(), 0, 7}), 1, &e));
+    MUST(a, commit(a, &((struct log_committed){inputs(), 0, 7, 7000}), 1, &e));
     assert_int_equal(committed_offset(a), 7); /* stable: waits for the marker */
     MUST(a, begin(a, &e));
     produce(a, "out", NULL);
     MUST(a, abort(a, &e));
     assert_int_equal(committed_offset(a), 7);
     MUST(a, begin(a, &e)); /* offsets only */
-    MUST(a, commit(a, &((struct log_position){inputs(), 0, 9}), 1, &e));
+    MUST(a, commit(a, &((struct log_committed){inputs(), 0, 9, 9000}), 1, &e));
     assert_int_equal(committed_offset(a), 9);
 }
 
@@ -346,7 +347,7 @@ static void who_comes_back_is_the_same_member(void **state) {
         break;
     }
     MUST(new, begin(new, &e));
-    MUST(new, commit(new, &((struct log_position){inputs(), 0, 3}), 1, &e));
+    MUST(new, commit(new, &((struct log_committed){inputs(), 0, 3, 3000}), 1, &e));
     assert_int_equal(committed_offset(new), 3);
 }
 

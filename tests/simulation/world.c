@@ -504,7 +504,7 @@ static bool all_consumed(struct world *w, const struct group *g, const struct in
     for (int s = 0; s < g->source_count; s++) {
         const struct topic *t = g->topology->sources[s].topic;
         const struct partition *part = broker_partition(&w->broker, t, p);
-        for (int64_t o = g->committed[s][p] < 0 ? 0 : g->committed[s][p]; o < part->count; o++)
+        for (int64_t o = g->committed[s][p].offset < 0 ? 0 : g->committed[s][p].offset; o < part->count; o++)
             if (broker_visible(&part->entries[o]))
                 return false;
         if (!client_reads_to_end(owner->client, LOG_INPUTS, t, p))
@@ -646,7 +646,9 @@ static void add_group(struct world *w, const struct topology *t, int instances) 
     *g = (struct group){.topology = t, .partitions = w->broker.partition_count, .member_count = instances};
     while (t->sources != NULL && t->sources[g->source_count].topic != NULL)
         g->source_count++;
-    memset(g->committed, 0xff, sizeof g->committed); /* -1 */
+    for (int s = 0; s < g->source_count; s++)
+        for (int32_t p = 0; p < g->partitions; p++)
+            g->committed[s][p].offset = -1;
     for (int n = 0; n < instances; n++) {
         struct member *m = &g->members[n];
         *m = (struct member){.group = g, .number = n};

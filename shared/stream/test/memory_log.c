@@ -76,7 +76,9 @@ static int32_t place(const struct memory_log *l, const struct topic *t, int32_t 
 int64_t memory_log_append(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
                           struct slice value) {
     struct memory_partition *p = part(l, t, place(l, t, partition, key));
-    return append(p, &(struct entry){.timestamp = 1000 + (int64_t)p->count, .key = key, .value = value});
+    return append(p, &(struct entry){.timestamp = l->time > 0 ? l->time : 1000 + (int64_t)p->count,
+                                     .key = key,
+                                     .value = value});
 }
 
 void memory_log_open(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
@@ -123,6 +125,10 @@ static int64_t log_now_ms(struct log *log) {
     return of(log)->now;
 }
 
+static int64_t log_time_ms(struct log *log) {
+    return of(log)->time;
+}
+
 static bool log_partitions(struct log *log, const struct topic *t, int32_t *count, struct err *e) {
     if (of(log)->partitions[t->index] == 0)
         return err_set(e, ERR_RETRY, "waiting for the topic %s", t->name);
@@ -130,14 +136,16 @@ static bool log_partitions(struct log *log, const struct topic *t, int32_t *coun
     return true;
 }
 
-static bool log_committed(struct log *log, struct log_position *positions, size_t n, struct err *e) {
+static bool log_committed(struct log *log, struct log_committed *positions, size_t n, struct err *e) {
     bool fails;
     if (!enter(of(log), CALL_COMMITTED, &fails, e) || fails)
         return false;
     for (size_t i = 0; i < n; i++) {
         if (positions[i].partition < of(log)->unstable_tasks)
             return err_set(e, ERR_RETRY, "waiting for stable offsets");
-        positions[i].offset = part(of(log), positions[i].topic, positions[i].partition)->group;
+        const struct memory_partition *p = part(of(log), positions[i].topic, positions[i].partition);
+        positions[i].offset = p->group;
+        positions[i].time = p->group_time;
     }
     return true;
 }
@@ -318,7 +326,7 @@ static bool log_produce(struct log *log, const struct log_message *m, struct err
     return true;
 }
 
-static bool log_commit(struct log *log, const struct log_position *inputs, size_t n, struct err *e) {
+static bool log_commit(struct log *log, const struct log_committed *inputs, size_t n, struct err *e) {
     struct memory_log *l = of(log);
     bool fails;
     if (!enter(l, CALL_COMMIT, &fails, e))
@@ -328,6 +336,7 @@ static bool log_commit(struct log *log, const struct log_position *inputs, size_
         struct memory_partition *p = part(l, inputs[i].topic, inputs[i].partition);
         assert_true(inputs[i].offset > p->group); /* only forward, and only what has changed */
         p->group = inputs[i].offset;
+        p->group_time = inputs[i].time;
     }
     end(l, false, true);
     l->in_transaction = false;
@@ -367,6 +376,7 @@ struct memory_log *memory_log_create(int32_t partitions) {
         .release = log_release,
         .header = log_header,
         .headers = log_headers,
+        .time_ms = log_time_ms,
         .committed = log_committed,
         .ends = log_ends,
         .init = log_init,

@@ -37,7 +37,7 @@ struct entry {
 struct memory_partition {
     struct entry *entries;
     size_t count, capacity;
-    int64_t group; /* the offset that the group has committed; -1: none */
+    int64_t group, group_time; /* what the group has committed; -1: nothing */
     struct {
         bool reading;
         int64_t position, end_told;
@@ -49,7 +49,8 @@ struct memory_log {
     struct log log;
     int32_t partitions[LOG_TOPICS_MAX]; /* by the topic's index; 0: there is no such topic */
     struct memory_partition parts[LOG_TOPICS_MAX][LOG_PARTITIONS_MAX];
-    int64_t now;
+    int64_t now;  /* of the monotonic clock */
+    int64_t time; /* of day, and of records that are appended; 0: they have 1000 + offset */
 
     /* The group: what the next poll tells the stream. */
     const struct log_listener *listener;
