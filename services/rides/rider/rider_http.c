@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "city/city_http.h"
 #include "http/body.h"
 #include "rides_http.h"
 #include "tables.h"
@@ -132,5 +133,6 @@ const struct http_route rider_routes[] = {
     {"GET", "/v1/riders/{id}/nearby", get_nearby},
     {"GET", "/v1/rides/{id}", get_ride},
     {"POST", "/v1/rides/{id}/cancel", post_cancel},
+    CITY_ROUTES,
     {0},
 };
