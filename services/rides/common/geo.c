@@ -47,7 +47,7 @@ bool geo_box_parse(struct slice text, struct geo_box *b) {
         if (strchr("+-.0123456789", *at) == NULL || *at == 0)
             return false; /* strtod takes blanks, "nan" and more */
         n[i] = strtod(at, &end);
-        if (end == at || *end != (i < 3 ? ',' : 0))
+        if (end == at || (i < 3 ? *end != ',' : end != copy + text.size))
             return false;
         at = end + 1;
     }

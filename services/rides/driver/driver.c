@@ -8,9 +8,15 @@
 static void on_command(struct step *s, const struct event *in);
 static void on_answer(struct step *s, const struct event *in);
 static void on_position(struct step *s, const struct event *in);
+static void on_silence(struct step *s, const struct event *in);
 
 const struct view driver_claims = {.name = "claims", .changelog = &topic_driver_claims};
-const struct view driver_presence = {.name = "presence", .changelog = &topic_driver_presence};
+/* A row is as old as DRIVER_TOUCH_MS when it is renewed, so one that lives this long has seen nobody for
+ * DRIVER_GONE_MS. */
+const struct view driver_presence = {.name = "presence",
+                                     .changelog = &topic_driver_presence,
+                                     .retention_ms = DRIVER_GONE_MS + DRIVER_TOUCH_MS,
+                                     .expired = on_silence};
 
 const struct topology driver_topology = {
     .name = "driver",
@@ -19,11 +25,14 @@ const struct topology driver_topology = {
             {.topic = &topic_driver_commands, .handle = on_command},
             {.topic = &topic_driver_claim_answers, .handle = on_answer},
             {.topic = &topic_driver_positions, .handle = on_position},
+            {.topic = &topic_driver_ticks},
             {0},
         },
     .views = (const struct view *const[]){&driver_claims, &driver_presence, NULL},
     .outputs = (const struct topic *const[]){&topic_ride_commands, NULL},
     .dead_letters = &topic_dead_letters,
+    .ticks = &topic_driver_ticks,
+    .tick_ms = 1000,
 };
 
 const struct table driver_claims_table = {.name = "claims", .topic = &topic_driver_claims};
@@ -70,4 +79,19 @@ static void on_position(struct step *s, const struct event *in) {
     if (!step_get(s, &driver_presence, SLICE_NONE, &p) || p.claim != claim.claim ||
         sat_sub(in->timestamp, p.seen_at) >= DRIVER_TOUCH_MS)
         present(s, &claim, in->timestamp);
+}
+
+/* Nobody has heard of the driver for too long. Whether there is anything to give back the ride decides: who
+ * is on the trip keeps it, and a later position is seen again. */
+static void on_silence(struct step *s, const struct event *in) {
+    const struct driver_presence *p = in->value;
+    step_emit(s, &topic_ride_commands, p->ride_id,
+              &(struct ride_command){
+                  .id = arena_printf(step_arena(s), "gone:" SLICE_FMT ":%lld", SLICE_ARG(in->key),
+                                     (long long)p->claim),
+                  .action = RIDE_ACTION_GIVE_BACK,
+                  .ride_id = p->ride_id,
+                  .driver_id = in->key,
+                  .claim = p->claim,
+              });
 }
