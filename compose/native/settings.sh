@@ -11,6 +11,7 @@ accepted_form() { # accepted_form TYPE
     path) echo "an absolute path of letters, digits and ._-/" ;;
     file) echo "an absolute path of letters, digits and ._-/, or nothing" ;;
     url) echo "scheme://host[:port][/path], or nothing" ;;
+    address) echo "name@domain" ;;
     flag) echo "0 or 1" ;;
     size) echo "a number with k, m or g, such as 256m" ;;
     word) echo "letters, digits, - and _" ;;
@@ -25,6 +26,7 @@ is_accepted() { # is_accepted TYPE VALUE
     path) [[ $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
     file) [[ -z $2 || $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
     url) [[ -z $2 || $2 =~ ^[a-z][a-z0-9+.-]*://[^[:space:]/]+(/[^[:space:]]*)?$ ]] ;;
+    address) [[ $2 =~ ^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$ ]] ;;
     flag) [[ $2 == [01] ]] ;;
     size) [[ $2 =~ ^[1-9][0-9]*[kmg]$ ]] ;;
     word) [[ $2 =~ ^[A-Za-z0-9_-]+$ ]] ;;

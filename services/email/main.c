@@ -6,6 +6,8 @@ static const struct service email = {
     .name = "email",
     .topologies = (const struct topology *const[]){&email_topology, NULL},
     .routes = email_routes,
+    .deliveries = (const struct delivery *const[]){&email_delivery, NULL},
+    .start = email_start,
 };
 
 int main(int argc, char **argv) {

@@ -14,8 +14,19 @@ static enum http_result livez(struct http_exchange *x, void *context) {
     return http_reply_json(x, 200, SLICE("{\"status\":\"live\"}"));
 }
 
+bool worker_ready(struct worker *w) {
+    struct stream *s = atomic_load(&w->stream);
+    struct deliverer *d = atomic_load(&w->deliverer);
+    return (s != NULL && stream_ready(s)) || (d != NULL && deliverer_ready(d));
+}
+
 void worker_status(struct worker *w, char *text, size_t size) {
     struct stream *s = atomic_load(&w->stream);
+    struct deliverer *d = atomic_load(&w->deliverer);
+    if (d != NULL) {
+        deliverer_status(d, text, size);
+        return;
+    }
     if (s != NULL) {
         stream_status(s, text, size);
         return;
@@ -29,12 +40,11 @@ static enum http_result readyz(struct http_exchange *x, void *context) {
     struct instance *i = context;
     _cleanup_(buf_free) struct buf missing = {0};
     for (size_t k = 0; k < i->worker_count; k++) {
-        struct stream *s = atomic_load(&i->workers[k].stream);
         char text[600];
-        if (s != NULL && stream_ready(s))
+        if (worker_ready(&i->workers[k]))
             continue;
         worker_status(&i->workers[k], text, sizeof text);
-        buf_printf(&missing, "%s%s: %s", missing.size > 0 ? "; " : "", i->workers[k].topology->name, text);
+        buf_printf(&missing, "%s%s: %s", missing.size > 0 ? "; " : "", i->workers[k].name, text);
     }
     if (missing.size == 0)
         return http_reply_json(x, 200, SLICE("{\"status\":\"ready\"}"));
@@ -50,12 +60,12 @@ void instance_progress(struct instance *i, struct buf *out) {
         struct worker *w = &i->workers[k];
         struct stream *s = atomic_load(&w->stream);
         struct stream_progress p = s == NULL ? (struct stream_progress){0} : stream_progress(s);
-        bool ready = s != NULL && stream_ready(s);
+        bool ready = worker_ready(w);
         char text[600];
         worker_status(w, text, sizeof text);
         all = all && ready;
         json_begin_object(&j);
-        json_key(&j, "name"), json_put_string(&j, slice_of(w->topology->name));
+        json_key(&j, "name"), json_put_string(&j, slice_of(w->name));
         json_key(&j, "ready"), json_put_bool(&j, ready);
         json_key(&j, "status"), json_put_string(&j, slice_of(text));
         json_key(&j, "records"), json_put_int(&j, (int64_t)p.records);
@@ -95,8 +105,11 @@ static enum http_result metrics(struct http_exchange *x, void *context) {
     getrusage(RUSAGE_SELF, &usage);
     for (size_t k = 0; k < i->worker_count; k++) {
         struct stream *s = atomic_load(&i->workers[k].stream);
+        struct deliverer *d = atomic_load(&i->workers[k].deliverer);
         if (s != NULL)
             stream_metrics(s, &out);
+        if (d != NULL)
+            deliverer_metrics(d, &out);
     }
     http_metrics(i->http, &out);
     buf_printf(&out, "process_resident_memory_bytes %ld\n", resident_bytes());

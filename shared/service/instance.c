@@ -13,7 +13,7 @@ enum {
 };
 
 static struct worker *worker_of(struct instance *i, const struct table *t) {
-    for (size_t k = 0; k < i->worker_count; k++)
+    for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++)
         for (const struct table *const *p = i->workers[k].topology->tables; p != NULL && *p != NULL; p++)
             if (*p == t)
                 return &i->workers[k];
@@ -27,7 +27,7 @@ static struct stream *stream_of(struct instance *i, struct http_exchange *x, con
     char why[600];
     if (s == NULL) {
         worker_status(w, why, sizeof why);
-        http_reply_problem(x, 503, NULL, "%s: %s", w->topology->name, why);
+        http_reply_problem(x, 503, NULL, "%s: %s", w->name, why);
     }
     return s;
 }

@@ -3,19 +3,23 @@
 
 #include "service/service.h"
 #include "service/settings.h"
+#include "stream/delivery.h"
 #include "stream/producer.h"
 #include "stream/stream.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A topology in its thread, with what it owns. */
+/* A topology or a delivery in its thread, with what it owns. */
 struct worker {
     struct instance *instance;
-    const struct topology *topology;
+    const char *name;
+    const struct topology *topology; /* or NULL, */
+    const struct delivery *delivery; /* and then this */
     pthread_t thread;
-    bool running; /* the thread was made and not joined */
-    _Atomic(struct stream *) stream;
+    bool running;                          /* the thread was made and not joined */
+    _Atomic(struct stream *) stream;       /* NULL until it is open, and of a delivery */
+    _Atomic(struct deliverer *) deliverer; /* likewise */
     struct log *log;
     struct store *store;
     pthread_mutex_t lock; /* of `waiting` */
@@ -43,6 +47,7 @@ struct instance {
 /* Routes /livez, /readyz and /metrics. */
 extern const struct http_route health_routes[];
 
+bool worker_ready(struct worker *w);
 /* What a worker is doing, for people. */
 void worker_status(struct worker *w, char *text, size_t size);
 

@@ -78,6 +78,7 @@ static int setup(void **state) {
         .service = &service, .schemas = f->bank->schemas, .workers = &f->worker, .worker_count = 1};
     f->worker.instance = &f->instance;
     f->worker.topology = &bank_topology;
+    f->worker.name = bank_topology.name;
     pthread_mutex_init(&f->worker.lock, NULL);
     snprintf(f->worker.waiting, sizeof f->worker.waiting, "waiting for the store");
     f->instance.http = http_server_create(&(struct http_config){0});

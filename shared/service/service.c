@@ -48,7 +48,7 @@ static bool open_store(struct worker *w, struct err *e) {
     char path[4096];
     const struct instance *i = w->instance;
     snprintf(path, sizeof path, "%s/views/%s-%d/%s", i->settings.data_dir, i->service->name, i->settings.slot,
-             w->topology->name);
+             w->name);
     return store_open_rocksdb(path, NULL, &w->store, e);
 }
 
@@ -59,14 +59,21 @@ static bool register_all(struct schemas *s, const struct topic *const *topics, s
     return true;
 }
 
+static bool register_topology(struct schemas *s, const struct topology *t, struct err *e) {
+    if (!register_all(s, t->outputs, e))
+        return false;
+    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
+        if (!schemas_register(s, (*v)->changelog, e))
+            return false;
+    return t->dead_letters == NULL || schemas_register(s, t->dead_letters, e);
+}
+
 static bool register_schemas(struct worker *w, struct err *e) {
     struct instance *i = w->instance;
-    if (!register_all(i->schemas, w->topology->outputs, e))
+    if (w->topology != NULL && !register_topology(i->schemas, w->topology, e))
         return false;
-    for (const struct view *const *v = w->topology->views; v != NULL && *v != NULL; v++)
-        if (!schemas_register(i->schemas, (*v)->changelog, e))
-            return false;
-    if (w->topology->dead_letters != NULL && !schemas_register(i->schemas, w->topology->dead_letters, e))
+    if (w->delivery != NULL && (!schemas_register(i->schemas, w->delivery->later, e) ||
+                                !schemas_register(i->schemas, w->delivery->undelivered, e)))
         return false;
     if (w == i->workers) { /* the first one does it for the routes */
         if (!register_all(i->schemas, i->service->publishes, e))
@@ -83,7 +90,7 @@ static bool register_schemas(struct worker *w, struct err *e) {
 static void fenced_path(const struct worker *w, char *path, size_t size) {
     const struct settings *s = &w->instance->settings;
     snprintf(path, size, "%s/views/%s-%d/%s.fenced", s->data_dir, w->instance->service->name, s->slot,
-             w->topology->name);
+             w->name);
 }
 
 static bool identity_free(struct worker *w, struct err *e) {
@@ -117,24 +124,28 @@ static bool same_cluster(struct worker *w, struct err *e) {
     if (slice_equal(known, slice_of(id)))
         return true;
     if (known.data != NULL) {
-        logger_write(LEVEL_WARN, "%s: Kafka is another cluster now; its view starts anew", w->topology->name);
+        logger_write(LEVEL_WARN, "%s: Kafka is another cluster now; its view starts anew", w->name);
         if (!store_delete_prefix(w->store, SLICE(""), e))
             return false;
     }
     return store_apply(w->store, &(struct store_change){name, slice_of(id)}, 1, e);
 }
 
-static bool work(struct worker *w, struct err *e) {
-    struct instance *i = w->instance;
+static bool open_log(struct worker *w, struct err *e) {
+    const struct instance *i = w->instance;
     char identity[256];
-    snprintf(identity, sizeof identity, "%s-%d", w->topology->name, i->settings.slot);
-    if (!persist(w, open_store, e) || !persist(w, register_schemas, e))
-        return false;
+    snprintf(identity, sizeof identity, "%s-%d", w->name, i->settings.slot);
+    bool member = w->delivery != NULL || w->topology->sources != NULL;
     struct kafka_options kafka = {.brokers = i->settings.brokers,
-                                  .group = w->topology->sources == NULL ? NULL : w->topology->name,
+                                  .group = member ? w->name : NULL,
                                   .identity = identity,
                                   .topic_count = i->topic_count};
-    if (!kafka_create(&kafka, &w->log, e) || !persist(w, same_cluster, e) || !persist(w, identity_free, e))
+    return kafka_create(&kafka, &w->log, e);
+}
+
+static bool run_stream(struct worker *w, struct err *e) {
+    struct instance *i = w->instance;
+    if (!persist(w, open_store, e) || !persist(w, same_cluster, e) || !persist(w, identity_free, e))
         return false;
     struct stream_options options = {.topology = w->topology,
                                      .partitions = i->settings.partitions,
@@ -145,15 +156,29 @@ static bool work(struct worker *w, struct err *e) {
                                      .changed = instance_row_changed,
                                      .refreshed = instance_refreshed};
     atomic_store(&w->stream, stream_create(&options));
-    if (atomic_load(&i->stopping))
-        return true;
-    return stream_run(atomic_load(&w->stream), e);
+    return atomic_load(&i->stopping) || stream_run(atomic_load(&w->stream), e);
+}
+
+static bool run_delivery(struct worker *w, struct err *e) {
+    struct instance *i = w->instance;
+    struct delivery_options options = {
+        .delivery = w->delivery, .partitions = i->settings.partitions, .schemas = i->schemas, .log = w->log};
+    if (!persist(w, identity_free, e))
+        return false;
+    atomic_store(&w->deliverer, deliverer_create(&options));
+    return atomic_load(&i->stopping) || deliverer_run(atomic_load(&w->deliverer), e);
+}
+
+static bool work(struct worker *w, struct err *e) {
+    if (!persist(w, register_schemas, e) || !open_log(w, e))
+        return false;
+    return w->topology != NULL ? run_stream(w, e) : run_delivery(w, e);
 }
 
 static void *worker_main(void *context) {
     struct worker *w = context;
     char name[16];
-    snprintf(name, sizeof name, "%.15s", w->topology->name);
+    snprintf(name, sizeof name, "%.15s", w->name);
     prctl(PR_SET_NAME, name);
     if (!work(w, &w->err) && !atomic_load(&w->instance->stopping))
         w->exit_code = exit_code_of(&w->err);
@@ -173,6 +198,7 @@ static void *background_main(void *context) {
 static void worker_destroy(struct worker *w) {
     log_destroy(w->log); /* before the stream: it may still call back */
     stream_destroy(atomic_load(&w->stream));
+    deliverer_destroy(atomic_load(&w->deliverer));
     store_close(w->store);
     pthread_mutex_destroy(&w->lock);
 }
@@ -196,6 +222,11 @@ static size_t count_topics(const struct service *service) {
     }
     for (const struct topic *const *o = service->publishes; o != NULL && *o != NULL; o++)
         SEE(*o);
+    for (const struct delivery *const *d = service->deliveries; d != NULL && *d != NULL; d++) {
+        SEE((*d)->topic);
+        SEE((*d)->later);
+        SEE((*d)->undelivered);
+    }
 #undef SEE
     return (size_t)top + 1;
 }
@@ -206,6 +237,11 @@ static int print_topologies(const struct service *service) {
         buf_append_byte(&out, t == service->topologies ? '[' : ',');
         topology_json(*t, &out);
     }
+    buf_printf(&out, "],\"deliveries\":[");
+    for (const struct delivery *const *d = service->deliveries; d != NULL && *d != NULL; d++)
+        buf_printf(&out, "%s{\"name\":\"%s\",\"topic\":\"%s\",\"later\":\"%s\",\"undelivered\":\"%s\"}",
+                   d == service->deliveries ? "" : ",", (*d)->name, (*d)->topic->name, (*d)->later->name,
+                   (*d)->undelivered->name);
     printf("{\"service\":\"%s\",\"topologies\":" SLICE_FMT "]}\n", service->name, SLICE_ARG(buf_slice(&out)));
     return 0;
 }
@@ -217,13 +253,13 @@ static void tell(struct worker *w) {
     if (now[0] == 0 || strcmp(now, w->told) == 0)
         return;
     memcpy(w->told, now, sizeof now);
-    logger_write(strstr(now, "waiting for") != NULL ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->topology->name,
-                 now);
+    logger_write(strstr(now, "waiting for") != NULL ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->name, now);
 }
 
 static bool overdue(struct worker *w) {
     struct stream *s = atomic_load(&w->stream);
-    int64_t deadline = s == NULL ? 0 : stream_deadline(s);
+    struct deliverer *d = atomic_load(&w->deliverer);
+    int64_t deadline = s != NULL ? stream_deadline(s) : d != NULL ? deliverer_deadline(d) : 0;
     return deadline != 0 && clock_mono_us() > deadline;
 }
 
@@ -236,12 +272,11 @@ static int supervise(struct instance *i, int signals) {
         all_ready = true;
         for (size_t k = 0; k < i->worker_count; k++) {
             struct worker *w = &i->workers[k];
-            struct stream *s = atomic_load(&w->stream);
-            all_ready = all_ready && s != NULL && stream_ready(s);
+            all_ready = all_ready && worker_ready(w);
             tell(w);
             if (overdue(w)) {
                 logger_write(LEVEL_ERROR, "%s: a call to Kafka did not return in time; starting again",
-                             w->topology->name);
+                             w->name);
                 _exit(EXIT_OVERDUE); /* its thread cannot be had back */
             }
         }
@@ -256,7 +291,7 @@ static int supervise(struct instance *i, int signals) {
     }
     for (size_t k = 0; k < i->worker_count; k++)
         if (i->workers[k].exit_code != 0) {
-            logger_write(LEVEL_ERROR, "%s: %s", i->workers[k].topology->name, i->workers[k].err.text);
+            logger_write(LEVEL_ERROR, "%s: %s", i->workers[k].name, i->workers[k].err.text);
             return i->workers[k].exit_code;
         }
     return EXIT_FAILURE;
@@ -268,14 +303,18 @@ static void join_workers(struct instance *i) {
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += DRAIN_MS / 1000;
     atomic_store(&i->stopping, true);
-    for (size_t k = 0; k < i->worker_count; k++)
-        if (atomic_load(&i->workers[k].stream) != NULL)
-            stream_stop(atomic_load(&i->workers[k].stream));
+    for (size_t k = 0; k < i->worker_count; k++) {
+        struct worker *w = &i->workers[k];
+        if (atomic_load(&w->stream) != NULL)
+            stream_stop(atomic_load(&w->stream));
+        if (atomic_load(&w->deliverer) != NULL)
+            deliverer_stop(atomic_load(&w->deliverer));
+    }
     for (size_t k = 0; k < i->worker_count; k++) {
         if (!i->workers[k].running)
             continue;
         if (pthread_timedjoin_np(i->workers[k].thread, NULL, &until) != 0) {
-            logger_write(LEVEL_ERROR, "%s did not stop in time", i->workers[k].topology->name);
+            logger_write(LEVEL_ERROR, "%s did not stop in time", i->workers[k].name);
             _exit(EXIT_OVERDUE);
         }
         i->workers[k].running = false;
@@ -306,13 +345,20 @@ static bool start(struct instance *i, struct err *e) {
                                        .context = i};
     if (i->service->publishes != NULL && !producer_create(&options, &i->producer, e))
         return false;
-    while (i->service->topologies[i->worker_count] != NULL)
+    const struct delivery *const *deliveries = i->service->deliveries;
+    size_t topologies = 0;
+    while (i->service->topologies[topologies] != NULL)
+        topologies++;
+    i->worker_count = topologies;
+    while (deliveries != NULL && deliveries[i->worker_count - topologies] != NULL)
         i->worker_count++;
     i->workers = xcalloc(i->worker_count, sizeof *i->workers);
     for (size_t k = 0; k < i->worker_count; k++) {
         struct worker *w = &i->workers[k];
         w->instance = i;
-        w->topology = i->service->topologies[k];
+        w->topology = k < topologies ? i->service->topologies[k] : NULL;
+        w->delivery = k < topologies ? NULL : deliveries[k - topologies];
+        w->name = w->topology != NULL ? w->topology->name : w->delivery->name;
         pthread_mutex_init(&w->lock, NULL);
         snprintf(w->waiting, sizeof w->waiting, "starting");
     }
@@ -320,7 +366,7 @@ static bool start(struct instance *i, struct err *e) {
         return false;
     for (size_t k = 0; k < i->worker_count; k++) {
         if (pthread_create(&i->workers[k].thread, NULL, worker_main, &i->workers[k]) != 0)
-            return err_set(e, ERR_FATAL, "no thread for %s", i->workers[k].topology->name);
+            return err_set(e, ERR_FATAL, "no thread for %s", i->workers[k].name);
         i->workers[k].running = true;
     }
     if (i->service->background == NULL)

@@ -1,7 +1,8 @@
 /* The life of a service's process: settings, signals, logging, health, metrics, its streams and its HTTP.
  *
  * A service is data: its name, its topologies and its routes. main() hands it to service_main() and that
- * is all. Each topology runs in a thread of its own; handlers of routes run on the HTTP thread. */
+ * is all. Each topology and each delivery runs in a thread of its own; handlers of routes run on the HTTP
+ * thread. */
 #pragma once
 
 #include "base/err.h"
@@ -9,6 +10,7 @@
 #include "http/server.h"
 #include "stream/topology.h"
 
+struct delivery;
 struct settings;
 struct instance;
 
@@ -17,6 +19,7 @@ struct service {
     const struct topology *const *topologies; /* NULL-terminated */
     const struct http_route *routes;          /* up to {0}; their context is the struct instance */
     const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
+    const struct delivery *const *deliveries; /* what goes to the world outside, NULL-terminated or NULL */
     /* The service's own settings, before any thread; NULL: it has none. An error ends the process. */
     bool (*start)(const struct settings *settings, struct err *e);
     /* NULL, or a thread of its own, for what is neither an event nor a request. Returns soon after
