@@ -67,6 +67,8 @@ static size_t topic_properties(const struct topic *t, int replication, struct pr
     ADD("cleanup.policy", "%s", t->compacted ? "compact" : "delete");
     ADD("retention.ms", "%" PRId64, t->retention_ms);
     ADD("min.insync.replicas", "%d", replication > 2 ? 2 : 1);
+    if (!t->compacted && t->retention_ms > 0) /* only whole segments go */
+        ADD("segment.ms", "%" PRId64, t->retention_ms / 4);
     if (t->compacted) {
         ADD("segment.bytes", "%d", 50 << 20);
         ADD("segment.ms", "%d", 24 * 3600 * 1000);

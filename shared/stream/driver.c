@@ -129,6 +129,18 @@ void driver_send(struct driver *d, const struct topic *t, struct slice key, cons
     driver_send_raw(d, t, key, payload, timestamp);
 }
 
+void driver_tick(struct driver *d, int64_t time) {
+    const struct topic *t = d->topology->ticks;
+    struct err e = {0};
+    use(d, t);
+    must(step_tick(d->step, 0, 1, time, &e), &e, "tick");
+    size_t n;
+    const struct emission *tick = step_emissions(d->step, &n);
+    struct slice key = arena_copy(&d->arena, tick->key), value = arena_copy(&d->arena, tick->value);
+    step_clear(d->step);
+    driver_send_raw(d, t, key, value, time);
+}
+
 bool driver_next(struct driver *d, struct event *out) {
     if (d->taken == d->count)
         return false;
@@ -160,4 +172,10 @@ bool driver_view(struct driver *d, const struct view *v, struct slice key, struc
     buf_free(&record_key);
     buf_free(&store_key);
     return stored.data != NULL;
+}
+
+uint64_t driver_store_keys(struct driver *d) {
+    struct store_metrics m;
+    store_metrics(d->store, &m);
+    return m.keys;
 }

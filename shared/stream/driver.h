@@ -20,9 +20,15 @@ void driver_send(struct driver *d, const struct topic *t, struct slice key, cons
 void driver_send_raw(struct driver *d, const struct topic *t, struct slice key, struct slice payload,
                      int64_t timestamp);
 
+/* A tick of the topology's, at that time of day. */
+void driver_tick(struct driver *d, int64_t time);
+
 /* The next output in the order of emission, changelogs left out; false when there is none. `value` is the
  * generated struct, NULL for a tombstone, valid until the driver is destroyed. */
 bool driver_next(struct driver *d, struct event *out);
 
 /* The state of a view, `key` or `key/sub`. */
 bool driver_view(struct driver *d, const struct view *v, struct slice key, struct slice sub, void *value);
+
+/* How many keys the store has: what must not grow for ever. */
+uint64_t driver_store_keys(struct driver *d);

@@ -27,7 +27,8 @@ enum task_state { TASK_NONE, TASK_NEW, TASK_RESTORING, TASK_RUNNING };
 
 struct task {
     enum task_state state;
-    int64_t *inputs;        /* by source: the next offset to process */
+    int64_t *inputs;        /* by source: the next offset to process, */
+    int64_t *read;          /* and the next to come, behind whatever is no record */
     int64_t *committed;     /* by source: as the group has it */
     int64_t *changelogs;    /* by view: the offset behind our last record */
     struct cursor *restore; /* by view */
@@ -56,7 +57,7 @@ struct stream {
     bool in_transaction;
     size_t transaction_records;
     int64_t dirty_since; /* when the first input came that is not committed; 0: there is none */
-    int64_t tasks_retry_at;
+    int64_t tasks_retry_at, tick_at;
     int32_t tasks_first;
     struct err callback_err; /* what went wrong inside a callback of the group */
     uint64_t refresh_started;
@@ -81,6 +82,7 @@ struct stream {
             return false;                                                                                    \
     } while (0)
 
+#define LOG0(s, f) ((s)->o.log->ops->f((s)->o.log))
 #define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
 
 /* A call that can block says until when it may. */

@@ -544,7 +544,7 @@ bool step_expire(struct step *s, const struct log_record *r, struct slice tracep
     return ok;
 }
 
-/* A dead letter is a struct of the suite's own; its members are found by their Avro names. */
+/* Dead letters and ticks are structs of the suite's own; their members are found by their Avro names. */
 static void set_field(const struct event_type *type, void *value, const char *name, const void *from,
                       size_t size) {
     for (size_t i = 0; i < type->field_count; i++)
@@ -552,8 +552,38 @@ static void set_field(const struct event_type *type, void *value, const char *na
             memcpy((char *)value + type->fields[i].offset, from, size);
             return;
         }
-    fprintf(stderr, "the dead letters' record %s has no field %s of %zu bytes\n", type->name, name, size);
+    fprintf(stderr, "the record %s has no field %s of %zu bytes\n", type->name, name, size);
     abort();
+}
+
+/* Its key is whatever belongs to the partition: ticks are for all keys. */
+bool step_tick(struct step *s, int32_t partition, int32_t partitions, int64_t time, struct err *e) {
+    const struct topic *t = s->topology->ticks;
+    struct arena *a = &s->overlay.arena;
+    struct slice key;
+    int n = 0;
+    do
+        key = arena_printf(a, "tick-%d", n++);
+    while (partition_of(key, partitions) != partition);
+    void *value = arena_alloc(a, t->value->size);
+    memset(value, 0, t->value->size);
+    set_field(t->value, value, "time", &time, sizeof time);
+    buf_clear(&s->bytes);
+    if (!schemas_encode(s->schemas, t, value, &s->bytes, e))
+        return false;
+    struct event in = {.topic = t, .partition = partition, .offset = time, .timestamp = time};
+    s->in = &in;
+    s->traceparent = SLICE_NONE;
+    s->out_headers = NULL;
+    *emission_add(s) = (struct emission){.topic = t,
+                                         .partition = partition,
+                                         .timestamp = time,
+                                         .key = key,
+                                         .value = arena_copy(a, buf_slice(&s->bytes)),
+                                         .headers = headers(s),
+                                         .header_count = 1}; /* a trace that begins here, and no cause */
+    s->in = NULL;
+    return true;
 }
 
 /* A reason can quote hostile bytes, and the record's text must be UTF-8. */

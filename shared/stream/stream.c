@@ -34,7 +34,7 @@ bool guard_end(struct stream *s, bool ok) {
 }
 
 static int64_t now_ms(struct stream *s) {
-    return s->o.log->ops->now_ms(s->o.log);
+    return LOG0(s, now_ms);
 }
 
 /* ---- creation ---- */
@@ -71,6 +71,7 @@ void stream_destroy(struct stream *s) {
     overlay_free(&s->hydrated);
     for (int32_t p = 0; s->tasks != NULL && p < s->partitions; p++) {
         free(s->tasks[p].inputs);
+        free(s->tasks[p].read);
         free(s->tasks[p].committed);
         free(s->tasks[p].changelogs);
         free(s->tasks[p].restore);
@@ -144,7 +145,7 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
     TRY(ends(s, changelogs, s->view_count, false, e));
     task->time = (struct task_time){.due = INT64_MIN};
     for (size_t i = 0; i < s->source_count; i++) {
-        task->inputs[i] = task->committed[i] = inputs[i].offset;
+        task->inputs[i] = task->committed[i] = task->read[i] = inputs[i].offset;
         task->time.now = inputs[i].time > task->time.now ? inputs[i].time : task->time.now;
     }
     for (size_t i = 0; i < s->view_count; i++) {
@@ -449,8 +450,12 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
     size_t i = 0;
     while (s->topology->sources[i].topic != r->topic)
         i++;
-    if (task->state != TASK_RUNNING || r->end || r->offset < task->inputs[i])
+    if (task->state != TASK_RUNNING || r->offset < task->inputs[i])
         return true;
+    if (r->end) {
+        task->read[i] = r->offset;
+        return true;
+    }
     struct slice trace = s->o.log->ops->header(r, "traceparent");
     TRY(expire(s, r, trace, e));
     if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, &task->time, e)) {
@@ -463,7 +468,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         memcpy(reason, e->text, sizeof reason);
         TRY(bad_record(s, r, reason, e));
     }
-    task->inputs[i] = r->offset + 1;
+    task->inputs[i] = task->read[i] = r->offset + 1;
     task->time.now = r->timestamp > task->time.now ? r->timestamp : task->time.now;
     if (s->dirty_since == 0)
         s->dirty_since = now_ms(s);
@@ -502,12 +507,54 @@ static bool process(struct stream *s, size_t n, struct err *e) {
     size_t inputs = 0;
     for (size_t k = 0; k < n; k++)
         inputs += s->records[k].queue == LOG_INPUTS && !s->records[k].end;
-    if (inputs == 0)
-        return true;
-    TRY(freshen(s, e));
+    TRY(inputs == 0 || freshen(s, e));
     for (size_t k = 0; k < n; k++)
         if (s->records[k].queue == LOG_INPUTS)
             TRY(process_record(s, &s->records[k], e));
+    return true;
+}
+
+/* ---- ticks ---- */
+
+/* Where the sources of the tasks end that event time has left behind; ticks themselves tell nothing. */
+static size_t late_tasks(struct stream *s, int64_t time, struct log_position *ends_of) {
+    const struct topology *t = s->topology;
+    size_t n = 0;
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; i < s->source_count; i++)
+            if (s->tasks[p].state == TASK_RUNNING && time - s->tasks[p].time.now >= t->tick_ms &&
+                t->sources[i].topic != t->ticks)
+                ends_of[n++] = (struct log_position){t->sources[i].topic, p, -1};
+    return n;
+}
+
+static bool task_has_read(const struct stream *s, const struct log_position *end) {
+    size_t i = 0;
+    while (s->topology->sources[i].topic != end->topic)
+        i++;
+    return s->tasks[end->partition].read[i] >= end->offset;
+}
+
+/* A tick is for tasks that have handled all that there is: after an outage what was sent meanwhile comes
+ * first, and only then the news of how late it is. */
+static bool tick(struct stream *s, struct err *e) {
+    const struct topology *t = s->topology;
+    if (t->ticks == NULL || now_ms(s) < s->tick_at)
+        return true;
+    s->tick_at = now_ms(s) + t->tick_ms;
+    int64_t time = LOG0(s, time_ms);
+    struct log_position positions[(size_t)s->partitions * s->source_count];
+    size_t n = late_tasks(s, time, positions);
+    TRY(ends(s, positions, n, true, e));
+    for (size_t k = 0; k < n;) {
+        int32_t p = positions[k].partition;
+        bool all = true;
+        for (; k < n && positions[k].partition == p; k++)
+            all = all && task_has_read(s, &positions[k]);
+        TRY(!all || step_tick(s->step, p, s->partitions, time, e));
+        if (all && s->dirty_since == 0)
+            s->dirty_since = now_ms(s);
+    }
     return true;
 }
 
@@ -578,10 +625,12 @@ static bool start(struct stream *s, struct err *e) {
         for (int32_t p = 0; p < s->partitions; p++) {
             struct task *task = &s->tasks[p];
             free(task->inputs); /* an earlier attempt got this far */
+            free(task->read);
             free(task->committed);
             free(task->changelogs);
             free(task->restore);
             task->inputs = xcalloc(s->source_count, sizeof *task->inputs);
+            task->read = xcalloc(s->source_count, sizeof *task->read);
             task->committed = xcalloc(s->source_count, sizeof *task->committed);
             task->changelogs = xcalloc(s->view_count, sizeof *task->changelogs);
             task->restore = xcalloc(s->view_count, sizeof *task->restore);
@@ -711,6 +760,9 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
         if (s->tasks[p].state == TASK_NEW && wait_ms > RETRY_MS)
             wait_ms = s->tasks_retry_at > now_ms(s) ? RETRY_MS : 0;
 
+    if (s->topology->ticks != NULL && s->tick_at - now_ms(s) < wait_ms)
+        wait_ms = s->tick_at > now_ms(s) ? (int)(s->tick_at - now_ms(s)) : 0;
+
     size_t n = 0;
     TRY(LOG(s, poll, true, s->records, BATCH, wait_ms, &n, e));
     bool ok = s->callback_err.kind == ERR_NONE;
@@ -724,6 +776,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     }
     LOG(s, release, s->records, n);
     TRY(ok);
+    TRY(tick(s, e));
     TRY(!commit_is_due(s, n < BATCH) || commit(s, e));
     report(s);
     return true;

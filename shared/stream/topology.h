@@ -77,9 +77,10 @@ struct topology {
     /* Where the bad records go of those topics whose catalogue entry names this topology: a topic whose
      * value has topic, partition, offset, reason and payload. NULL: they are skipped and counted. */
     const struct topic *dead_letters;
-    /* Time that passes although nobody sends: the owner of a task writes the time of day into its partition
-     * of this topic each tick_ms. It must be among the sources, where its handler may be NULL; its value has
-     * a long `time`. NULL: no ticks. */
+    /* Time that passes although nobody sends: when a task has handled all that there is, and its stream time
+     * is tick_ms behind the time of day, its owner writes that into its partition of this topic. The topic
+     * must be among the sources, where its handler may be NULL; its value has a long `time`. NULL: no ticks.
+     */
     const struct topic *ticks;
     int64_t tick_ms;
 };

@@ -50,6 +50,11 @@ WARN_UNUSED bool record_well_formed(const struct log_record *r, int32_t partitio
 void step_dead_letter(struct step *s, const struct log_record *record, const struct log_header *headers,
                       size_t header_count, const char *reason);
 
+/* A tick of topology->ticks for a partition of `partitions`, in ms since 1970. ERR_RETRY: the registry is
+ * away. */
+WARN_UNUSED bool step_tick(struct step *s, int32_t partition, int32_t partitions, int64_t time,
+                           struct err *e);
+
 /* What has been emitted since the last call, and how much that would be. */
 struct emission *step_emissions(struct step *s, size_t *count);
 size_t step_pending(const struct step *s);
