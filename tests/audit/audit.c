@@ -23,8 +23,8 @@
 #include <time.h>
 
 static const struct topic *const read_topics[] = {
-    &topic_dead_letters,      &topic_orders,         &topic_order_validations,
-    &topic_reserved_stock,    &topic_stock,          &topic_customers,
+    &topic_dead_letters,      &topic_shipments,      &topic_emails, &topic_orders,
+    &topic_order_validations, &topic_reserved_stock, &topic_stock,  &topic_customers,
     &topic_orders_by_product, &topic_order_requests, NULL,
 };
 enum { TOPICS = sizeof read_topics / sizeof *read_topics - 1 };
@@ -74,6 +74,10 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
         audit_stock(p->audit, r->key, value);
     else if (r->topic == &topic_customers)
         audit_customer(p->audit, r->key, value);
+    else if (r->topic == &topic_shipments)
+        audit_shipment(p->audit, at, value);
+    else if (r->topic == &topic_emails)
+        audit_email(p->audit, at, value);
 }
 
 /* What every reader checks. *value: decoded, NULL for a tombstone. False: the registry is away. */
@@ -162,6 +166,8 @@ static const struct {
     {AUDIT_ORDERS, "requested ids have one CREATED and at most one outcome each"},
     {AUDIT_OUTCOMES, "outcomes follow from their checks, each counted once"},
     {AUDIT_STOCK, "decisions of inventory agree with the fold, and so does reserved-stock"},
+    {AUDIT_SHIPMENTS,
+     "shipments and emails: one shipment for each VALIDATED order, at most one email for any"},
     {AUDIT_VIEWS, "answers over HTTP equal the fold of their topics"},
 };
 enum { INVARIANTS = sizeof invariants / sizeof *invariants };
@@ -177,9 +183,10 @@ static void print_flight(const struct program *p) {
     const struct audit_flight *f = &p->flight;
     if (f->total > 0)
         printf("in flight: %" PRIu64 " requests, %" PRIu64 " orders, %" PRIu64
-               " checks of decided orders, %" PRIu64 " products, %" PRIu64 " bad records: " SLICE_FMT "%s\n",
-               f->requests, f->orders, f->checks, f->products, f->records, SLICE_ARG(buf_slice(&p->flying)),
-               f->total > AUDIT_EXAMPLES ? ", …" : "");
+               " checks of decided orders, %" PRIu64 " shipments, %" PRIu64 " products, %" PRIu64
+               " bad records: " SLICE_FMT "%s\n",
+               f->requests, f->orders, f->checks, f->shipments, f->products, f->records,
+               SLICE_ARG(buf_slice(&p->flying)), f->total > AUDIT_EXAMPLES ? ", …" : "");
 }
 
 static void print(const struct program *p, bool views) {
@@ -200,13 +207,14 @@ static void print(const struct program *p, bool views) {
     }
     print_flight(p);
     printf("log: %" PRIu64 " orders CREATED, %" PRIu64 " VALIDATED, %" PRIu64 " FAILED; %" PRIu64
-           " validations; %" PRIu64 " products; %" PRIu64 " repeats changed nothing; %" PRIu64
-           " dead letters skipped\n",
-           c.created, c.validated, c.failed, c.validations, c.products, c.repeats, c.skipped);
+           " validations; %" PRIu64 " shipments; %" PRIu64 " emails; %" PRIu64 " products; %" PRIu64
+           " repeats changed nothing; %" PRIu64 " dead letters skipped\n",
+           c.created, c.validated, c.failed, c.validations, c.shipments, c.emails, c.products, c.repeats,
+           c.skipped);
     if (views)
-        printf("views: %" PRIu64 " orders, %" PRIu64 " products, %" PRIu64 " customers; %" PRIu64
-               " newer than the log was read\n",
-               c.view_orders, c.view_products, c.view_customers, c.newer);
+        printf("views: %" PRIu64 " orders, %" PRIu64 " products, %" PRIu64 " customers, %" PRIu64
+               " shipments, %" PRIu64 " emails; %" PRIu64 " newer than the log was read\n",
+               c.view_orders, c.view_products, c.view_customers, c.view_shipments, c.view_emails, c.newer);
 }
 
 static void print_json(const struct program *p, bool views) {

@@ -19,10 +19,11 @@ struct entry {
     uint32_t product, customer;
     uint32_t request, created, outcome, verdict_at[CHECKS];
     uint16_t partition;
-    uint8_t state;           /* enum order_state, where is_created */
-    uint8_t verdict[CHECKS]; /* the first one, as `orders` counts it */
-    uint8_t own[CHECKS];     /* that of the check itself */
-    bool is_known : 1;       /* the fields are */
+    uint8_t state;            /* enum order_state, where is_created */
+    uint8_t verdict[CHECKS];  /* the first one, as `orders` counts it */
+    uint8_t own[CHECKS];      /* that of the check itself */
+    uint64_t shipment, email; /* a hash of what is in the log; 0: there is none */
+    bool is_known : 1;        /* the fields are */
     bool is_requested : 1;
     bool is_created : 1;
     bool is_late : 1;    /* inventory's own verdict */
@@ -298,6 +299,38 @@ void audit_reserved(struct audit *a, const struct reserved_stock *r) {
     product_of(a, r->product_id)->stated = r->reserved;
 }
 
+/* ---- what follows from an order ---- */
+
+/* FNV-1a of the value as JSON; never 0. */
+static uint64_t hash_of(const struct event_type *type, const void *value) {
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(type, value, &json);
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < json.size; i++)
+        h = (h ^ (uint8_t)json.data[i]) * UINT64_C(1099511628211);
+    return h != 0 ? h : 1;
+}
+
+void audit_shipment(struct audit *a, struct audit_at at, const struct shipment *s) {
+    struct entry *e = entry_of(a, s->order_id);
+    a->counts.shipments++;
+    if (e->shipment != 0)
+        audit_violation(a, AUDIT_SHIPMENTS, "order %s: a second shipment at %s/%d/%" PRId64, id_of(a, e),
+                        topic_shipments.name, at.partition, at.offset);
+    e->shipment = hash_of(&shipment_type, s);
+}
+
+void audit_email(struct audit *a, struct audit_at at, const struct email *m) {
+    struct entry *e = entry_of(a, m->order_id);
+    a->counts.emails++;
+    if (e->email != 0)
+        audit_violation(a, AUDIT_SHIPMENTS, "order %s: a second email at %s/%d/%" PRId64, id_of(a, e),
+                        topic_emails.name, at.partition, at.offset);
+    e->email = hash_of(&email_type, m);
+}
+
+/* ---- the fold of the stock ---- */
+
 static void check_decision(struct audit *a, const struct entry *e, struct product *p) {
     bool enough = sat_add(e->reserved_before, e->quantity) <= e->on_hand;
     bool pass = e->own[CHECK_INVENTORY_CHECK] == PASS;
@@ -415,6 +448,8 @@ struct audit_flight audit_in_flight(const struct audit *a, struct buf *names) {
             what = &f.orders;
         else if (!all_spoke(e))
             what = &f.checks;
+        else if (e->state == ORDER_STATE_VALIDATED && e->shipment == 0)
+            what = &f.shipments;
         if (what == NULL)
             continue;
         name(names, f.total++, a->order_ids.text[i]);
@@ -477,6 +512,19 @@ static void judge_order(struct audit *a, struct entry *e, bool quiescent) {
                         id_of(a, e), topic_orders.name, e->partition, e->created);
 }
 
+static void judge_shipment(struct audit *a, const struct entry *e, bool quiescent) {
+    bool validated = e->is_created && e->state == ORDER_STATE_VALIDATED;
+    a->results[AUDIT_SHIPMENTS].checked += (e->shipment != 0) + (e->email != 0);
+    if (e->shipment != 0 && !validated)
+        audit_violation(a, AUDIT_SHIPMENTS, "order %s is shipped, and is %s", id_of(a, e),
+                        e->is_created ? event_enum_name(&order_state_enum, e->state) : "none");
+    if (e->shipment == 0 && validated && quiescent)
+        audit_violation(a, AUDIT_SHIPMENTS, "order %s, %s/%d/%" PRIu32 ": VALIDATED, and not shipped",
+                        id_of(a, e), topic_orders.name, e->partition, e->outcome);
+    if (e->email != 0 && !e->is_created)
+        audit_violation(a, AUDIT_SHIPMENTS, "an email of %s, which is no order", id_of(a, e));
+}
+
 static void judge_products(struct audit *a, bool quiescent) {
     int64_t *held = xcalloc(a->product_ids.count + 1u, sizeof *held);
     count_held(a, held);
@@ -501,6 +549,7 @@ void audit_judge(struct audit *a, bool quiescent) {
         struct entry *e = &a->orders[i];
         a->counts.requested += e->is_requested;
         judge_order(a, e, quiescent);
+        judge_shipment(a, e, quiescent);
         int orphan = quiescent ? orphan_check(a, e) : -1;
         if (orphan >= 0)
             audit_violation(a, AUDIT_OUTCOMES, "%s/%d/%" PRIu32 ": %s of %s, which is no order",
@@ -580,14 +629,7 @@ void audit_view_products_end(struct audit *a, bool moving) {
 }
 
 static struct customer_row customer_row(const struct customer *c) {
-    if (c == NULL)
-        return (struct customer_row){0};
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&customer_type, c, &json);
-    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (size_t i = 0; i < json.size; i++)
-        h = (h ^ (uint8_t)json.data[i]) * UINT64_C(1099511628211);
-    return (struct customer_row){h, true};
+    return c == NULL ? (struct customer_row){0} : (struct customer_row){hash_of(&customer_type, c), true};
 }
 
 void audit_customer(struct audit *a, struct slice id, const struct customer *c) {
@@ -608,10 +650,41 @@ void audit_view_customer(struct audit *a, struct slice id, const struct customer
         audit_violation(a, AUDIT_VIEWS, "/v1/customers/" SLICE_FMT " is not what the log has", SLICE_ARG(id));
 }
 
+static void view_hash(struct audit *a, const char *path, struct slice order_id, uint64_t logged,
+                      uint64_t shown, bool moving) {
+    a->results[AUDIT_VIEWS].checked++;
+    if (logged == shown)
+        return;
+    if (moving && logged == 0)
+        a->counts.newer++;
+    else
+        audit_violation(a, AUDIT_VIEWS, "%s" SLICE_FMT " is not what the log has", path, SLICE_ARG(order_id));
+}
+
+void audit_view_shipment(struct audit *a, struct slice order_id, const struct shipment *s, bool moving) {
+    a->counts.view_shipments++;
+    view_hash(a, "/v1/shipments/", order_id, entry_of(a, order_id)->shipment,
+              s == NULL ? 0 : hash_of(&shipment_type, s), moving);
+}
+
+void audit_view_email(struct audit *a, struct slice order_id, const struct email *m, bool moving) {
+    a->counts.view_emails++;
+    view_hash(a, "/v1/emails?orderId=", order_id, entry_of(a, order_id)->email,
+              m == NULL ? 0 : hash_of(&email_type, m), moving);
+}
+
 /* ---- reports ---- */
 
 const struct audit_result *audit_result(const struct audit *a, int invariant) {
     return &a->results[invariant];
+}
+
+uint32_t audit_order_count(const struct audit *a) {
+    return a->order_ids.count;
+}
+
+const char *audit_order_id(const struct audit *a, uint32_t n) {
+    return a->order_ids.text[n];
 }
 
 uint32_t audit_customer_count(const struct audit *a) {

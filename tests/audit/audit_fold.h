@@ -9,7 +9,14 @@
 #include "base/buf.h"
 #include "schemas/schemas.gen.h"
 
-enum { AUDIT_ORDERS = 1, AUDIT_OUTCOMES = 2, AUDIT_STOCK = 3, AUDIT_VIEWS = 7, AUDIT_INVARIANTS = 8 };
+enum {
+    AUDIT_ORDERS = 1,
+    AUDIT_OUTCOMES = 2,
+    AUDIT_STOCK = 3,
+    AUDIT_SHIPMENTS = 4,
+    AUDIT_VIEWS = 7,
+    AUDIT_INVARIANTS = 8
+};
 enum { AUDIT_EXAMPLES = 5 };
 
 struct audit_at { /* a place in a topic */
@@ -23,11 +30,12 @@ struct audit_result { /* of one invariant */
 };
 
 struct audit_flight {
-    uint64_t requests; /* without CREATED */
-    uint64_t orders;   /* CREATED, without outcome */
-    uint64_t checks;   /* CREATED, and a check has not spoken */
-    uint64_t products; /* whose `reserved` is not yet what their orders hold */
-    uint64_t records;  /* bad ones that no dead letter names */
+    uint64_t requests;  /* without CREATED */
+    uint64_t orders;    /* CREATED, without outcome */
+    uint64_t checks;    /* CREATED, and a check has not spoken */
+    uint64_t shipments; /* of orders that are VALIDATED */
+    uint64_t products;  /* whose `reserved` is not yet what their orders hold */
+    uint64_t records;   /* bad ones that no dead letter names */
     uint64_t total;
 };
 
@@ -53,6 +61,8 @@ void audit_order_by_product(struct audit *a, struct audit_at at, const struct or
 void audit_stock(struct audit *a, struct slice product_id, const struct stock *row); /* NULL: deleted */
 void audit_reserved(struct audit *a, const struct reserved_stock *r);
 void audit_customer(struct audit *a, struct slice id, const struct customer *c); /* NULL: deleted */
+void audit_shipment(struct audit *a, struct audit_at at, const struct shipment *s);
+void audit_email(struct audit *a, struct audit_at at, const struct email *m);
 
 /* From here on validations are newer than `reserved-stock` as it was told: they prove no more than what
  * came before them. */
@@ -63,7 +73,7 @@ void audit_late(struct audit *a);
 /* What is not finished by now; names some of it. `names` may be NULL. */
 struct audit_flight audit_in_flight(const struct audit *a, struct buf *names);
 
-/* Checks invariants 1 to 3, once. `quiescent`: nobody writes any more, so nothing may be in flight. */
+/* Checks invariants 1 to 4, once. `quiescent`: nobody writes any more, so nothing may be in flight. */
 void audit_judge(struct audit *a, bool quiescent);
 
 /* A violation that only the caller can see. */
@@ -82,16 +92,23 @@ void audit_view_products_end(struct audit *a, bool moving);
 /* NULL: HTTP knows none. */
 void audit_view_customer(struct audit *a, struct slice id, const struct customer *c, bool moving);
 
+/* Of an order; NULL: HTTP knows none. */
+void audit_view_shipment(struct audit *a, struct slice order_id, const struct shipment *s, bool moving);
+void audit_view_email(struct audit *a, struct slice order_id, const struct email *m, bool moving);
+
 /* ---- reports ---- */
 
 const struct audit_result *audit_result(const struct audit *a, int invariant);
+uint32_t audit_order_count(const struct audit *a);
+const char *audit_order_id(const struct audit *a, uint32_t n);
 uint32_t audit_customer_count(const struct audit *a);
 const char *audit_customer_id(const struct audit *a, uint32_t n);
 
 struct audit_counts {
     uint64_t requested, created, validated, failed;
     uint64_t validations, repeats; /* repeats: requests and validations that came again and changed nothing */
-    uint64_t products, skipped;    /* skipped: named by dead letters */
-    uint64_t view_orders, view_products, view_customers, newer;
+    uint64_t shipments, emails;
+    uint64_t products, skipped; /* skipped: named by dead letters */
+    uint64_t view_orders, view_products, view_customers, view_shipments, view_emails, newer;
 };
 struct audit_counts audit_counts(const struct audit *a);

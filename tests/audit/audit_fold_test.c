@@ -59,9 +59,26 @@ static void only_indexed(struct world *w, const char *id, int32_t quantity, enum
     audit_order_by_product(w->audit, next(w, &topic_orders_by_product), &o);
 }
 
-static void order(struct world *w, const char *id, int32_t quantity, enum order_state state) {
+static void ship(struct world *w, const char *id) {
+    struct shipment s = {
+        .order_id = slice_of(id), .customer_id = SLICE("ann"), .address = SLICE("1 Groove Lane")};
+    audit_shipment(w->audit, next(w, &topic_shipments), &s);
+}
+
+static void mail(struct world *w, const char *id) {
+    struct email m = {.order_id = slice_of(id), .to = SLICE("ann@example.org")};
+    audit_email(w->audit, next(w, &topic_emails), &m);
+}
+
+static void not_shipped(struct world *w, const char *id, int32_t quantity, enum order_state state) {
     only_order(w, id, quantity, state);
     only_indexed(w, id, quantity, state);
+}
+
+static void order(struct world *w, const char *id, int32_t quantity, enum order_state state) {
+    not_shipped(w, id, quantity, state);
+    if (state == ORDER_STATE_VALIDATED)
+        ship(w, id);
 }
 
 static void create(struct world *w, const char *id, int32_t quantity) {
@@ -490,6 +507,91 @@ static void a_lost_release_is_found_although_the_index_lost_it(void **state) {
 
 /* ---- invariant 7 ---- */
 
+static void expect_shipments(struct world *w, int violations, const char *text) {
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+    assert_int_equal(audit_result(w->audit, AUDIT_SHIPMENTS)->violations, violations);
+    if (text != NULL)
+        expect_text(w, AUDIT_SHIPMENTS, text);
+}
+
+static void shipped_and_mailed_once(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    mail(w, "a");
+    mail(w, "b"); /* failed, and paid for all the same */
+    expect_shipments(w, 0, NULL);
+    assert_int_equal(audit_result(w->audit, AUDIT_SHIPMENTS)->checked, 3);
+}
+
+static void shipped_twice(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    ship(w, "a");
+    expect_shipments(w, 1, "order a: a second shipment at shipments/0/1");
+}
+
+static void shipped_although_failed(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    ship(w, "c");
+    expect_shipments(w, 1, "order c is shipped, and is FAILED");
+}
+
+static void shipped_without_an_order(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    ship(w, "x");
+    expect_shipments(w, 1, "order x is shipped, and is none");
+}
+
+static void mailed_twice(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    mail(w, "a");
+    mail(w, "a");
+    mail(w, "x");
+    expect_shipments(w, 2, "order a: a second email at emails/0/1");
+}
+
+static void not_shipped_is_in_flight_for_a_while(void **state) {
+    struct world *w = *state;
+    stock(w, 10);
+    create(w, "a", 6);
+    inventory(w, "a", true, 10, 0);
+    others(w, "a", true);
+    not_shipped(w, "a", 6, ORDER_STATE_VALIDATED);
+    reserved(w, 6);
+    _cleanup_(buf_free) struct buf names = {0};
+    struct audit_flight f = audit_in_flight(w->audit, &names);
+    assert_int_equal(f.shipments, 1);
+    assert_int_equal(f.total, 1);
+    assert_true(slice_equal(buf_slice(&names), SLICE("a")));
+    expect_shipments(w, 1, "order a, orders/0/1: VALIDATED, and not shipped");
+}
+
+static void views_of_what_follows(void **state) {
+    struct world *w = *state;
+    struct shipment s = {
+        .order_id = SLICE("a"), .customer_id = SLICE("ann"), .address = SLICE("1 Groove Lane")};
+    struct email m = {.order_id = SLICE("a"), .to = SLICE("ann@example.org")};
+    ordinary(w);
+    mail(w, "a");
+    audit_judge(w->audit, true);
+    audit_view_shipment(w->audit, SLICE("a"), &s, false);
+    audit_view_shipment(w->audit, SLICE("b"), NULL, false);
+    audit_view_email(w->audit, SLICE("a"), &m, false);
+    audit_view_email(w->audit, SLICE("c"), NULL, false);
+    audit_view_email(w->audit, SLICE("b"), &m, true); /* newer */
+    expect(w, 0, 0, 0, 0);
+    s.address = SLICE("2 Groove Lane");
+    audit_view_shipment(w->audit, SLICE("a"), &s, true); /* it never changes */
+    audit_view_shipment(w->audit, SLICE("a"), NULL, false);
+    audit_view_email(w->audit, SLICE("b"), &m, false);
+    expect(w, 0, 0, 0, 3);
+    expect_text(w, AUDIT_VIEWS, "/v1/shipments/a is not what the log has");
+}
+
 static void show(struct world *w, const char *id, int32_t quantity, enum order_state state, bool moving) {
     struct order o = order_of(id, quantity, state);
     audit_view_order(w->audit, &o, moving);
@@ -567,6 +669,7 @@ static void many_orders_of_many_products(void **state) {
         others(w, id, true);
         o.state = ORDER_STATE_VALIDATED;
         audit_order(w->audit, next(w, &topic_orders), &o);
+        ship(w, id);
         audit_reserved(w->audit,
                        &(struct reserved_stock){.product_id = o.product_id, .reserved = i / 700 + 1});
     }
@@ -610,6 +713,13 @@ int main(void) {
         world(views_that_differ),
         world(views_may_be_newer_while_somebody_writes),
         world(many_orders_of_many_products),
+        world(shipped_and_mailed_once),
+        world(shipped_twice),
+        world(shipped_although_failed),
+        world(shipped_without_an_order),
+        world(mailed_twice),
+        world(not_shipped_is_in_flight_for_a_while),
+        world(views_of_what_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

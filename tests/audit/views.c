@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 
-enum { PAGE = 500, CUSTOMERS_MAX = 2000 };
+enum { PAGE = 500, CUSTOMERS_MAX = 2000, ORDERS_MAX = 1000 };
 
 struct views {
     struct audit *audit;
@@ -128,12 +128,63 @@ static bool check_customer(struct views *v, const char *id, struct err *err) {
     return true;
 }
 
+static bool check_shipment(struct views *v, struct slice id, struct err *err) {
+    _cleanup_(buf_free) struct buf path = {0};
+    _cleanup_(release) json_t *answer = NULL;
+    bool moving;
+    int state = 0;
+    buf_printf(&path, "/v1/shipments/" SLICE_FMT "%c", SLICE_ARG(id), 0);
+    if (!get(v, path.data, &answer, err) || !moved(v, &topic_shipments, &topic_shipments, &moving, err))
+        return false;
+    bool known = answer != NULL && event_enum_find(&shipment_state_enum, text(answer, "state"), &state);
+    struct shipment s = {
+        .order_id = text(answer, "orderId"),
+        .customer_id = text(answer, "customerId"),
+        .address = text(answer, "address"),
+        .state = (enum shipment_state)state,
+    };
+    audit_view_shipment(v->audit, id, known ? &s : NULL, moving);
+    return true;
+}
+
+static bool check_email(struct views *v, struct slice id, struct err *err) {
+    _cleanup_(buf_free) struct buf path = {0};
+    _cleanup_(release) json_t *answer = NULL;
+    bool moving;
+    buf_printf(&path, "/v1/emails?orderId=" SLICE_FMT "%c", SLICE_ARG(id), 0);
+    if (!get(v, path.data, &answer, err) || !moved(v, &topic_emails, &topic_emails, &moving, err))
+        return false;
+    const json_t *list = json_object_get(answer, "emails"), *row = json_array_get(list, 0);
+    struct email m = {
+        .order_id = text(row, "orderId"),
+        .to = text(row, "to"),
+        .subject = text(row, "subject"),
+        .body = text(row, "body"),
+        .name = text(row, "name"),
+    };
+    if (json_array_size(list) > 1)
+        audit_violation(v->audit, AUDIT_VIEWS, "%s: more than one", path.data);
+    audit_view_email(v->audit, id, row != NULL ? &m : NULL, moving);
+    return true;
+}
+
+/* Of many orders some, spread over all. */
+static bool check_what_follows(struct views *v, struct err *err) {
+    uint32_t count = audit_order_count(v->audit), step = count / ORDERS_MAX + 1;
+    for (uint32_t i = 0; i < count; i += step) {
+        struct slice id = slice_of(audit_order_id(v->audit, i));
+        if (id_valid(id) && (!check_shipment(v, id, err) || !check_email(v, id, err)))
+            return false;
+    }
+    return true;
+}
+
 bool views_check(struct audit *a, struct reader *r, const char *gateway_url, bool moving_allowed,
                  struct err *err) {
     struct views v = {.audit = a, .reader = r, .moving_allowed = moving_allowed};
     if (!client_create(gateway_url, &v.client, err))
         return false;
-    bool ok = check_stock(&v, err) && check_orders(&v, err);
+    bool ok = check_stock(&v, err) && check_orders(&v, err) && check_what_follows(&v, err);
     uint32_t customers = audit_customer_count(a); /* those that orders name, too: 404 where there is none */
     for (uint32_t i = 0; i < customers && i < CUSTOMERS_MAX && ok; i++) {
         const char *id = audit_customer_id(a, i);

@@ -9,6 +9,7 @@
 #include "inventory/inventory.h"
 #include "order-details/order_details.h"
 #include "orders/orders.h"
+#include "shipping/shipping.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,9 +21,9 @@ static const char *const orders[ORDERS] = {"o0", "o1", "o2", "o3", "o4", "o5",
 static const char *const products[PRODUCTS + 1] = {"lp", "mc", "cd", "unheard-of"};
 static const char *const customers[CUSTOMERS + 1] = {"ann", "bob", "cid", "nobody"};
 
-static const struct topology *const all[] = {&orders_topology,      &inventory_topology,
-                                             &fraud_topology,       &order_details_topology,
-                                             &orders_view_topology, &customers_topology};
+static const struct topology *const all[] = {
+    &orders_topology,      &inventory_topology, &fraud_topology,   &order_details_topology,
+    &orders_view_topology, &customers_topology, &shipping_topology};
 
 enum item_kind { ITEM_REQUEST, ITEM_STOCK, ITEM_CUSTOMER, ITEM_BAD, ITEM_MISPLACED };
 
@@ -34,6 +35,7 @@ static void suite_plan(struct plan *p, uint64_t *rng) {
     for (int i = 0; i < 4; i++)
         p->instances[i] = 1 + (int)random_below(rng, 2);
     p->instances[4] = p->instances[5] = 1;
+    p->instances[6] = 1 + (int)random_below(rng, 2);
     p->item_count = 6 + (int)random_below(rng, 20);
     for (int i = 0; i < p->item_count; i++)
         p->items[i] = (struct item){.kind = i < 4 ? (i % 2 == 0 ? ITEM_STOCK : ITEM_CUSTOMER)
@@ -90,14 +92,14 @@ static void suite_write(struct world *w, const struct item *item) {
             WRITE_PLAIN);
         break;
     case ITEM_CUSTOMER:
-        world_write_event(w, &topic_customers, -1, customer, &(struct customer){.id = customer}, now,
-                          WRITE_PLAIN);
+        world_write_event(w, &topic_customers, -1, customer,
+                          &(struct customer){.id = customer, .address = SLICE("home")}, now, WRITE_PLAIN);
         break;
     case ITEM_BAD:
         world_write(w,
                     (const struct topic *const[]){&topic_order_requests, &topic_orders,
-                                                  &topic_orders_by_product,
-                                                  &topic_order_validations}[item->arg % 4],
+                                                  &topic_orders_by_product, &topic_order_validations,
+                                                  &topic_shipments}[item->arg % 5],
                     -1, slice_of(orders[item->key]), SLICE("\0\0\0\0\1"), now, WRITE_PLAIN);
         break;
     }
@@ -156,6 +158,12 @@ static void note_validation(struct judge *c, const struct validation *v) {
         c->orders[i].details = (int)v->result + 1;
 }
 
+/* To where the customer lives or lived: nobody is deleted here. */
+static void note_shipment(struct judge *c, const struct shipment *s) {
+    if (s->state != SHIPMENT_STATE_SHIPPED || s->address.size == 0)
+        world_violation(c->w, SLICE_FMT " is shipped to nowhere", SLICE_ARG(s->order_id));
+}
+
 static void note(void *context, const struct log_record *r, const struct log_header *headers, size_t n) {
     struct judge *c = context;
     struct audit_at at = {r->partition, r->offset};
@@ -187,6 +195,9 @@ static void note(void *context, const struct log_record *r, const struct log_hea
         audit_stock(c->audit, r->key, value);
     } else if (r->topic == &topic_customers) {
         audit_customer(c->audit, r->key, value);
+    } else if (r->topic == &topic_shipments) {
+        audit_shipment(c->audit, at, value);
+        note_shipment(c, value);
     }
 }
 
@@ -235,7 +246,7 @@ static void check_details(struct judge *c, int i) {
 
 static void check_audit(struct judge *c) {
     audit_judge(c->audit, true);
-    for (int i = AUDIT_ORDERS; i <= AUDIT_STOCK; i++)
+    for (int i = AUDIT_ORDERS; i <= AUDIT_SHIPMENTS; i++)
         if (audit_result(c->audit, i)->violations > 0)
             world_violation(c->w, "audit: %s", audit_result(c->audit, i)->examples[0]);
     struct buf names = {0};
@@ -246,8 +257,9 @@ static void check_audit(struct judge *c) {
 
 static void suite_check(struct world *w) {
     static const struct topic *const read[] = {
-        &topic_orders,    &topic_order_validations, &topic_reserved_stock, &topic_stock,
-        &topic_customers, &topic_orders_by_product, &topic_order_requests, NULL};
+        &topic_orders,         &topic_order_validations, &topic_reserved_stock,
+        &topic_stock,          &topic_customers,         &topic_orders_by_product,
+        &topic_order_requests, &topic_shipments,         NULL};
     struct judge *c = xcalloc(1, sizeof *c);
     int partitions = world_plan(w)->partitions;
     c->w = w;
@@ -276,7 +288,7 @@ const struct workload suite_workload = {
                                             &topic_dead_letters, &topic_orders_by_product,
                                             &topic_orders_by_customer, &topic_order_decisions,
                                             &topic_reservations, &topic_fraud_sessions, &topic_fraud_verdicts,
-                                            &topic_order_details_verdicts, NULL},
+                                            &topic_order_details_verdicts, &topic_shipments, NULL},
     .plan = suite_plan,
     .topologies = suite_topologies,
     .write = suite_write,

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_GROUPS = 6, MAX_ITEMS = 64, MAX_FAULTS = 16, MAX_PARTITIONS = 3 };
+enum { MAX_GROUPS = 7, MAX_ITEMS = 64, MAX_FAULTS = 16, MAX_PARTITIONS = 3 };
 
 enum fault_kind {
     FAULT_CRASH,   /* the process is gone at once, and comes back */
