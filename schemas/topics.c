@@ -3,9 +3,9 @@
  *   topics create    what is missing is made, what is there gets the catalogue's settings; again is harmless
  *   topics list      the catalogue, one line a topic
  *
- * Environment: KAFKA_BROKERS (localhost:9092), PARTITIONS (4), REPLICATION (1).
- * Exit codes: 75 the broker does not answer; 78 a setting is wrong or a topic has another number of
- * partitions; 64 usage; 1 anything else. */
+ * Environment: KAFKA_BROKERS (localhost:9092), PARTITIONS (4). How often a topic is replicated is the
+ * brokers' default. Exit codes: 75 the broker does not answer; 78 a setting is wrong or a topic has another
+ * number of partitions; 64 usage; 1 anything else. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -23,7 +23,7 @@ enum { BROKER_WAIT_MS = 10000 };
 
 struct settings {
     const char *brokers;
-    int partitions, replication;
+    int partitions;
 };
 
 struct property {
@@ -54,19 +54,17 @@ static bool settings_read(struct settings *s, struct err *err) {
         s->brokers = "localhost:9092";
     if (*s->brokers == 0)
         return err_set(err, ERR_CONFIG, "KAFKA_BROKERS is empty: host:port, comma-separated, is wanted");
-    return setting_int("PARTITIONS", 4, 1000, &s->partitions, err) &&
-           setting_int("REPLICATION", 1, 100, &s->replication, err);
+    return setting_int("PARTITIONS", 4, 1000, &s->partitions, err);
 }
 
 /* The topic's settings. Compacted topics are what views are restored from: small segments and an eager
  * cleaner keep that short, and a delete stays visible for a week, so that a view that slept over a weekend
  * hears of it. */
-static size_t topic_properties(const struct topic *t, int replication, struct property *out) {
+static size_t topic_properties(const struct topic *t, struct property *out) {
     size_t n = 0;
 #define ADD(key, ...) (out[n].name = (key), snprintf(out[n].value, sizeof out[n].value, __VA_ARGS__), n++)
     ADD("cleanup.policy", "%s", t->compacted ? "compact" : "delete");
     ADD("retention.ms", "%" PRId64, t->retention_ms);
-    ADD("min.insync.replicas", "%d", replication > 2 ? 2 : 1);
     if (!t->compacted && t->retention_ms > 0) /* only whole segments go */
         ADD("segment.ms", "%" PRId64, t->retention_ms / 4);
     if (t->compacted) {
@@ -106,7 +104,8 @@ static rd_kafka_t *client_create(const struct settings *s, struct err *err) {
 
 static bool kafka_error(rd_kafka_resp_err_t code, const char *text, struct err *err) {
     bool away = code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-                code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT;
+                code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
+                code == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR; /* other brokers are still to come */
     return err_set(err, away ? ERR_RETRY : ERR_FATAL, "%s", text != NULL ? text : rd_kafka_err2str(code));
 }
 
@@ -204,19 +203,18 @@ static bool alter_wait(rd_kafka_queue_t *queue, struct err *err) {
 }
 
 static rd_kafka_NewTopic_t *new_topic(const struct topic *t, const struct settings *s) {
-    rd_kafka_NewTopic_t *new =
-        rd_kafka_NewTopic_new(t->name, topic_partitions(t, s), s->replication, NULL, 0);
+    rd_kafka_NewTopic_t *new = rd_kafka_NewTopic_new(t->name, topic_partitions(t, s), -1, NULL, 0);
     struct property properties[PROPERTIES_MAX];
-    size_t n = topic_properties(t, s->replication, properties);
+    size_t n = topic_properties(t, properties);
     for (size_t i = 0; i < n; i++)
         rd_kafka_NewTopic_set_config(new, properties[i].name, properties[i].value);
     return new;
 }
 
-static rd_kafka_ConfigResource_t *new_settings(const struct topic *t, int replication) {
+static rd_kafka_ConfigResource_t *new_settings(const struct topic *t) {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, t->name);
     struct property properties[PROPERTIES_MAX];
-    size_t n = topic_properties(t, replication, properties);
+    size_t n = topic_properties(t, properties);
     for (size_t i = 0; i < n; i++)
         rd_kafka_error_destroy(rd_kafka_ConfigResource_add_incremental_config(
             resource, properties[i].name, RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, properties[i].value));
@@ -230,11 +228,10 @@ static bool topics_make(rd_kafka_t *rk, const struct rd_kafka_metadata *metadata
     rd_kafka_ConfigResource_t **present = xcalloc(topics_count, sizeof *present);
     size_t missing_count = 0, present_count = 0;
     for (size_t i = 0; i < topics_count; i++) {
-        const struct rd_kafka_metadata_topic *found = topic_there(metadata, topics[i]);
-        if (found == NULL)
+        if (topic_there(metadata, topics[i]) == NULL)
             missing[missing_count++] = new_topic(topics[i], s);
         else
-            present[present_count++] = new_settings(topics[i], found->partitions[0].replica_cnt);
+            present[present_count++] = new_settings(topics[i]);
     }
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     bool ok = true;

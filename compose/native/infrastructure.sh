@@ -72,6 +72,7 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
         for name in DATA_DIR JAVA_DIR ${INFRASTRUCTURE_SETTINGS[$1]}; do
             printf 'export %s=%q\n' "$name" "${!name}"
         done
+        echo "export LISTEN=127.0.0.1 KAFKA_BROKERS=localhost:$KAFKA_PORT"
         echo "$command"
     } | define_process "$1-0" && changed=0
     if [ "$1" = postgres ]; then # SIGTERM would wait for every client to leave

@@ -15,6 +15,7 @@ accepted_form() { # accepted_form TYPE
     flag) echo "0 or 1" ;;
     size) echo "a number with k, m or g, such as 256m" ;;
     word) echo "letters, digits, - and _" ;;
+    image) echo "an image name, such as debian:bookworm-slim" ;;
     esac
 }
 
@@ -30,6 +31,7 @@ is_accepted() { # is_accepted TYPE VALUE
     flag) [[ $2 == [01] ]] ;;
     size) [[ $2 =~ ^[1-9][0-9]*[kmg]$ ]] ;;
     word) [[ $2 =~ ^[A-Za-z0-9_-]+$ ]] ;;
+    image) [[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._/:@-]*$ ]] ;;
     *) die "compose/.env: unknown type '$1'" ;;
     esac
 }

@@ -164,7 +164,7 @@ register_connector() {
         [ $SECONDS -lt $deadline ] || { report connect-0 && exit 1; }
         sleep 0.1
     done
-    JAVA_DIR=$JAVA_DIR "$ROOT/compose/connect/register" || die "the connector cannot be registered; log: $DATA_DIR/log/connect-0/current"
+    JAVA_DIR=$JAVA_DIR KAFKA_BROKERS=localhost:$KAFKA_PORT "$ROOT/compose/connect/register" || die "the connector cannot be registered; log: $DATA_DIR/log/connect-0/current"
 }
 
 print_addresses() {

@@ -4,8 +4,10 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 
+#include <curl/curl.h>
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -122,3 +124,24 @@ static enum http_result metrics(struct http_exchange *x, void *context) {
 
 const struct http_route health_routes[] = {
     {"GET", "/livez", livez}, {"GET", "/readyz", readyz}, {"GET", "/metrics", metrics}, {0}};
+
+int health_ask(void) {
+    struct settings s;
+    struct err e = {0};
+    if (!settings_read(&s, &e)) {
+        fprintf(stderr, "%s\n", e.text);
+        return EXIT_FAILURE;
+    }
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/readyz", s.port);
+    CURL *curl = curl_easy_init();
+    long status = 0;
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 2000L);
+    CURLcode code = curl_easy_perform(curl); /* writes the answer's body to standard output */
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(curl);
+    if (code != CURLE_OK)
+        fprintf(stderr, "%s: %s\n", url, curl_easy_strerror(code));
+    return status == 200 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

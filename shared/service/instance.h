@@ -47,6 +47,10 @@ struct instance {
 /* Routes /livez, /readyz and /metrics. */
 extern const struct http_route health_routes[];
 
+/* Asks /readyz of the process that runs with the same settings, and prints the answer. Returns an exit code:
+ * 0 is ready. */
+int health_ask(void);
+
 bool worker_ready(struct worker *w);
 /* What a worker is doing, for people. */
 void worker_status(struct worker *w, char *text, size_t size);

@@ -396,9 +396,12 @@ static void finish(struct instance *i) {
 int service_main(int argc, char **argv, const struct service *service) {
     if (argc == 2 && strcmp(argv[1], "--topology") == 0)
         return print_topologies(service);
+    if (argc == 2 && strcmp(argv[1], "--ready") == 0)
+        return health_ask();
     if (argc > 1) {
         fprintf(stderr,
-                "usage: %s [--topology]\nSettings are environment variables: KAFKA_BROKERS, REGISTRY_URL, "
+                "usage: %s [--topology | --ready]\nSettings are environment variables: KAFKA_BROKERS, "
+                "REGISTRY_URL, "
                 "DATA_DIR, PARTITIONS, SLOT, PORT, LISTEN.\n",
                 service->name);
         return strcmp(argv[1], "--help") == 0 ? 0 : 2;
@@ -406,7 +409,7 @@ int service_main(int argc, char **argv, const struct service *service) {
     struct instance i = {.service = service, .wake_fd = eventfd(0, EFD_CLOEXEC)};
     struct err e = {0};
     logger_init(service->name, 0);
-    if (!settings_read(&i.settings, &e)) {
+    if (!settings_read(&i.settings, &e) || !settings_take_slot(&i.settings, service->name, &e)) {
         logger_write(LEVEL_ERROR, "%s", e.text);
         return EXIT_BAD_CONFIG;
     }

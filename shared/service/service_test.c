@@ -76,7 +76,7 @@ static void knows_its_arguments(void **state) {
     char line[2000];
     FILE *output;
     pid_t pid = spawn("--help", "SLOT", "0", &output);
-    await_line(output, "usage: bank [--topology]", line, sizeof line);
+    await_line(output, "usage: bank [--topology | --ready]", line, sizeof line);
     assert_int_equal(exit_code(pid, output), 0);
     pid = spawn("--port=80", "SLOT", "0", &output);
     await_line(output, "usage", line, sizeof line);

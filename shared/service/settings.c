@@ -1,8 +1,15 @@
 #include "service/settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { SLOTS = 100 };
 
 static const char *text(const char *name, const char *fallback) {
     const char *value = getenv(name);
@@ -20,8 +27,9 @@ static bool number(const char *name, long fallback, long min, long max, long *ou
 }
 
 bool settings_read(struct settings *s, struct err *e) {
-    long partitions, slot, port;
-    if (!number("PARTITIONS", 4, 1, 1000, &partitions, e) || !number("SLOT", 0, 0, 99, &slot, e) ||
+    long partitions, slot = -1, port;
+    if (!number("PARTITIONS", 4, 1, 1000, &partitions, e) ||
+        (strcmp(text("SLOT", "0"), "auto") != 0 && !number("SLOT", 0, 0, SLOTS - 1, &slot, e)) ||
         !number("PORT", 8080, 0, 65535, &port, e))
         return false;
     const char *registry_url = text("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7");
@@ -38,4 +46,20 @@ bool settings_read(struct settings *s, struct err *e) {
         .port = (uint16_t)port,
     };
     return true;
+}
+
+bool settings_take_slot(struct settings *s, const char *service, struct err *e) {
+    char path[PATH_MAX];
+    for (int32_t slot = 0; s->slot < 0 && slot < SLOTS; slot++) {
+        snprintf(path, sizeof path, "%s/%s-%d.slot", s->data_dir, service, slot);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return err_set(e, ERR_CONFIG, "SLOT=auto: %s: %s", path, strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            s->slot = slot; /* the descriptor stays open, for the lock */
+        else
+            close(fd);
+    }
+    return s->slot >= 0 ||
+           err_set(e, ERR_CONFIG, "SLOT=auto: all %d slots below %s are taken", SLOTS, s->data_dir);
 }

@@ -11,9 +11,14 @@ struct settings {
     const char *data_dir;     /* DATA_DIR, ./data: views are kept below it */
     const char *address;      /* LISTEN, 127.0.0.1 */
     int32_t partitions;       /* PARTITIONS, 4: what the topics must have */
-    int32_t slot;             /* SLOT, 0: which instance of the service this is */
+    int32_t slot;             /* SLOT, 0: which instance of the service this is; -1 for "auto" */
     uint16_t port;            /* PORT, 8080: HTTP */
 };
 
 /* Strings point into the environment. ERR_CONFIG names the setting and what it must be. */
 WARN_UNUSED bool settings_read(struct settings *s, struct err *e);
+
+/* Where the slot is "auto", takes the first that no living process below the same data_dir has, until this
+ * process ends: so instances that share a directory tell each other apart, and one that is started again
+ * finds its views. */
+WARN_UNUSED bool settings_take_slot(struct settings *s, const char *service, struct err *e);

@@ -3,8 +3,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -75,12 +77,47 @@ static void what_is_malformed_is_refused(void **state) {
     }
 }
 
+static void slots_are_taken_in_order_and_left_at_the_end(void **state) {
+    (void)state;
+    char dir[] = "/tmp/settings_test.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    setenv("DATA_DIR", dir, 1);
+    setenv("SLOT", "auto", 1);
+    struct settings first, second;
+    assert_true(settings_read(&first, NULL) && settings_read(&second, NULL));
+    assert_int_equal(first.slot, -1);
+    assert_true(settings_take_slot(&first, "shop", NULL));
+    assert_int_equal(first.slot, 0);
+    assert_true(settings_take_slot(&second, "shop", NULL));
+    assert_int_equal(second.slot, 1);
+    assert_true(settings_take_slot(&second, "shop", NULL)); /* once is enough */
+    assert_int_equal(second.slot, 1);
+
+    struct settings other = {.slot = -1, .data_dir = dir};
+    assert_true(settings_take_slot(&other, "till", NULL));
+    assert_int_equal(other.slot, 0);
+
+    struct err e = {0};
+    struct settings nowhere = {.slot = -1, .data_dir = "/dev/null"};
+    assert_false(settings_take_slot(&nowhere, "shop", &e));
+    assert_string_equal(e.text, "SLOT=auto: /dev/null/shop-0.slot: Not a directory");
+
+    static const char *const files[] = {"shop-0", "shop-1", "till-0"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/%s.slot", dir, files[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, forget_all, forget_all)
     const struct CMUnitTest tests[] = {
         TEST(defaults_stand_for_what_is_not_set),
         TEST(the_environment_counts),
         TEST(what_is_malformed_is_refused),
+        TEST(slots_are_taken_in_order_and_left_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
