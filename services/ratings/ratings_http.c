@@ -6,6 +6,7 @@
 #include "http/body.h"
 #include "ratings_rules.h"
 #include "ratings_simulation.h"
+#include "service/feed.h"
 #include "service/service.h"
 
 #include <inttypes.h>
@@ -336,6 +337,11 @@ static enum http_result get_status(struct http_exchange *x, void *context) {
     return http_reply_json(x, 200, buf_slice(&json));
 }
 
+static enum http_result get_events(struct http_exchange *x, void *context) {
+    return instance_feed(context, x,
+                         (const struct feed[]){{.table = &ratings_movie_table, .event = "movie"}, {0}});
+}
+
 const struct http_route ratings_routes[] = {
     {"POST", "/v1/ratings", post_rating},
     {"GET", "/v1/ratings/status", get_status},
@@ -344,5 +350,6 @@ const struct http_route ratings_routes[] = {
     {"GET", "/v1/movies", list_movies},
     {"GET", "/v1/movies/{id}", get_movie},
     {"GET", "/v1/movies/{id}/history", get_history},
+    {"GET", "/v1/events/movies", get_events},
     {0},
 };
