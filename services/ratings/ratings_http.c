@@ -338,8 +338,9 @@ static enum http_result get_status(struct http_exchange *x, void *context) {
 }
 
 static enum http_result get_events(struct http_exchange *x, void *context) {
-    return instance_feed(context, x,
-                         (const struct feed[]){{.table = &ratings_movie_table, .event = "movie"}, {0}});
+    return instance_feed(
+        context, x,
+        (const struct feed[]){{.table = &ratings_movie_table, .event = "movie"}, {.topic = NULL}});
 }
 
 const struct http_route ratings_routes[] = {

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "ratings_fold.h"
 #include "reader.h"
 #include "stream/topology.h"
 #include "views.h"
@@ -23,20 +24,34 @@
 #include <time.h>
 
 static const struct topic *const read_topics[] = {
-    &topic_dead_letters,      &topic_shipments,      &topic_emails, &topic_orders,
-    &topic_order_validations, &topic_reserved_stock, &topic_stock,  &topic_customers,
-    &topic_orders_by_product, &topic_order_requests, NULL,
+    &topic_dead_letters,
+    &topic_shipments,
+    &topic_emails,
+    &topic_orders,
+    &topic_order_validations,
+    &topic_reserved_stock,
+    &topic_stock,
+    &topic_customers,
+    &topic_orders_by_product,
+    &topic_order_requests,
+    &topic_rated_movies,
+    &topic_rating_totals,
+    &topic_raw_ratings,
+    &topic_movies,
+    NULL,
 };
 enum { TOPICS = sizeof read_topics / sizeof *read_topics - 1 };
 
 struct program {
     struct audit *audit;
+    struct ratings_fold *ratings;
     struct reader *reader;
     struct arena arena; /* of one record */
     int64_t wait_ms;    /* -1: does not wait */
     bool json;
     bool quiescent, timed_out;
     struct audit_flight flight;
+    uint64_t movies_in_flight;
     struct buf flying; /* names of some */
 };
 
@@ -44,6 +59,10 @@ struct program {
 
 /* The rules by which readers reject a record of the right type. */
 static bool is_rejected(const struct topic *t, struct slice key, const void *value) {
+    if (t == &topic_movies)
+        return !ratings_fold_accepts_movie(key, value);
+    if (t == &topic_raw_ratings && value != NULL)
+        return !ratings_fold_accepts(key, value);
     if (value == NULL)
         return false;
     if (t == &topic_order_requests) {
@@ -78,6 +97,14 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
         audit_shipment(p->audit, at, value);
     else if (r->topic == &topic_emails)
         audit_email(p->audit, at, value);
+    else if (r->topic == &topic_raw_ratings)
+        ratings_fold_rating(p->ratings, r->key, value);
+    else if (r->topic == &topic_movies)
+        ratings_fold_movie(p->ratings, r->key, value);
+    else if (r->topic == &topic_rating_totals)
+        ratings_fold_totals(p->ratings, r->key, value);
+    else if (r->topic == &topic_rated_movies)
+        ratings_fold_rated(p->ratings, r->key, value);
 }
 
 /* What every reader checks. *value: decoded, NULL for a tombstone. False: the registry is away. */
@@ -147,6 +174,8 @@ static bool read_log(struct program *p, struct err *err) {
             return false;
         buf_clear(&p->flying);
         p->flight = audit_in_flight(p->audit, &p->flying);
+        p->movies_in_flight = ratings_fold_in_flight(p->ratings, &p->flying);
+        p->flight.total += p->movies_in_flight;
         p->quiescent = p->wait_ms >= 0 && p->flight.total == 0 && written(p) == before;
         p->timed_out = before >= 0 && !p->quiescent && clock_mono_us() > deadline;
         if (p->wait_ms < 0 || p->quiescent || p->timed_out)
@@ -168,6 +197,7 @@ static const struct {
     {AUDIT_STOCK, "decisions of inventory agree with the fold, and so does reserved-stock"},
     {AUDIT_SHIPMENTS,
      "shipments and emails: one shipment for each VALIDATED order, at most one email for any"},
+    {AUDIT_RATINGS, "movies have the count and sum of their ratings"},
     {AUDIT_VIEWS, "answers over HTTP equal the fold of their topics"},
 };
 enum { INVARIANTS = sizeof invariants / sizeof *invariants };
@@ -184,8 +214,8 @@ static void print_flight(const struct program *p) {
     if (f->total > 0)
         printf("in flight: %" PRIu64 " requests, %" PRIu64 " orders, %" PRIu64
                " checks of decided orders, %" PRIu64 " shipments, %" PRIu64 " products, %" PRIu64
-               " bad records: " SLICE_FMT "%s\n",
-               f->requests, f->orders, f->checks, f->shipments, f->products, f->records,
+               " movies, %" PRIu64 " bad records: " SLICE_FMT "%s\n",
+               f->requests, f->orders, f->checks, f->shipments, f->products, p->movies_in_flight, f->records,
                SLICE_ARG(buf_slice(&p->flying)), f->total > AUDIT_EXAMPLES ? ", …" : "");
 }
 
@@ -208,9 +238,9 @@ static void print(const struct program *p, bool views) {
     print_flight(p);
     printf("log: %" PRIu64 " orders CREATED, %" PRIu64 " VALIDATED, %" PRIu64 " FAILED; %" PRIu64
            " validations; %" PRIu64 " shipments; %" PRIu64 " emails; %" PRIu64 " products; %" PRIu64
-           " repeats changed nothing; %" PRIu64 " dead letters skipped\n",
-           c.created, c.validated, c.failed, c.validations, c.shipments, c.emails, c.products, c.repeats,
-           c.skipped);
+           " ratings; %" PRIu64 " repeats changed nothing; %" PRIu64 " dead letters skipped\n",
+           c.created, c.validated, c.failed, c.validations, c.shipments, c.emails, c.products,
+           ratings_fold_ratings(p->ratings), c.repeats, c.skipped);
     if (views)
         printf("views: %" PRIu64 " orders, %" PRIu64 " products, %" PRIu64 " customers, %" PRIu64
                " shipments, %" PRIu64 " emails; %" PRIu64 " newer than the log was read\n",
@@ -228,6 +258,7 @@ static void print_json(const struct program *p, bool views) {
     json_key(&j, "created"), json_put_int(&j, (int64_t)c.created);
     json_key(&j, "validated"), json_put_int(&j, (int64_t)c.validated);
     json_key(&j, "failed"), json_put_int(&j, (int64_t)c.failed);
+    json_key(&j, "ratings"), json_put_int(&j, (int64_t)ratings_fold_ratings(p->ratings));
     json_key(&j, "deadLetters"), json_put_int(&j, (int64_t)c.skipped);
     json_key(&j, "invariants"), json_begin_array(&j);
     for (int i = 0; i < INVARIANTS; i++) {
@@ -264,10 +295,11 @@ static bool run(struct program *p, struct err *err) {
         !read_log(p, err))
         return false;
     audit_judge(p->audit, p->quiescent);
+    ratings_fold_judge(p->ratings, p->audit, p->quiescent);
     if (p->timed_out)
         audit_violation(p->audit, AUDIT_ORDERS, "not quiescent after %lld s: %" PRIu64 " in flight",
                         (long long)p->wait_ms / 1000, p->flight.total);
-    if (gateway != NULL && !views_check(p->audit, p->reader, gateway, !p->quiescent, err))
+    if (gateway != NULL && !views_check(p->audit, p->ratings, p->reader, gateway, !p->quiescent, err))
         return false;
     (p->json ? print_json : print)(p, gateway != NULL);
     return true;
@@ -298,12 +330,14 @@ int main(int argc, char **argv) {
         return 2;
     }
     p.audit = audit_create();
+    p.ratings = ratings_fold_create();
     bool ok = run(&p, &err);
     int code = !ok ? 2 : violations(&p) > 0 ? 1 : 0;
     if (!ok)
         fprintf(stderr, "audit: %s\n", err.text);
     reader_destroy(p.reader);
     audit_destroy(p.audit);
+    ratings_fold_destroy(p.ratings);
     arena_free(&p.arena);
     buf_free(&p.flying);
     return code;

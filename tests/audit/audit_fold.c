@@ -568,6 +568,10 @@ void audit_judge(struct audit *a, bool quiescent) {
     a->results[AUDIT_ORDERS].checked = a->counts.requested;
 }
 
+void audit_checked(struct audit *a, int invariant, uint64_t n) {
+    a->results[invariant].checked += n;
+}
+
 /* ---- views ---- */
 
 void audit_view_order(struct audit *a, const struct order *o, bool moving) {

@@ -14,6 +14,7 @@ enum {
     AUDIT_OUTCOMES = 2,
     AUDIT_STOCK = 3,
     AUDIT_SHIPMENTS = 4,
+    AUDIT_RATINGS = 5,
     AUDIT_VIEWS = 7,
     AUDIT_INVARIANTS = 8
 };
@@ -79,6 +80,9 @@ void audit_judge(struct audit *a, bool quiescent);
 /* A violation that only the caller can see. */
 void audit_violation(struct audit *a, int invariant, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Things that the caller judged. */
+void audit_checked(struct audit *a, int invariant, uint64_t n);
 
 /* ---- the views (7), after audit_judge ---- */
 

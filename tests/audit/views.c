@@ -7,10 +7,11 @@
 #include <inttypes.h>
 #include <jansson.h>
 
-enum { PAGE = 500, CUSTOMERS_MAX = 2000, ORDERS_MAX = 1000 };
+enum { PAGE = 500, CUSTOMERS_MAX = 2000, ORDERS_MAX = 1000, MOVIES_MAX = 2000 };
 
 struct views {
     struct audit *audit;
+    struct ratings_fold *ratings;
     struct reader *reader;
     struct client *client;
     bool moving_allowed;
@@ -179,12 +180,82 @@ static bool check_what_follows(struct views *v, struct err *err) {
     return true;
 }
 
-bool views_check(struct audit *a, struct reader *r, const char *gateway_url, bool moving_allowed,
-                 struct err *err) {
-    struct views v = {.audit = a, .reader = r, .moving_allowed = moving_allowed};
+static struct rated_movie movie_of(const json_t *row) {
+    const json_t *year = json_object_get(row, "releaseYear");
+    return (struct rated_movie){
+        .movie_id = number(row, "movieId"),
+        .title = json_is_string(json_object_get(row, "title")) ? text(row, "title") : SLICE_NONE,
+        .release_year = {json_is_integer(year), (int32_t)json_integer_value(year)},
+        .rating_count = number(row, "ratingCount"),
+        .rating_sum_tenths = number(row, "ratingSumTenths"),
+        .average_rating = json_number_value(json_object_get(row, "averageRating")),
+    };
+}
+
+static bool check_movie(struct views *v, const char *key, struct err *err) {
+    _cleanup_(buf_free) struct buf path = {0};
+    _cleanup_(release) json_t *answer = NULL;
+    int64_t distribution[16];
+    size_t n = 0, i;
+    const json_t *one;
+    buf_printf(&path, "/v1/movies/%s%c", key, 0);
+    if (!get(v, path.data, &answer, err))
+        return false;
+    if (answer == NULL) {
+        if (!v->moving_allowed)
+            audit_violation(v->audit, AUDIT_VIEWS, "%s: 404", path.data);
+        return true;
+    }
+    json_array_foreach(json_object_get(answer, "distribution"), i, one) {
+        if (n < sizeof distribution / sizeof *distribution)
+            distribution[n++] = json_integer_value(one);
+    }
+    struct rated_movie m = movie_of(answer);
+    ratings_fold_view_one(v->ratings, v->audit, &m, distribution, n, v->moving_allowed);
+    return true;
+}
+
+/* All pages by rating, and then each movie by itself. */
+static bool check_movies(struct views *v, struct err *err) {
+    _cleanup_(buf_free) struct buf path = {0};
+    bool shown;
+    buf_printf(&path, "/v1/movies?sort=rating&limit=%d%c", PAGE, 0);
+    if (ratings_fold_key(v->ratings, 0, &shown) == NULL)
+        return true; /* neither movies nor ratings: the service need not be there */
+    while (path.size > 0) {
+        _cleanup_(release) json_t *answer = NULL;
+        if (!get(v, path.data, &answer, err))
+            return false;
+        const json_t *row;
+        struct rated_movie m, before;
+        size_t i;
+        json_array_foreach(json_object_get(answer, "movies"), i, row) {
+            m = movie_of(row);
+            ratings_fold_view(v->ratings, v->audit, &m, v->moving_allowed);
+            if (i > 0)
+                ratings_fold_view_order(v->audit, &before, &m);
+            before = m;
+        }
+        const char *next = json_string_value(json_object_get(answer, "next"));
+        buf_clear(&path);
+        if (next != NULL)
+            buf_printf(&path, "%s%c", next, 0);
+    }
+    ratings_fold_view_end(v->ratings, v->audit, v->moving_allowed);
+    const char *key;
+    for (uint32_t n = 0; n < MOVIES_MAX && (key = ratings_fold_key(v->ratings, n, &shown)) != NULL; n++)
+        if (shown && !check_movie(v, key, err))
+            return false;
+    return true;
+}
+
+bool views_check(struct audit *a, struct ratings_fold *ratings, struct reader *r, const char *gateway_url,
+                 bool moving_allowed, struct err *err) {
+    struct views v = {.audit = a, .ratings = ratings, .reader = r, .moving_allowed = moving_allowed};
     if (!client_create(gateway_url, &v.client, err))
         return false;
-    bool ok = check_stock(&v, err) && check_orders(&v, err) && check_what_follows(&v, err);
+    bool ok =
+        check_stock(&v, err) && check_orders(&v, err) && check_what_follows(&v, err) && check_movies(&v, err);
     uint32_t customers = audit_customer_count(a); /* those that orders name, too: 404 where there is none */
     for (uint32_t i = 0; i < customers && i < CUSTOMERS_MAX && ok; i++) {
         const char *id = audit_customer_id(a, i);
