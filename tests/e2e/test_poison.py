@@ -16,7 +16,8 @@ class Poison(SuiteTest):
         cls.suite.put_customer("ada")
         cls.suite.post_order(id="before-poison")
         cls.suite.outcome("before-poison")
-        inputs = {source["topic"] for service in ("orders", "inventory", "fraud", "order-details", "customers")
+        cls.suite.http("POST", "/v1/ratings", {"movieId": 1, "rating": 5})
+        inputs = {source["topic"] for service in ("orders", "inventory", "fraud", "order-details", "customers", "ratings")
                   for topology in json.loads(cls.topology(service))["topologies"] for source in topology["sources"]}
         cls.inputs = sorted(name for name in inputs if TOPICS[name]["deadLetters"])
         cls.schemas = {r["topic"]: r["schema"] for r in cls.suite.read(*cls.inputs) if r.get("value") is not None}
@@ -52,7 +53,9 @@ class Poison(SuiteTest):
         return [r for r in self.suite.read("dead-letters") if r["value"]["topic"] in self.inputs and (not header or header in r["headers"])]
 
     def settle(self, names):
-        """Whatever lies behind the bad records is processed: an order for each partition, at least."""
+        """Whatever lies behind the bad records is processed: an order and a rating for each partition, at least."""
+        for movie in range(1, 40):
+            self.suite.http("POST", "/v1/ratings", {"movieId": movie, "rating": 5})
         for name in names:
             self.suite.post_order(id=name)
         for name in names:
@@ -77,7 +80,7 @@ class Poison(SuiteTest):
                 self.assertEqual(value["payload"].encode("latin-1").hex(), record["hex"] or "")
                 self.assertEqual(letter["headers"]["why"], record["headers"]["why"])
 
-        for service in ("orders", "inventory", "fraud", "order-details", "customers"):
+        for service in ("orders", "inventory", "fraud", "order-details", "customers", "ratings"):
             self.suite.demo("kill", service)
         self.suite.wait_ready()
         self.suite.demo("rewind", "order-details")
