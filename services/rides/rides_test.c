@@ -639,6 +639,47 @@ static void presence_is_of_drivers_with_a_ride(void **state) {
     world_destroy(w);
 }
 
+static void tick(struct world *w, int64_t time) {
+    driver_send(w->driver, &topic_driver_ticks, SLICE("tick"), &(struct tick){.time = time}, time);
+    take_outputs(w, w->driver);
+    run(w, NULL);
+}
+
+static void silence_gives_the_ride_back(void **state) {
+    (void)state;
+    struct world *w = world_create();
+    accepted(w);
+    run(w, NULL);
+    position(w, "bob", 52, T + 20000); /* the last */
+    tick(w, T + 50000);
+    assert_true(in_state(w, "r1", RIDE_STATE_ACCEPTED)); /* 30 s is not longer than 30 s */
+    tick(w, T + 55001);
+    assert_true(in_state(w, "r1", RIDE_STATE_REQUESTED));
+    check_claims(w);
+    position(w, "bob", 52, T + 56000);
+    check_claims(w);
+    tick(w, T + 200000);
+    assert_int_equal(w->events, 3);
+
+    command(w, "a2", RIDE_ACTION_ACCEPT, "bob", "r1", T + 200000);
+    run(w, NULL);
+    DO(w, "s1", ARRIVE, "bob", "r1");
+    run(w, NULL);
+    for (int64_t at = 200000; at < 300000; at += 1000) { /* a car that reports */
+        position(w, "bob", 52, T + at);
+        tick(w, T + at);
+    }
+    assert_true(in_state(w, "r1", RIDE_STATE_ARRIVED));
+    command(w, "s2", RIDE_ACTION_START, "bob", "r1", T + 300000);
+    run(w, NULL);
+    tick(w, T + 400000); /* with the passenger in the car */
+    assert_true(in_state(w, "r1", RIDE_STATE_ON_TRIP));
+    position(w, "bob", 52, T + 401000);
+    assert_int_equal(seen_at(w, "bob"), T + 401000);
+    assert_null(w->failure);
+    world_destroy(w);
+}
+
 static void what_is_no_position_is_a_dead_letter(void **state) {
     (void)state;
     static const struct {
@@ -740,6 +781,7 @@ int main(void) {
         cmocka_unit_test(the_same_command_gets_the_same_reply),
         cmocka_unit_test(only_who_is_still_gone_gives_back),
         cmocka_unit_test(presence_is_of_drivers_with_a_ride),
+        cmocka_unit_test(silence_gives_the_ride_back),
         cmocka_unit_test(what_is_no_position_is_a_dead_letter),
         cmocka_unit_test(a_persons_hail_is_left_to_people),
         cmocka_unit_test(never_two_whatever_happens),
