@@ -65,6 +65,8 @@ static bool register_topology(struct schemas *s, const struct topology *t, struc
     for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
         if (!schemas_register(s, (*v)->changelog, e))
             return false;
+    if (t->ticks != NULL && !schemas_register(s, t->ticks, e))
+        return false;
     return t->dead_letters == NULL || schemas_register(s, t->dead_letters, e);
 }
 
