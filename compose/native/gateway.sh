@@ -13,7 +13,7 @@ configure_gateway() {
         for key in $(instances_of "$name"); do
             [ -e "$RUN/$key/down" ] || addresses+=,127.0.0.1:$(ports_of "$key")
         done
-        printf '%s\t%s\t%s\n' "$name" "${SERVICE_PATHS[$name]}" "${addresses#,}"
+        printf '%s\t%s\t%s\n' "$name" "${SERVICE_PATHS[$name]:--}" "${addresses#,}"
     done | "$ROOT/compose/nginx/config" "127.0.0.1:$PORT" "$dir" "$dir/web" >"$dir/nginx.conf.new"
     if cmp -s "$dir/nginx.conf.new" "$dir/nginx.conf"; then
         rm "$dir/nginx.conf.new"

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "service/feed.h"
 #include "service/service.h"
 
 enum { ANSWER_MS = 8000 };
@@ -110,8 +111,33 @@ static enum http_result list_stock(struct http_exchange *x, void *context) {
     return http_reply_json(x, 200, buf_slice(&json));
 }
 
+static void on_hand_json(const struct event *row, struct buf *out) {
+    const struct stock *s = row->value;
+    struct json j = {.out = out};
+    json_begin_object(&j);
+    json_key(&j, "productId"), json_put_string(&j, row->key);
+    json_key(&j, "name");
+    if (s->name.data != NULL)
+        json_put_string(&j, s->name);
+    else
+        json_put_null(&j);
+    json_key(&j, "onHand"), json_put_int(&j, s->quantity.present ? s->quantity.value : 0);
+    json_end_object(&j);
+}
+
+/* What is available is the difference of two tables: the reader subtracts. */
+static enum http_result stock_events(struct http_exchange *x, void *context) {
+    const struct feed feeds[] = {
+        {.table = &inventory_stock, .event = "stock", .json = on_hand_json},
+        {.table = &inventory_reserved_stock, .event = "reserved-stock"},
+        {.table = NULL},
+    };
+    return instance_feed(context, x, feeds);
+}
+
 const struct http_route inventory_routes[] = {
     {"GET", "/v1/stock", list_stock},
     {"GET", "/v1/stock/{productId}", get_stock},
+    {"GET", "/v1/events/stock", stock_events},
     {0},
 };

@@ -2,6 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "http/body.h"
+#include "service/feed.h"
 #include "service/service.h"
 #include "stream/stream.h"
 
@@ -74,8 +76,19 @@ static enum http_result get_card(struct http_exchange *x, void *context) {
     return http_reply_json(x, 200, buf_slice(&json));
 }
 
+/* The newest row of one card, or of all. */
+static enum http_result card_events(struct http_exchange *x, void *context) {
+    struct slice token;
+    if (!http_query_id(x, "cardToken", &token))
+        return HTTP_DONE;
+    const struct feed feeds[] = {{.key = token, .table = &possible_fraud_table, .event = "possible-fraud"},
+                                 {.table = NULL}};
+    return instance_feed(context, x, feeds);
+}
+
 const struct http_route possible_fraud_routes[] = {
     {"GET", "/v1/possible-fraud", list_cards},
     {"GET", "/v1/possible-fraud/{cardToken}", get_card},
+    {"GET", "/v1/events/possible-fraud", card_events},
     {0},
 };
