@@ -58,7 +58,7 @@ enum http_result post_position(struct http_exchange *x, struct instance *i, cons
     return instance_unavailable(x, "Kafka does not answer");
 }
 
-static void put_position(const struct event *row, struct buf *out) {
+void put_position(const struct event *row, struct buf *out) {
     event_json(&position_type, row->value, out);
     out->size--; /* into the object */
     buf_printf(out, ",\"at\":%lld}", (long long)row->timestamp);
@@ -221,6 +221,16 @@ enum http_result list_rides(struct http_exchange *x, struct instance *i, char li
     }
     buf_printf(&json, "]}");
     return http_reply_json(x, 200, buf_slice(&json));
+}
+
+bool find_newest_ride(struct http_exchange *x, struct instance *i, char list, struct slice id,
+                      struct event *row) {
+    _cleanup_(buf_free) struct buf prefix = {0};
+    struct keys keys = keys_create(http_arena(x), 1);
+    *row = (struct event){0};
+    rides_list_prefix((enum rides_list)list, id, &prefix);
+    return instance_scan(i, x, &rides_table, buf_slice(&prefix), SLICE_NONE, keep_listed, &keys) &&
+           (keys.count == 0 || instance_row(i, x, &rides_table, keys.items[0], row));
 }
 
 /* Appends a row that is in the box and to be seen. */

@@ -45,7 +45,15 @@ enum http_result list_rides(struct http_exchange *x, struct instance *i, char li
 WARN_UNUSED bool put_near(struct http_exchange *x, struct instance *i, const struct table *t,
                           const struct geo_box *box, const char *name, struct buf *out);
 
-/* Where somebody was last seen; data->… untouched and *known false when nowhere. On false a 503 has been
+/* Where somebody was last seen; *known is false when nowhere. On false a 503 has been
  * sent. */
 WARN_UNUSED bool find_place(struct http_exchange *x, struct instance *i, const struct table *positions,
                             struct slice id, bool *known, struct geo_point *place);
+
+/* The latest ride of a rider or a driver (enum rides_list); row->value NULL: none. On false a 503 has been
+ * sent. */
+WARN_UNUSED bool find_newest_ride(struct http_exchange *x, struct instance *i, char list, struct slice id,
+                                  struct event *row);
+
+/* A position as JSON: its fields, and `at`, when it was reported. */
+void put_position(const struct event *row, struct buf *out);

@@ -1,7 +1,7 @@
 #include "driver.h"
 
 #include "base/cleanup.h"
-#include "rides_http.h"
+#include "rides_feed.h"
 #include "tables.h"
 
 static enum http_result post_driver_position(struct http_exchange *x, void *context) {
@@ -67,6 +67,10 @@ static enum http_result post_complete(struct http_exchange *x, void *context) {
     return post_action(x, context, RIDE_ACTION_COMPLETE);
 }
 
+static enum http_result get_driver_events(struct http_exchange *x, void *context) {
+    return rides_feed(x, context, WATCHER_DRIVER);
+}
+
 const struct http_route driver_routes[] = {
     {"POST", "/v1/drivers/{id}/position", post_driver_position},
     {"GET", "/v1/drivers/{id}/position", get_driver_position},
@@ -76,5 +80,6 @@ const struct http_route driver_routes[] = {
     {"POST", "/v1/drivers/{id}/rides/{rideId}/arrive", post_arrive},
     {"POST", "/v1/drivers/{id}/rides/{rideId}/start", post_start},
     {"POST", "/v1/drivers/{id}/rides/{rideId}/complete", post_complete},
+    {"GET", "/v1/events/drivers/{id}", get_driver_events},
     {0},
 };

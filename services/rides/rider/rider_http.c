@@ -5,7 +5,7 @@
 #include "base/id.h"
 #include "city/city_http.h"
 #include "http/body.h"
-#include "rides_http.h"
+#include "rides_feed.h"
 #include "tables.h"
 
 static enum http_result post_rider_position(struct http_exchange *x, void *context) {
@@ -125,6 +125,14 @@ static enum http_result post_cancel(struct http_exchange *x, void *context) {
                         &c);
 }
 
+static enum http_result get_rider_events(struct http_exchange *x, void *context) {
+    return rides_feed(x, context, WATCHER_RIDER);
+}
+
+static enum http_result get_city_events(struct http_exchange *x, void *context) {
+    return rides_feed(x, context, WATCHER_CITY);
+}
+
 const struct http_route rider_routes[] = {
     {"POST", "/v1/riders/{id}/position", post_rider_position},
     {"GET", "/v1/riders/{id}/position", get_rider_position},
@@ -133,6 +141,8 @@ const struct http_route rider_routes[] = {
     {"GET", "/v1/riders/{id}/nearby", get_nearby},
     {"GET", "/v1/rides/{id}", get_ride},
     {"POST", "/v1/rides/{id}/cancel", post_cancel},
+    {"GET", "/v1/events/riders/{id}", get_rider_events},
+    {"GET", "/v1/events/rides", get_city_events},
     CITY_ROUTES,
     {0},
 };
