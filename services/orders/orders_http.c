@@ -15,10 +15,32 @@ enum {
     PAGE_MAX = 500,
 };
 
+static void put_link(struct json *j, const char *name, const char *path, struct slice id,
+                     const char *behind) {
+    _cleanup_(buf_free) struct buf link = {0};
+    buf_printf(&link, "%s" SLICE_FMT "%s", path, SLICE_ARG(id), behind);
+    json_key(j, name), json_put_string(j, buf_slice(&link));
+}
+
+/* Where the order's later stages are to be seen. One that is not VALIDATED is never shipped. */
+static void put_links(struct json *j, const struct order *o) {
+    json_begin_object(j);
+    put_link(j, "self", "/v1/orders/", o->id, "");
+    put_link(j, "validated", "/v1/orders/", o->id, "/validated");
+    put_link(j, "payments", "/v1/payments?orderId=", o->id, "");
+    put_link(j, "emails", "/v1/emails?orderId=", o->id, "");
+    if (o->state == ORDER_STATE_VALIDATED)
+        put_link(j, "shipment", "/v1/shipments/", o->id, "");
+    json_end_object(j);
+}
+
 static void append_order(const struct event *row, struct buf *out) {
     event_json(&order_type, row->value, out);
     out->size--; /* into the object */
-    buf_printf(out, ",\"createdAt\":%lld}", (long long)row->timestamp);
+    struct json j = {.out = out, .comma = true};
+    json_key(&j, "createdAt"), json_put_int(&j, row->timestamp);
+    json_key(&j, "links"), put_links(&j, row->value);
+    buf_append_byte(out, '}');
 }
 
 static enum http_result reply_order(struct http_exchange *x, unsigned status, const struct event *row) {

@@ -1,15 +1,16 @@
 #include "possible_fraud.h"
 
 #include "stream/step.h"
-
-#include <inttypes.h>
+#include "stream/window.h"
 
 #define WINDOW_MS INT64_C(300000)
+#define KEEP_MS INT64_C(86400000) /* for late ones, after the last */
 enum { HAVING_MORE_THAN = 3 };
 
 static void on_authorization(struct step *s, const struct event *in);
 
-const struct view possible_fraud_windows = {.name = "windows", .changelog = &topic_card_windows};
+const struct view possible_fraud_windows = {
+    .name = "windows", .changelog = &topic_card_windows, .retention_ms = KEEP_MS};
 const struct table possible_fraud_table = {
     .name = "possible-fraud", .topic = &topic_possible_fraud, .index = possible_fraud_index};
 
@@ -33,16 +34,16 @@ static void on_authorization(struct step *s, const struct event *in) {
         step_reject(s, "cardToken: differs from the record's key");
         return;
     }
-    int64_t start = in->timestamp - (in->timestamp % WINDOW_MS + WINDOW_MS) % WINDOW_MS;
-    struct slice window = arena_printf(step_arena(s), "%" PRId64, start);
-    struct card_window w = {0};
-    step_get(s, &possible_fraud_windows, window, &w);
-    w.count++;
-    step_put(s, &possible_fraud_windows, window, &w);
-    if (w.count > HAVING_MORE_THAN)
+    struct window window = window_tumbling(in->timestamp, WINDOW_MS);
+    struct slice sub = time_sub(step_arena(s), window.start);
+    struct card_window row = {0};
+    step_get(s, &possible_fraud_windows, sub, &row);
+    row.count++;
+    step_put(s, &possible_fraud_windows, sub, &row);
+    if (row.count > HAVING_MORE_THAN)
         step_emit(s, &topic_possible_fraud, in->key,
                   &(struct possible_fraud){.card_token = in->key,
-                                           .count = w.count,
-                                           .window_start = start,
-                                           .window_end = start + WINDOW_MS});
+                                           .count = row.count,
+                                           .window_start = window.start,
+                                           .window_end = window.end});
 }

@@ -1,6 +1,7 @@
 #include "possible_fraud.h"
 
 #include "stream/driver.h"
+#include "stream/window.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,8 @@
 #define WINDOW INT64_C(300000)
 #define T (WINDOW * 5666666) /* the start of a window */
 
+static struct arena arena;
+
 static int setup(void **state) {
     *state = driver_create(&possible_fraud_topology);
     return 0;
@@ -18,6 +21,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     driver_destroy(*state);
+    arena_free(&arena);
     return 0;
 }
 
@@ -66,13 +70,19 @@ static void windows_do_not_overlap(void **state) {
     expect(d, "c1", 4, T);
 }
 
-static void windows_before_1970_are_windows(void **state) {
+static void a_late_one_counts_for_a_day(void **state) {
     struct driver *d = *state;
-    authorize(d, "c1", 0);
-    for (int i = 1; i <= 4; i++)
-        authorize(d, "c1", -i);
-    expect(d, "c1", 4, -WINDOW);
+    for (int i = 0; i < 3; i++)
+        authorize(d, "c1", T);
+    authorize(d, "c2", T + 24 * 12 * WINDOW); /* a day of the log goes by */
+    authorize(d, "c1", T);
+    expect(d, "c1", 4, T);
+    authorize(d, "c2", T + 3 * 24 * 12 * WINDOW);
+    authorize(d, "c1", T); /* too late: the window is forgotten, and begins anew */
     expect_nothing(d);
+    struct card_window w;
+    assert_true(driver_view(d, &possible_fraud_windows, SLICE("c1"), time_sub(&arena, T), &w));
+    assert_int_equal(w.count, 1);
 }
 
 static void an_authorization_of_another_card_is_a_dead_letter(void **state) {
@@ -89,7 +99,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         driven(the_fourth_is_suspicious),
         driven(windows_do_not_overlap),
-        driven(windows_before_1970_are_windows),
+        driven(a_late_one_counts_for_a_day),
         driven(an_authorization_of_another_card_is_a_dead_letter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

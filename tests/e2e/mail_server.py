@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+"""A mail server (Debian's aiosmtpd) that keeps what it accepts, and refuses what it is told to.
+
+usage: mail_server.py PORT DIRECTORY
+
+DIRECTORY/mails has a line of JSON for each message that it has taken: from, to, message. DIRECTORY/rules, read for each command,
+may say {"RCPT": {address: reply}, "DATA": reply, "die": true}: a reply is e.g. "550 no such user"; who dies does so when the
+message is kept and before the client is told.
+"""
+import asyncio
+import json
+import os
+import sys
+
+from aiosmtpd.smtp import SMTP
+
+
+class Handler:
+    def __init__(self, directory):
+        self.directory = directory
+
+    def rules(self):
+        try:
+            with open(f"{self.directory}/rules") as f:
+                return json.load(f)
+        except FileNotFoundError:
+            return {}
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        refusal = self.rules().get("RCPT", {}).get(address)
+        if refusal is None:
+            envelope.rcpt_tos.append(address)
+        return refusal or "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        rules = self.rules()
+        if rules.get("DATA"):
+            return rules["DATA"]
+        mail = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "message": envelope.content.decode("latin-1")}
+        with open(f"{self.directory}/mails", "a") as f:
+            f.write(json.dumps(mail) + "\n")
+        if rules.get("die"):
+            os._exit(1)
+        return "250 OK"
+
+
+async def main(port, directory):
+    handler = Handler(directory)
+    server = await asyncio.get_running_loop().create_server(lambda: SMTP(handler, enable_SMTPUTF8=True), "127.0.0.1", int(port))
+    async with server:
+        await server.serve_forever()
+
+
+asyncio.run(main(*sys.argv[1:]))
