@@ -7,3 +7,4 @@ enum { LOAD_USAGE = 2 };
 
 int load_orders(int argc, char **argv);
 int load_ratings(int argc, char **argv);
+int load_rides(int argc, char **argv);
