@@ -145,11 +145,17 @@ static bool is_success(const struct answer *answer) {
     return answer->status >= 200 && answer->status < 300;
 }
 
+/* Not of a run without end: they would fill the memory. */
+static void measure(struct city_load *l, struct samples *samples, int64_t us) {
+    if (l->seconds > 0)
+        samples_add(samples, us);
+}
+
 static void on_reported(void *context, const struct answer *answer) {
     struct actor *a = context;
     a->reporting = false;
     if (is_success(answer))
-        samples_add(&a->load->position_us, clock_mono_us() - a->called_us);
+        measure(a->load, &a->load->position_us, clock_mono_us() - a->called_us);
     else
         a->load->failures++;
 }
@@ -263,7 +269,7 @@ static void on_ride(void *context, const struct answer *answer) {
         return;
     }
     if (a->timed != NULL)
-        samples_add(a->timed, clock_mono_us() - a->since_us);
+        measure(a->load, a->timed, clock_mono_us() - a->since_us);
     a->timed = NULL;
     json_t *json = json_loadb(answer->body.data, answer->body.size, 0, NULL), *ride = ride_in(json);
     if (ride == NULL || !read_ride(a, ride))
@@ -545,7 +551,7 @@ int load_rides(int argc, char **argv) {
     double seconds = (double)(clock_mono_us() - l.start_us) / 1e6;
     say_goodbye(&l);
     report(&l, seconds);
-    bool nobody = l.position_us.count == 0;
+    bool nobody = l.seconds > 0 && l.position_us.count == 0;
     client_destroy(l.client);
     for (size_t i = 0; i < l.count; i++)
         arena_free(&l.actors[i].arena);

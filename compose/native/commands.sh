@@ -3,11 +3,13 @@
 
 command_config() { print_settings; }
 
-# Services, then what they use: each may still write its last words.
+# Whoever uses services, then they, then what they use: each may still write its last words.
 command_down() {
     local key services=() rest=()
     [ -d "$DATA_DIR" ] || return 0
     lock
+    # shellcheck disable=SC2046
+    end_processes 5 $(instances_of simulator)
     for key in $(all_keys); do
         if is_infrastructure "${key%-*}"; then rest+=("$key"); else services+=("$key"); fi
     done

@@ -1,7 +1,7 @@
 # The processes of the suite: which there are, how each is started, when it is ready. Sourced by demo.
 # shellcheck shell=bash
 
-INFRASTRUCTURE=(kafka registry postgres connect gateway)
+INFRASTRUCTURE=(kafka registry postgres connect gateway simulator)
 SERVICES=()
 declare -A SERVICE_BINARY=() SERVICE_INDEX=() SERVICE_PATHS=()
 
@@ -12,6 +12,7 @@ declare -A INFRASTRUCTURE_SETTINGS=(
     [postgres]="POSTGRES_PORT"
     [connect]="KAFKA_PORT CONNECT_PORT CONNECT_HEAP"
     [gateway]="PORT"
+    [simulator]="PORT BUILD_DIR"
 )
 
 load_services() {
@@ -36,7 +37,7 @@ instances_of() { # instances_of NAME
     return 0
 }
 
-# The ports of a process; the first is the one that tells whether it is ready.
+# The ports of a process; the first is the one that tells whether it is ready. 0: it has none.
 ports_of() { # ports_of KEY
     case $1 in
     kafka-*) echo "$KAFKA_PORT $KAFKA_CONTROLLER_PORT" ;;
@@ -44,6 +45,7 @@ ports_of() { # ports_of KEY
     connect-*) echo "$CONNECT_PORT" ;;
     postgres-*) echo "$POSTGRES_PORT" ;;
     gateway-*) echo "$PORT" ;;
+    simulator-*) echo 0 ;;
     *) echo $((SERVICE_PORT + 10 * SERVICE_INDEX[${1%-*}] + ${1##*-})) ;;
     esac
 }
@@ -69,6 +71,7 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
     fi
     {
         echo "# files: $(cat "$dir"/* | sha256sum | cut -c 1-16)"
+        [ "$1" != simulator ] || echo "# binary: $(sha256sum "$BUILD_DIR/bench/load" | cut -c 1-16)"
         for name in DATA_DIR JAVA_DIR ${INFRASTRUCTURE_SETTINGS[$1]}; do
             printf 'export %s=%q\n' "$name" "${!name}"
         done
@@ -116,6 +119,7 @@ is_ready() { # is_ready KEY
     connect-*) get "http://127.0.0.1:$port/connectors/legacy/status" |
         jq -e '[.connector, .tasks[]] | length > 1 and all(.state == "RUNNING")' >/dev/null 2>&1 ;;
     gateway-*) is_open "$port" ;;
+    simulator-*) ;;
     *) get "http://127.0.0.1:$port/readyz" >/dev/null ;;
     esac
 }

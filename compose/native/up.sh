@@ -137,8 +137,19 @@ command_up() {
         await_snapshot inventory stock product_id /v1/stock
         await_snapshot ratings movies movie_id /v1/movies
     fi
+    simulate
     say "ready"
     print_addresses
+}
+
+# The city comes to life where its services run, and SIMULATE does not say otherwise.
+simulate() {
+    if [ "$SIMULATE" = 0 ]; then
+        end_processes 5 simulator-0
+        rm -rf "$RUN/simulator-0"
+    elif want simulator && [ -n "$(instances_of rider)" ] && [ -n "$(instances_of driver)" ] && [ -n "$(instances_of gateway)" ]; then
+        launch simulator-0
+    fi
 }
 
 # The connector runs before its first snapshot is in the log: an order in between would find empty shelves. Waits until

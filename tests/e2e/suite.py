@@ -93,7 +93,7 @@ class Suite:
             self.data, self.own_data = tempfile.mkdtemp(prefix="e2e-"), True
             self.ports = free_ports()
         self.env = os.environ | {name: str(port) for name, port in self.ports.items()}
-        self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions)}
+        self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions), "SIMULATE": "0"}
         self.build = ROOT / "build" / os.environ.get("BUILD", "release")
         self.partitions = partitions
         self.live = False

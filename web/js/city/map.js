@@ -83,7 +83,7 @@ export async function openMap(container, { place = () => {} } = {}) {
       if (points.length === 0) return;
       const over = container.parentElement.querySelector("[data-over-map]")?.getBoundingClientRect();
       const box = container.getBoundingClientRect();
-      const beside = over && over.height > 0.6 * box.height && over.left < box.left + 60;
+      const beside = over && over.width < 0.6 * box.width;
       map.flyToBounds(L.latLngBounds(points.map(latLng)), {
         paddingTopLeft: [padding[0] + (beside ? over.right - box.left : 0), padding[1]],
         paddingBottomRight: padding,

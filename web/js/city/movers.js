@@ -133,7 +133,7 @@ export const MoversLayer = L.Renderer.extend({
   },
 });
 
-const carSize = (zoom, own) => (own ? 1.35 : 1) * Math.max(0.42, Math.min(1.3, 0.42 + (zoom - 13.5) * 0.22));
+const carSize = (zoom, own) => (own ? 1.35 : 1) * Math.max(0.52, Math.min(1.3, 0.52 + (zoom - 13.5) * 0.2));
 
 // A car from above, its nose to the heading; far away only an arrowhead of the same colour.
 function car(c, facing, k, colour, edge, glass) {
@@ -143,7 +143,7 @@ function car(c, facing, k, colour, edge, glass) {
   c.strokeStyle = edge;
   c.lineWidth = 1.5 / k;
   c.beginPath();
-  if (k < 0.6) {
+  if (k < 0.75) {
     c.moveTo(0, -11);
     c.lineTo(8, 9);
     c.lineTo(0, 5);
