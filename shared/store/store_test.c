@@ -438,23 +438,6 @@ static void rocksdb_refuses_damage(void **state) {
     assert_non_null(strstr(err.text, "/proc/nowhere"));
 }
 
-static void rocksdb_opens_fast(void **state) {
-    struct fixture *f = *state;
-    int64_t best = INT64_MAX;
-    for (int i = 0; i < 3; i++) {
-        char path[100];
-        snprintf(path, sizeof path, "%s/fresh-%d", f->dir, i);
-        struct store *store;
-        int64_t start = clock_mono_us();
-        assert_true(store_open_rocksdb(path, NULL, &store, NULL));
-        int64_t took = clock_mono_us() - start;
-        best = took < best ? took : best;
-        store_close(store);
-    }
-    print_message("fresh store open: %" PRId64 " us\n", best);
-    assert_true(best < 50000);
-}
-
 #define BOTH(test)                                                                                           \
     {"memory: " #test, test, setup_memory, teardown, NULL}, {                                                \
         "rocksdb: " #test, test, setup_rocksdb, teardown, NULL                                               \
@@ -477,7 +460,6 @@ int main(int argc, char **argv) {
         ROCKSDB(rocksdb_survives_kill),
         ROCKSDB(rocksdb_names_who_has_it_open),
         ROCKSDB(rocksdb_refuses_damage),
-        ROCKSDB(rocksdb_opens_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -264,7 +264,9 @@ static int match(const char *name, struct slice words) {
 /* In the middle of the street, on it. */
 static struct city_point street_middle(const struct city_street *s) {
     const struct city_edge *e = &city_edges[s->first_edge + s->edge_count / 2];
-    return city_spot_point(city_spots[e->first_spot + e->spot_count / 2]);
+    const struct city_spot *a = &city_spots[e->first_spot + (e->spot_count - 1) / 2], *b = a + 1;
+    return city_spot_point(
+        (struct city_spot){a->lat + (b->lat - a->lat) / 2, a->lon + (b->lon - a->lon) / 2});
 }
 
 static struct city_point area_middle(const struct city_area *a) {

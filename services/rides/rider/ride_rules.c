@@ -1,16 +1,14 @@
 #include "ride_rules.h"
 
 #include "base/num.h"
-#include "geo.h"
+#include "city/city.h"
 
-#include <math.h>
-
-/* Streets are longer than the crow flies, on the whole by this much. */
-#define DETOUR 1.3
-enum { FARE_BASE_CENTS = 250, FARE_KM_CENTS = 140 };
-
-int64_t ride_fare_cents(double metres) {
-    return FARE_BASE_CENTS + llround(metres * DETOUR / 1000 * FARE_KM_CENTS);
+/* Of the quickest way, whichever way is driven then. */
+static int64_t fare_cents(struct geo_point from, struct geo_point to) {
+    double metres, seconds;
+    city_trip((struct city_point){from.lat, from.lon}, (struct city_point){to.lat, to.lon}, &metres,
+              &seconds);
+    return city_fare_cents(metres, seconds);
 }
 
 static bool is(struct slice id, struct slice other) {
@@ -75,7 +73,7 @@ static struct ride_verdict hail(struct ride_decision *d, bool exists, const stru
                  .destination = c->destination,
                  .rider_name = c->name,
                  .simulated = c->simulated,
-                 .fare_cents = ride_fare_cents(geo_distance(c->pickup, c->destination)),
+                 .fare_cents = fare_cents(c->pickup, c->destination),
                  .requested_at = at},
         .driver_claim = -1,
     };

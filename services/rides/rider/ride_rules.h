@@ -18,5 +18,3 @@ struct ride_verdict ride_decide(struct ride_decision *d, bool exists, const stru
 
 bool ride_has_driver(const struct ride *r, struct slice driver_id); /* until it ends */
 bool ride_has_rider(const struct ride *r, struct slice rider_id);   /* until it ends */
-
-int64_t ride_fare_cents(double metres);
