@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "ratings_fold.h"
 #include "reader.h"
+#include "rides_fold.h"
 #include "stream/topology.h"
 #include "views.h"
 
@@ -24,27 +25,17 @@
 #include <time.h>
 
 static const struct topic *const read_topics[] = {
-    &topic_dead_letters,
-    &topic_shipments,
-    &topic_emails,
-    &topic_orders,
-    &topic_order_validations,
-    &topic_reserved_stock,
-    &topic_stock,
-    &topic_customers,
-    &topic_orders_by_product,
-    &topic_order_requests,
-    &topic_rated_movies,
-    &topic_rating_totals,
-    &topic_raw_ratings,
-    &topic_movies,
-    NULL,
+    &topic_dead_letters,      &topic_shipments,      &topic_emails,       &topic_orders,
+    &topic_order_validations, &topic_reserved_stock, &topic_stock,        &topic_customers,
+    &topic_orders_by_product, &topic_order_requests, &topic_rated_movies, &topic_rating_totals,
+    &topic_raw_ratings,       &topic_movies,         &topic_rides,        NULL,
 };
 enum { TOPICS = sizeof read_topics / sizeof *read_topics - 1 };
 
 struct program {
     struct audit *audit;
     struct ratings_fold *ratings;
+    struct rides_fold *rides;
     struct reader *reader;
     struct arena arena; /* of one record */
     int64_t wait_ms;    /* -1: does not wait */
@@ -105,6 +96,8 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
         ratings_fold_totals(p->ratings, r->key, value);
     else if (r->topic == &topic_rated_movies)
         ratings_fold_rated(p->ratings, r->key, value);
+    else if (r->topic == &topic_rides)
+        rides_fold_ride(p->rides, p->audit, at, value);
 }
 
 /* What every reader checks. *value: decoded, NULL for a tombstone. False: the registry is away. */
@@ -159,10 +152,11 @@ static bool look_late(struct program *p, struct err *err) {
            reader_read(p->reader, on_record, p, err);
 }
 
+/* Rides need not come to rest: the city never sleeps. */
 static int64_t written(const struct program *p) {
     int64_t sum = 0;
     for (size_t i = 0; i < TOPICS; i++)
-        sum += reader_aim_sum(p->reader, read_topics[i]);
+        sum += read_topics[i] == &topic_rides ? 0 : reader_aim_sum(p->reader, read_topics[i]);
     return sum;
 }
 
@@ -183,7 +177,9 @@ static bool read_log(struct program *p, struct err *err) {
         before = written(p);
         nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
     }
-    return p->quiescent || look_late(p, err);
+    rides_fold_suspect(p->rides);
+    return (p->quiescent || look_late(p, err)) && reader_aim(p->reader, &topic_rides, false, err) &&
+           reader_read(p->reader, on_record, p, err);
 }
 
 /* ---- reporting ---- */
@@ -198,6 +194,7 @@ static const struct {
     {AUDIT_SHIPMENTS,
      "shipments and emails: one shipment for each VALIDATED order, at most one email for any"},
     {AUDIT_RATINGS, "movies have the count and sum of their ratings"},
+    {AUDIT_RIDES, "rides follow their state machine, and nobody has two at once"},
     {AUDIT_VIEWS, "answers over HTTP equal the fold of their topics"},
 };
 enum { INVARIANTS = sizeof invariants / sizeof *invariants };
@@ -296,10 +293,12 @@ static bool run(struct program *p, struct err *err) {
         return false;
     audit_judge(p->audit, p->quiescent);
     ratings_fold_judge(p->ratings, p->audit, p->quiescent);
+    rides_fold_judge(p->rides, p->audit);
     if (p->timed_out)
         audit_violation(p->audit, AUDIT_ORDERS, "not quiescent after %lld s: %" PRIu64 " in flight",
                         (long long)p->wait_ms / 1000, p->flight.total);
-    if (gateway != NULL && !views_check(p->audit, p->ratings, p->reader, gateway, !p->quiescent, err))
+    if (gateway != NULL &&
+        !views_check(p->audit, p->ratings, p->rides, p->reader, gateway, !p->quiescent, err))
         return false;
     (p->json ? print_json : print)(p, gateway != NULL);
     return true;
@@ -331,6 +330,7 @@ int main(int argc, char **argv) {
     }
     p.audit = audit_create();
     p.ratings = ratings_fold_create();
+    p.rides = rides_fold_create();
     bool ok = run(&p, &err);
     int code = !ok ? 2 : violations(&p) > 0 ? 1 : 0;
     if (!ok)
@@ -338,6 +338,7 @@ int main(int argc, char **argv) {
     reader_destroy(p.reader);
     audit_destroy(p.audit);
     ratings_fold_destroy(p.ratings);
+    rides_fold_destroy(p.rides);
     arena_free(&p.arena);
     buf_free(&p.flying);
     return code;

@@ -15,6 +15,7 @@ enum {
     AUDIT_STOCK = 3,
     AUDIT_SHIPMENTS = 4,
     AUDIT_RATINGS = 5,
+    AUDIT_RIDES = 6,
     AUDIT_VIEWS = 7,
     AUDIT_INVARIANTS = 8
 };

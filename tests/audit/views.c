@@ -7,11 +7,13 @@
 #include <inttypes.h>
 #include <jansson.h>
 
-enum { PAGE = 500, CUSTOMERS_MAX = 2000, ORDERS_MAX = 1000, MOVIES_MAX = 2000 };
+enum { PAGE = 500, CUSTOMERS_MAX = 2000, RIDES_MAX = 2000, ORDERS_MAX = 1000, MOVIES_MAX = 2000 };
 
 struct views {
     struct audit *audit;
     struct ratings_fold *ratings;
+    struct rides_fold *rides;
+    int64_t rides_read; /* where the topic was aimed at when the fold read it */
     struct reader *reader;
     struct client *client;
     bool moving_allowed;
@@ -249,13 +251,43 @@ static bool check_movies(struct views *v, struct err *err) {
     return true;
 }
 
-bool views_check(struct audit *a, struct ratings_fold *ratings, struct reader *r, const char *gateway_url,
-                 bool moving_allowed, struct err *err) {
-    struct views v = {.audit = a, .ratings = ratings, .reader = r, .moving_allowed = moving_allowed};
+static bool check_ride(struct views *v, uint32_t n, struct err *err) {
+    _cleanup_(buf_free) struct buf path = {0};
+    _cleanup_(release) json_t *answer = NULL;
+    int state = 0;
+    buf_printf(&path, "/v1/rides/%s%c", rides_fold_id(v->rides, n), 0);
+    if (!get(v, path.data, &answer, err) || !reader_aim(v->reader, &topic_rides, true, err))
+        return false;
+    bool known = answer != NULL && event_enum_find(&ride_state_enum, text(answer, "state"), &state);
+    struct ride r = {.rider_id = text(answer, "riderId"),
+                     .driver_id = text(answer, "driverId"),
+                     .state = (enum ride_state)state};
+    rides_fold_view(v->rides, v->audit, n, known ? &r : NULL,
+                    reader_aim_sum(v->reader, &topic_rides) != v->rides_read);
+    return true;
+}
+
+/* The latest ones. */
+static bool check_rides(struct views *v, struct err *err) {
+    uint32_t count = rides_fold_count(v->rides);
+    for (uint32_t n = count > RIDES_MAX ? count - RIDES_MAX : 0; n < count; n++)
+        if (id_valid(slice_of(rides_fold_id(v->rides, n))) && !check_ride(v, n, err))
+            return false;
+    return true;
+}
+
+bool views_check(struct audit *a, struct ratings_fold *ratings, struct rides_fold *rides, struct reader *r,
+                 const char *gateway_url, bool moving_allowed, struct err *err) {
+    struct views v = {.audit = a,
+                      .ratings = ratings,
+                      .rides = rides,
+                      .rides_read = reader_aim_sum(r, &topic_rides),
+                      .reader = r,
+                      .moving_allowed = moving_allowed};
     if (!client_create(gateway_url, &v.client, err))
         return false;
-    bool ok =
-        check_stock(&v, err) && check_orders(&v, err) && check_what_follows(&v, err) && check_movies(&v, err);
+    bool ok = check_stock(&v, err) && check_orders(&v, err) && check_what_follows(&v, err) &&
+              check_movies(&v, err) && check_rides(&v, err);
     uint32_t customers = audit_customer_count(a); /* those that orders name, too: 404 where there is none */
     for (uint32_t i = 0; i < customers && i < CUSTOMERS_MAX && ok; i++) {
         const char *id = audit_customer_id(a, i);

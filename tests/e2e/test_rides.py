@@ -310,6 +310,7 @@ class Killed(RidesTest):
                     self.assertIn(answer.status, (200, 201), f"{service} killed at {STATES[stage]}: {action}: {answer}")
                     self.assertEqual(self.insist(lambda: self.suite.http("GET", f"/v1/rides/{ride}")).json["state"], STATES[n])
                 self.assertEqual(self.states_in_the_log(ride), list(zip(STATES, [None] + [driver] * 4)))
+        self.suite.audit()
 
 
 class Vanished(RidesTest):
