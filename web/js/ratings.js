@@ -8,9 +8,10 @@ import { count, Films } from "./ratings/films.js";
 import { setUpLoad, showArriving } from "./ratings/load.js";
 import { watchReplay } from "./ratings/replay.js";
 
-const PAGE = 25;
 const DRAW_MS = 300; // between two orders of the list: rows must have time to glide
 const narrow = matchMedia("(max-width: 61.99rem)");
+
+const PAGE = narrow.matches ? 10 : 25;
 
 const films = new Films();
 let shown = PAGE;

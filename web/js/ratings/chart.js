@@ -2,9 +2,12 @@
 
 import uPlot from "/vendor/uplot/dist/uPlot.esm.js";
 import { $, setText } from "../dom.js";
-import { clock } from "../format.js";
 
-const HEIGHT = 168;
+const HEIGHT = 140;
+const SHORT_S = 900;
+const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const seconds = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 let plot = null;
@@ -28,6 +31,13 @@ function seriesOf(points, film, now) {
   return [times, soFar, lately];
 }
 
+/** Times as short as tells them apart. */
+function times(values) {
+  const span = values.at(-1) - values[0];
+  const format = span < SHORT_S ? seconds : span < 100 * SHORT_S ? minutes : days;
+  return values.map((t) => format.format(t * 1000));
+}
+
 function options(width) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -41,7 +51,7 @@ function options(width) {
     padding: [8, 8, 0, 0],
     scales: { y: { range: (u, low, high) => [Math.max(0, Math.floor(low - 0.3)), Math.min(10, Math.ceil(high + 0.3))] } },
     axes: [
-      { ...axis, space: 90, values: (u, times) => times.map((t) => clock(t * 1000)), grid: { show: false } },
+      { ...axis, size: 24, space: 90, values: (u, values) => times(values), grid: { show: false } },
       { ...axis, size: 34, space: 34 },
     ],
     series: [

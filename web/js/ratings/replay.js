@@ -2,8 +2,7 @@
 
 import { call } from "../api.js";
 import { $, setText } from "../dom.js";
-import { duration } from "../format.js";
-import { count } from "./films.js";
+import { count, duration } from "./films.js";
 
 const LOOK_MS = 80;
 
