@@ -1,7 +1,7 @@
 /* What the files of this layer share; no other layer includes it. */
 #pragma once
 
-#include "http/exchange.h"
+#include "http/events.h"
 #include "http/server.h"
 
 #include <pthread.h>
@@ -62,20 +62,31 @@ void body_free(struct json_t *json);
 
 /* --- reply.c --- */
 
+/* Makes `r`, with the headers that all answers have, the answer. */
+void reply_begin(struct http_exchange *x, unsigned status, const char *content_type, struct MHD_Response *r);
 /* Answers and closes the connection afterwards: what follows on it cannot be trusted. */
 bool reply_and_close(struct http_exchange *x, unsigned status, const char *detail);
 
 /* --- wait.c: exchanges that wait. Every field is under the lock. --- */
 
+/* Exchanges by the time at which they wake. A list for each kind of time, so that a new one is mostly the
+ * last. */
+struct timers {
+    struct http_exchange *first, *last;
+};
+enum timer { TIMER_DEADLINE, TIMER_BEAT, TIMER_PAUSE };
+enum { TIMERS = 3 };
+
 struct waiting {
     pthread_mutex_t lock;
-    pthread_cond_t timer; /* the first deadline has changed */
+    pthread_cond_t timer; /* the first time has changed */
     pthread_cond_t idle;  /* running has reached 0 */
     pthread_t thread;
     bool started, stopping, thread_stop;
-    unsigned running;                   /* exchanges between their first run and their end */
-    unsigned suspended;                 /* of these, the ones that sleep */
-    struct http_exchange *first, *last; /* those that have waited, by deadline */
+    unsigned running;   /* exchanges between their first run and their end */
+    unsigned suspended; /* of these, the ones that sleep */
+    unsigned streams;   /* of these, the ones whose answer goes on */
+    struct timers timers[TIMERS];
     struct watch *buckets[WATCH_BUCKETS];
 };
 
@@ -88,7 +99,7 @@ void waiting_stop(struct waiting *w);
 void waiting_drain(struct waiting *w, int64_t ms);
 /* Before each run of the handler. False: the server stops, answer 503. */
 bool exchange_run(struct http_exchange *x);
-/* After HTTP_WAIT. False: something has happened meanwhile, run again. */
+/* After HTTP_WAIT, or for the pause of a stream. False: something has happened meanwhile, run again. */
 bool exchange_sleep(struct http_exchange *x);
 /* Forgets watches and deadline. */
 void exchange_end(struct http_exchange *x);
@@ -142,9 +153,19 @@ struct http_exchange {
     unsigned status;
     bool close;
 
-    int64_t deadline_us;               /* 0: none yet */
-    bool timed_out;                    /* when the present run began */
-    bool ran, woken, suspended, timed; /* under the lock of struct waiting */
+    int64_t deadline_us; /* 0: none yet */
+    bool timed_out;      /* when the present run began */
+
+    bool streams;      /* the answer is a stream of events */
+    struct buf events; /* what the handler appended, of which so much was sent */
+    size_t sent;
+    bool ended, beat;          /* after what is there; this run is for want of events */
+    int64_t beat_us, pause_us; /* when it is due; no run before (0: none) */
+
+    /* Under the lock of struct waiting. */
+    bool ran, woken, suspended, pausing;
+    struct timers *timers; /* that it is in, or NULL */
+    int64_t wake_us;
     struct watch *watches;
     struct http_exchange *earlier, *later;
 };

@@ -76,9 +76,11 @@ void http_metrics(struct http_server *s, struct buf *out) {
                            "# TYPE http_request_duration_seconds histogram\n"));
     print_routes(s, out, print_durations);
     pthread_mutex_lock(&s->waiting.lock);
-    unsigned suspended = s->waiting.suspended;
+    unsigned suspended = s->waiting.suspended, streams = s->waiting.streams;
     pthread_mutex_unlock(&s->waiting.lock);
     buf_printf(out, "# HELP http_requests_waiting Requests that wait for an event or their deadline.\n"
                     "# TYPE http_requests_waiting gauge\n");
     buf_printf(out, "http_requests_waiting %u\n", suspended);
+    buf_printf(out, "# HELP http_streams Streams of events that are open.\n# TYPE http_streams gauge\n");
+    buf_printf(out, "http_streams %u\n", streams);
 }

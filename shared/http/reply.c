@@ -20,16 +20,7 @@ void http_reply_header(struct http_exchange *x, const char *name, const char *fm
     x->headers = h;
 }
 
-enum http_result http_reply_text(struct http_exchange *x, unsigned status, const char *content_type,
-                                 struct slice text) {
-    assert(x->response == NULL);
-    if (x->response != NULL)
-        return HTTP_DONE;
-    struct MHD_Response *r =
-        MHD_create_response_from_buffer(text.size, (void *)(uintptr_t)text.data,
-                                        text.size > 0 ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
-    if (r == NULL)
-        abort(); /* out of memory */
+void reply_begin(struct http_exchange *x, unsigned status, const char *content_type, struct MHD_Response *r) {
     if (content_type != NULL)
         MHD_add_response_header(r, "Content-Type", content_type);
     MHD_add_response_header(r, "Cache-Control", "no-store");
@@ -42,6 +33,19 @@ enum http_result http_reply_text(struct http_exchange *x, unsigned status, const
         MHD_add_response_header(r, "Connection", "close");
     x->response = r;
     x->status = status;
+}
+
+enum http_result http_reply_text(struct http_exchange *x, unsigned status, const char *content_type,
+                                 struct slice text) {
+    assert(x->response == NULL);
+    if (x->response != NULL)
+        return HTTP_DONE;
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(text.size, (void *)(uintptr_t)text.data,
+                                        text.size > 0 ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
+    if (r == NULL)
+        abort(); /* out of memory */
+    reply_begin(x, status, content_type, r);
     return HTTP_DONE;
 }
 

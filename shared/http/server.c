@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 enum {
-    CONNECTIONS_MAX = 1024,
+    CONNECTIONS_MAX = 4096,
+    STREAMS_MAX = 2048,
+    BEAT_MS = 15 * 1000,
     CONNECTION_MEMORY = 32 * 1024, /* bounds the header section too */
     IDLE_TIMEOUT_S = 10,
     DRAIN_MS = 2000,
@@ -76,6 +78,7 @@ static enum MHD_Result run(struct http_exchange *x) {
             break;
         }
         enum http_result result = x->route->spec->handle(x, x->route->context);
+        x->ended = x->streams && result == HTTP_DONE;
         if (x->response != NULL)
             break;
         if (result == HTTP_DONE)
@@ -125,6 +128,10 @@ struct http_server *http_server_create(const struct http_config *config) {
     struct http_server *s = xcalloc(1, sizeof *s);
     body_init();
     s->config = *config;
+    if (s->config.max_streams == 0)
+        s->config.max_streams = STREAMS_MAX;
+    if (s->config.beat_ms == 0)
+        s->config.beat_ms = BEAT_MS;
     s->address = xstrdup(config->address != NULL ? config->address : "127.0.0.1");
     s->unmatched = route_metrics_create();
     s->socket = -1;

@@ -24,7 +24,9 @@ struct http_route {
 struct http_config {
     const char *address;      /* numeric; NULL: 127.0.0.1 */
     uint16_t port;            /* 0: one that is free */
-    unsigned max_connections; /* 0: 1024; more than that wait in the listen queue */
+    unsigned max_connections; /* 0: 4096; more than that wait in the listen queue */
+    unsigned max_streams;     /* 0: 2048; of events (events.h) at a time */
+    unsigned beat_ms;         /* 0: 15000; a stream is not silent for longer */
     unsigned idle_timeout_s;  /* 0: 10; for a connection on which nothing arrives, waiting requests apart */
 };
 
@@ -43,8 +45,8 @@ WARN_UNUSED bool http_server_start(struct http_server *s, struct err *err);
 /* The port it listens on. After http_server_start(). */
 uint16_t http_server_port(const struct http_server *s);
 
-/* Answers all that wait with 503, gives the answers up to 2 s to leave, and stops listening. Blocks until no
- * handler runs any more. Not from a handler; the second call does nothing. */
+/* Answers all that wait with 503, ends the streams, gives the answers up to 2 s to leave, and stops
+ * listening. Blocks until no handler runs any more. Not from a handler; the second call does nothing. */
 void http_server_stop(struct http_server *s);
 
 /* Stops if need be. NULL is fine. */
@@ -55,5 +57,5 @@ void http_server_destroy(struct http_server *s);
 void http_wake(struct http_server *s, struct slice key);
 
 /* Appends what was served as Prometheus text: http_requests_total{route,method,status},
- * http_request_duration_seconds{route,method}, http_requests_waiting. Any thread. */
+ * http_request_duration_seconds{route,method}, http_requests_waiting, http_streams. Any thread. */
 void http_metrics(struct http_server *s, struct buf *out);

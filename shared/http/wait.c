@@ -43,43 +43,60 @@ static bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t
 static void exchange_wake(struct http_exchange *x) {
     x->woken = true;
     if (x->suspended) {
-        x->suspended = false;
+        x->suspended = x->pausing = false;
         x->server->waiting.suspended--;
         MHD_resume_connection(x->connection);
     }
 }
 
-/* From the end: a new deadline is mostly the last one. */
-static void timer_insert(struct waiting *w, struct http_exchange *x) {
-    struct http_exchange *before = w->last;
-    while (before != NULL && before->deadline_us > x->deadline_us)
+static void timer_remove(struct http_exchange *x) {
+    struct timers *t = x->timers;
+    *(x->earlier == NULL ? &t->first : &x->earlier->later) = x->later;
+    *(x->later == NULL ? &t->last : &x->later->earlier) = x->earlier;
+    x->timers = NULL;
+}
+
+/* From the end: a new time is mostly the last one. */
+static void timer_set(struct waiting *w, struct http_exchange *x, enum timer kind, int64_t wake_us) {
+    struct timers *t = &w->timers[kind];
+    if (x->timers == t && x->wake_us == wake_us)
+        return;
+    if (x->timers != NULL)
+        timer_remove(x);
+    struct http_exchange *before = t->last;
+    while (before != NULL && before->wake_us > wake_us)
         before = before->earlier;
     x->earlier = before;
-    x->later = before == NULL ? w->first : before->later;
-    *(x->earlier == NULL ? &w->first : &x->earlier->later) = x;
-    *(x->later == NULL ? &w->last : &x->later->earlier) = x;
-    x->timed = true;
-    if (w->first == x)
+    x->later = before == NULL ? t->first : before->later;
+    *(x->earlier == NULL ? &t->first : &x->earlier->later) = x;
+    *(x->later == NULL ? &t->last : &x->later->earlier) = x;
+    x->timers = t;
+    x->wake_us = wake_us;
+    if (t->first == x)
         pthread_cond_signal(&w->timer);
 }
 
-static void timer_remove(struct waiting *w, struct http_exchange *x) {
-    *(x->earlier == NULL ? &w->first : &x->earlier->later) = x->later;
-    *(x->later == NULL ? &w->last : &x->later->earlier) = x->earlier;
-    x->timed = false;
+static struct http_exchange *timer_first(const struct waiting *w) {
+    struct http_exchange *first = NULL;
+    for (int k = 0; k < TIMERS; k++) {
+        struct http_exchange *x = w->timers[k].first;
+        if (x != NULL && (first == NULL || x->wake_us < first->wake_us))
+            first = x;
+    }
+    return first;
 }
 
 static void *timer_run(void *context) {
     struct waiting *w = context;
     pthread_mutex_lock(&w->lock);
     while (!w->thread_stop) {
-        struct http_exchange *x = w->first;
+        struct http_exchange *x = timer_first(w);
         if (x == NULL) {
             pthread_cond_wait(&w->timer, &w->lock);
-        } else if (clock_mono_us() < x->deadline_us) {
-            cond_wait_until(&w->timer, &w->lock, x->deadline_us);
+        } else if (clock_mono_us() < x->wake_us) {
+            cond_wait_until(&w->timer, &w->lock, x->wake_us);
         } else {
-            timer_remove(w, x);
+            timer_remove(x);
             exchange_wake(x);
         }
     }
@@ -110,8 +127,9 @@ void waiting_drain(struct waiting *w, int64_t ms) {
     int64_t deadline_us = clock_mono_us() + ms * 1000;
     pthread_mutex_lock(&w->lock);
     w->stopping = true;
-    for (struct http_exchange *x = w->first; x != NULL; x = x->later)
-        exchange_wake(x);
+    for (int k = 0; k < TIMERS; k++)
+        for (struct http_exchange *x = w->timers[k].first; x != NULL; x = x->later)
+            exchange_wake(x);
     while (w->running > 0 && cond_wait_until(&w->idle, &w->lock, deadline_us))
         ;
     pthread_mutex_unlock(&w->lock);
@@ -128,19 +146,25 @@ bool exchange_run(struct http_exchange *x) {
     x->woken = false;
     bool stopping = w->stopping;
     pthread_mutex_unlock(&w->lock);
-    x->timed_out = x->deadline_us != 0 && clock_mono_us() >= x->deadline_us;
+    int64_t now = clock_mono_us();
+    x->timed_out = x->deadline_us != 0 && now >= x->deadline_us;
+    x->beat = x->streams && now >= x->beat_us;
+    x->pause_us = 0;
     return !stopping;
 }
 
 bool exchange_sleep(struct http_exchange *x) {
     struct waiting *w = &x->server->waiting;
+    bool pausing = x->pause_us != 0;
+    enum timer kind = pausing ? TIMER_PAUSE : x->streams ? TIMER_BEAT : TIMER_DEADLINE;
     http_deadline(x, DEADLINE_DEFAULT_MS);
+    int64_t wake_us = pausing ? x->pause_us : x->streams ? x->beat_us : x->deadline_us;
     pthread_mutex_lock(&w->lock);
-    bool sleep = !x->woken && !w->stopping && clock_mono_us() < x->deadline_us;
+    bool sleep = (pausing || !x->woken) && !w->stopping && clock_mono_us() < wake_us;
     if (sleep) {
-        if (!x->timed)
-            timer_insert(w, x);
+        timer_set(w, x, kind, wake_us);
         x->suspended = true;
+        x->pausing = pausing;
         w->suspended++;
         MHD_suspend_connection(x->connection);
     }
@@ -151,9 +175,11 @@ bool exchange_sleep(struct http_exchange *x) {
 void exchange_end(struct http_exchange *x) {
     struct waiting *w = &x->server->waiting;
     pthread_mutex_lock(&w->lock);
-    if (x->timed)
-        timer_remove(w, x);
+    if (x->timers != NULL)
+        timer_remove(x);
     w->suspended -= x->suspended;
+    w->streams -= x->streams;
+    x->streams = false;
     for (struct watch *watch = x->watches; watch != NULL;) {
         struct watch *next = watch->next_of_exchange;
         *watch->link = watch->next;
@@ -206,7 +232,7 @@ void http_wake(struct http_server *s, struct slice key) {
     struct watch **bucket = bucket_of(w, key);
     pthread_mutex_lock(&w->lock);
     for (struct watch *watch = *bucket; watch != NULL; watch = watch->next)
-        if (watches(watch, key))
+        if (watches(watch, key) && !watch->exchange->pausing)
             exchange_wake(watch->exchange);
     pthread_mutex_unlock(&w->lock);
 }
