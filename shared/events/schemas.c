@@ -185,3 +185,8 @@ bool schemas_json(struct schemas *s, struct slice payload, struct buf *out, stru
     const struct plan *plan;
     return plan_of(s, NULL, payload, &plan, err) && plan_json(plan, payload, PREFIX, out, err);
 }
+
+bool schemas_know(struct schemas *s, struct slice payload, struct err *err) {
+    const struct plan *plan;
+    return plan_of(s, NULL, payload, &plan, err);
+}
