@@ -7,6 +7,7 @@ static const struct service orders = {
     .topologies = (const struct topology *const[]){&orders_topology, &orders_view_topology, NULL},
     .routes = orders_routes,
     .publishes = (const struct topic *const[]){&topic_order_requests, NULL},
+    .follows = orders_followed,
 };
 
 int main(int argc, char **argv) {

@@ -15,6 +15,9 @@ extern const struct table orders_table;
 
 extern const struct http_route orders_routes[];
 
+/* What the life of an order consists of: topics whose key is its id. */
+extern const struct topic *const orders_followed[];
+
 /* Where an order stands after these checks: the first FAIL makes FAILED, three times PASS VALIDATED. */
 enum order_state orders_outcome(const struct order_decision *d);
 

@@ -5,7 +5,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "http/body.h"
-#include "service/service.h"
+#include "service/feed.h"
 
 enum {
     ANSWER_MS = 8000,   /* how long a client waits for what the log should say at once */
@@ -235,10 +235,42 @@ static enum http_result list_orders(struct http_exchange *x, void *context) {
     return http_reply_json(x, 200, buf_slice(&json));
 }
 
+const struct topic *const orders_followed[] = {
+    &topic_orders, &topic_order_validations, &topic_payments, &topic_shipments, &topic_emails, NULL};
+
+struct follower {
+    struct instance *instance;
+    struct http_exchange *exchange;
+    struct slice customer_id;
+};
+
+/* Only orders say whose they are, so the order is looked up; what comes before it can be has to wait. */
+static enum feed_verdict of_customer(void *context, const struct feed_record *r) {
+    struct follower *f = context;
+    struct event row;
+    if (!instance_row(f->instance, f->exchange, &orders_table, r->key, &row) || row.value == NULL)
+        return FEED_LATER;
+    const struct order *o = row.value;
+    return slice_equal(o->customer_id, f->customer_id) ? FEED_SEND : FEED_SKIP;
+}
+
+/* The life of one order, of a customer's orders, or of all. */
+static enum http_result get_events(struct http_exchange *x, void *context) {
+    struct slice id;
+    struct follower f = {.instance = context, .exchange = x};
+    struct feed feeds[sizeof orders_followed / sizeof *orders_followed] = {0};
+    if (!http_query_id(x, "id", &id) || !http_query_id(x, "customerId", &f.customer_id))
+        return HTTP_DONE;
+    for (size_t n = 0; orders_followed[n] != NULL; n++)
+        feeds[n] = (struct feed){.topic = orders_followed[n],
+                                 .key = id,
+                                 .select = f.customer_id.data != NULL ? of_customer : NULL,
+                                 .context = &f};
+    return instance_feed(context, x, feeds);
+}
+
 const struct http_route orders_routes[] = {
-    {"POST", "/v1/orders", post_order},
-    {"GET", "/v1/orders", list_orders},
-    {"GET", "/v1/orders/{id}", get_order},
-    {"GET", "/v1/orders/{id}/validated", get_outcome},
-    {0},
+    {"POST", "/v1/orders", post_order},       {"GET", "/v1/orders", list_orders},
+    {"GET", "/v1/orders/{id}", get_order},    {"GET", "/v1/orders/{id}/validated", get_outcome},
+    {"GET", "/v1/events/orders", get_events}, {0},
 };

@@ -35,6 +35,7 @@ static enum refill refill(struct http_exchange *x) {
         if (!exchange_run(x))
             return REFILL_OVER;
         x->ended = x->route->spec->handle(x, x->route->context) == HTTP_DONE;
+        arena_free(&x->run);
         if (x->events.size == 0 && x->beat)
             buf_append_slice(&x->events, SLICE(":\n"));
         if (x->events.size > 0)
@@ -81,8 +82,7 @@ struct buf *http_events(struct http_exchange *x) {
     put_off_beat(x);
     struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CHUNK, on_room, x, NULL);
     if (r == NULL)
-        abort();                                     /* out of memory */
-    http_reply_header(x, "X-Accel-Buffering", "no"); /* proxies pass events on at once */
+        abort(); /* out of memory */
     reply_begin(x, 200, "text/event-stream", r);
     MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)STUCK_S);
     const union MHD_ConnectionInfo *fd =

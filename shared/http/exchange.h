@@ -41,7 +41,7 @@ struct slice http_header(struct http_exchange *x, const char *name);
 /* The W3C traceparent header; data == NULL when absent or invalid. */
 struct slice http_traceparent(struct http_exchange *x);
 
-/* Memory that lives as long as the exchange. */
+/* Memory that lives as long as the exchange; once it is a stream of events, until the handler returns. */
 struct arena *http_arena(struct http_exchange *x);
 
 /* Zeroed memory that stays from run to run of the handler, one for each `owner` (any address that is the

@@ -157,6 +157,7 @@ struct http_exchange {
     bool timed_out;      /* when the present run began */
 
     bool streams;      /* the answer is a stream of events */
+    struct arena run;  /* of one run of its handler */
     struct buf events; /* what the handler appended, of which so much was sent */
     size_t sent;
     bool ended, beat;          /* after what is there; this run is for want of events */

@@ -183,7 +183,7 @@ bool http_query_string(struct http_exchange *x, const char *name, struct slice *
     size_t size = 0;
     MHD_lookup_connection_value_n(x->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &size);
     struct slice decoded = SLICE_NONE;
-    if (value != NULL && !percent_decode(&x->arena, (struct slice){value, size}, &decoded)) {
+    if (value != NULL && !percent_decode(http_arena(x), (struct slice){value, size}, &decoded)) {
         http_reply_problem(x, 400, name, "must be percent-encoded UTF-8 without NUL");
         return false;
     }
@@ -243,7 +243,7 @@ struct slice http_traceparent(struct http_exchange *x) {
 }
 
 struct arena *http_arena(struct http_exchange *x) {
-    return &x->arena;
+    return x->streams ? &x->run : &x->arena;
 }
 
 void *http_state(struct http_exchange *x, const void *owner, size_t size, void (*finish)(void *state)) {

@@ -43,6 +43,8 @@ static void exchange_destroy(struct http_exchange *x) {
         MHD_destroy_response(x->response);
     body_free(x->json);
     buf_wipe(&x->body);
+    buf_free(&x->events);
+    arena_free(&x->run);
     arena_free(&x->arena);
     free(x);
 }
@@ -79,6 +81,7 @@ static enum MHD_Result run(struct http_exchange *x) {
         }
         enum http_result result = x->route->spec->handle(x, x->route->context);
         x->ended = x->streams && result == HTTP_DONE;
+        arena_free(&x->run);
         if (x->response != NULL)
             break;
         if (result == HTTP_DONE)

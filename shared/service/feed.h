@@ -48,13 +48,13 @@ struct feed_record {
 /* One of both kinds. No two feeds of a stream have the same topic. Callbacks are quick, and run on the HTTP
  * thread with `context` before instance_feed() returns. */
 struct feed {
-    /* Only this key; data NULL: all. It costs least: of a log only the key's partition is read, of a table
-     * only that row. */
-    struct slice key;
-
     /* Of a log. `select`: NULL takes all. */
     const struct topic *topic;
     enum feed_verdict (*select)(void *context, const struct feed_record *r);
+
+    /* Of either: only this key; data NULL: all. It costs least: of a log only the key's partition is read, of
+     * a table only that row. */
+    struct slice key;
 
     /* Of a table of the service. `wants`: which rows this client gets; NULL: all. `json` appends the row as
      * one JSON object; NULL: event_json(). All streams with the same `json` share its output: it must depend

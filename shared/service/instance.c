@@ -20,6 +20,10 @@ static struct worker *worker_of(struct instance *i, const struct table *t) {
     abort(); /* a route reads a table that no topology of the service has */
 }
 
+struct stream *instance_stream(struct instance *i, const struct table *t) {
+    return atomic_load(&worker_of(i, t)->stream);
+}
+
 /* NULL after a 503, while the view is not open yet. */
 static struct stream *stream_of(struct instance *i, struct http_exchange *x, const struct table *t) {
     struct worker *w = worker_of(i, t);
@@ -123,11 +127,14 @@ void instance_watch(struct instance *i, struct http_exchange *x, const struct ta
     http_watch(x, buf_slice(&watched));
 }
 
-void instance_row_changed(void *worker, const struct table *t, struct slice key) {
+void instance_row_changed(void *worker, const struct table *t, struct slice key, int32_t partition,
+                          int64_t offset) {
     struct worker *w = worker;
     _cleanup_(buf_free) struct buf watched = {0};
     row_key(&watched, t, key);
     http_wake(w->instance->http, buf_slice(&watched));
+    if (w->instance->feeds != NULL)
+        feeds_note(w->instance->feeds, t, key, partition, offset);
 }
 
 void instance_refreshed(void *worker) {

@@ -42,7 +42,21 @@ struct instance {
     pthread_t background;
     bool background_running; /* the thread was made and not joined */
     int wake_fd;             /* an eventfd: a worker has ended */
+    struct feeds *feeds;     /* NULL: none are served */
 };
+
+struct feeds;
+
+/* What the streams of events share: the changes of the tables, and a reader of the log on a thread that
+ * starts when it is needed first. */
+struct feeds *feeds_create(struct instance *i);
+/* Takes NULL. No exchange is under way any more. */
+void feeds_destroy(struct feeds *f);
+/* A table's row has changed; on its stream's thread. */
+void feeds_note(struct feeds *f, const struct table *t, struct slice key, int32_t partition, int64_t offset);
+
+/* The table's stream; NULL until it is open. */
+struct stream *instance_stream(struct instance *i, const struct table *t);
 
 /* Routes /livez, /readyz and /metrics. */
 extern const struct http_route health_routes[];
@@ -56,6 +70,7 @@ bool worker_ready(struct worker *w);
 void worker_status(struct worker *w, char *text, size_t size);
 
 /* Callbacks of streams and of the producer: they wake whoever waits. */
-void instance_row_changed(void *worker, const struct table *t, struct slice key);
+void instance_row_changed(void *worker, const struct table *t, struct slice key, int32_t partition,
+                          int64_t offset);
 void instance_refreshed(void *worker);
 void instance_published(void *instance, void *ticket, int64_t offset);

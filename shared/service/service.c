@@ -224,6 +224,8 @@ static size_t count_topics(const struct service *service) {
     }
     for (const struct topic *const *o = service->publishes; o != NULL && *o != NULL; o++)
         SEE(*o);
+    for (const struct topic *const *o = service->follows; o != NULL && *o != NULL; o++)
+        SEE(*o);
     for (const struct delivery *const *d = service->deliveries; d != NULL && *d != NULL; d++) {
         SEE((*d)->topic);
         SEE((*d)->later);
@@ -364,6 +366,7 @@ static bool start(struct instance *i, struct err *e) {
         pthread_mutex_init(&w->lock, NULL);
         snprintf(w->waiting, sizeof w->waiting, "starting");
     }
+    i->feeds = feeds_create(i);
     if (!start_http(i, e))
         return false;
     for (size_t k = 0; k < i->worker_count; k++) {
@@ -385,6 +388,7 @@ static void finish(struct instance *i) {
     join_workers(i);
     if (i->http != NULL)
         http_server_stop(i->http);
+    feeds_destroy(i->feeds);
     producer_destroy(i->producer); /* wakes exchanges to the last */
     http_server_destroy(i->http);
     for (size_t k = 0; k < i->worker_count; k++)

@@ -19,6 +19,7 @@ struct service {
     const struct topology *const *topologies; /* NULL-terminated */
     const struct http_route *routes;          /* up to {0}; their context is the struct instance */
     const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
+    const struct topic *const *follows;       /* topics that routes show as they are (feed.h), likewise */
     const struct delivery *const *deliveries; /* what goes to the world outside, NULL-terminated or NULL */
     /* The service's own settings, before any thread; NULL: it has none. An error ends the process. */
     bool (*start)(const struct settings *settings, struct err *e);

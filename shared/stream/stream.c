@@ -251,7 +251,8 @@ static void tell_changed(struct stream *s, const struct log_record *records, siz
     for (size_t k = 0; k < n && s->o.changed != NULL; k++)
         for (size_t i = 0; records[k].queue == LOG_TABLES && !records[k].end && i < s->table_count; i++)
             if (s->topology->tables[i]->topic == records[k].topic)
-                s->o.changed(s->o.context, s->topology->tables[i], records[k].key);
+                s->o.changed(s->o.context, s->topology->tables[i], records[k].key, records[k].partition,
+                             records[k].offset);
 }
 
 /* Tables and changelogs are read again from behind what is in the store. */
@@ -265,18 +266,19 @@ static bool reread(struct stream *s, struct err *e) {
 /* The records of tables and changelogs, into the store. */
 static bool absorb(struct stream *s, const struct log_record *records, size_t n, struct err *e) {
     bool ok = true;
-    for (size_t k = 0; k < n && ok; k++) {
-        if (records[k].queue == LOG_TABLES)
-            ok = table_hydrate(s, &records[k], e);
-        else if (records[k].queue == LOG_CHANGELOGS)
-            ok = restore_record(s, &records[k], e);
+    size_t taken = 0;
+    for (; taken < n && ok; taken += ok) {
+        if (records[taken].queue == LOG_TABLES)
+            ok = table_hydrate(s, &records[taken], e);
+        else if (records[taken].queue == LOG_CHANGELOGS)
+            ok = restore_record(s, &records[taken], e);
     }
     struct err worse = {0};
     if (!overlay_apply(&s->hydrated, &worse) || (!ok && e->kind == ERR_RETRY && !reread(s, &worse))) {
         *e = worse;
         return false;
     }
-    tell_changed(s, records, n);
+    tell_changed(s, records, taken);
     return ok;
 }
 

@@ -27,8 +27,10 @@ struct stream_options {
     struct log *log;         /* this stream's alone, not owned */
     size_t held_outputs;     /* that wait for company before they go to the producer; 0: 8000 */
     void *context;           /* of the callbacks, which run on the stream's thread */
-    /* After a row of a table has changed and can be read. */
-    void (*changed)(void *context, const struct table *t, struct slice key);
+    /* After a row of a table has changed and can be read; where the record is that says so. In the order of
+     * the partition. */
+    void (*changed)(void *context, const struct table *t, struct slice key, int32_t partition,
+                    int64_t offset);
     /* After a stream_refresh() was fulfilled. */
     void (*refreshed)(void *context);
 };
@@ -80,6 +82,11 @@ WARN_UNUSED bool stream_scan(struct stream *s, const struct table *t, struct sli
 /* The same over the rows themselves, by key. */
 WARN_UNUSED bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
                                   bool (*each)(void *context, const struct event *row), void *context,
+                                  struct err *e);
+
+/* How far a table is: the next offset of each of its topic's partitions, 0 to n - 1. All rows up to there can
+ * be read, and maybe some behind it. Any thread. */
+WARN_UNUSED bool stream_positions(struct stream *s, const struct table *t, int64_t *offsets, int32_t n,
                                   struct err *e);
 
 /* Asks for the tables to be hydrated to where their topics end now. stream_fresh(ticket) becomes true

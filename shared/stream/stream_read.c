@@ -57,6 +57,18 @@ bool stream_row(struct stream *s, const struct table *t, struct slice key, struc
     return table_row(t, s->o.schemas, key, stored, a, row, e);
 }
 
+bool stream_positions(struct stream *s, const struct table *t, int64_t *offsets, int32_t n, struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    int64_t found[n];
+    for (int32_t p = 0; p < n; p++) {
+        store_key_position(&key, t->name, p);
+        TRY(position_load(s, &key, &found[p], e));
+        found[p] = found[p] < 0 ? 0 : found[p];
+    }
+    memcpy(offsets, found, sizeof found);
+    return true;
+}
+
 struct scan {
     struct stream *s;
     const struct table *table;

@@ -53,8 +53,10 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void on_changed(void *context, const struct table *t, struct slice key) {
+static void on_changed(void *context, const struct table *t, struct slice key, int32_t partition,
+                       int64_t offset) {
     struct fixture *f = context;
+    assert_true(partition >= 0 && offset >= 0);
     buf_printf(&f->changed, "%s/" SLICE_FMT " ", t->name, SLICE_ARG(key));
 }
 

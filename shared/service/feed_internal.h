@@ -1,0 +1,88 @@
+/* What the parts of a stream of events share: feed.c puts them together, feed_log.c and feed_table.c are the
+ * two kinds of feed. HTTP thread only. */
+#pragma once
+
+#include "http/events.h"
+#include "service/changes.h"
+#include "service/feed.h"
+#include "service/instance.h"
+#include "stream/tail.h"
+
+enum { FEEDS_MAX = 8 };
+
+/* One feed of one stream, as it is kept from run to run. */
+struct feed_part {
+    int32_t partitions;
+    int64_t *vector; /* by partition: what the client has all of */
+    bool resumes;    /* the client brought a vector of this topic */
+
+    /* Of a log. */
+    struct tail *tail;
+    struct tail_cursor *cursors;
+    int32_t cursor_count;
+    const struct topic *later_topic; /* the record that FEED_LATER was said of, and when first */
+    int32_t later_partition;
+    int64_t later_offset, later_since_us;
+
+    /* Of a table. */
+    enum { TABLE_BEGINS, TABLE_SCANS, TABLE_LIVE } phase;
+    struct table_shared *shared;
+    int64_t *next;        /* the vector when the scan or the batch is through */
+    bool deltas;          /* the scan is only of rows behind the vector */
+    struct buf scan_from; /* the key behind which it goes on; size 0: the first */
+    uint64_t number;      /* the last change that was looked at, … */
+    uint64_t next_number; /* … and will have been when scan or batch are through */
+    struct slice *batch;  /* keys, in batch_keys */
+    size_t batch_count, batch_at, batch_rows;
+    struct arena batch_keys;
+    uint64_t *shown; /* hash set: keys of rows that a feed with `wants` has sent */
+    size_t shown_count, shown_capacity;
+    bool row_shown; /* of a feed with a key */
+};
+
+/* A run of the handler. */
+struct feed_run {
+    struct instance *instance;
+    struct http_exchange *x;
+    struct buf *out;
+    struct feed_part *parts; /* of the whole stream */
+    const struct feed *feeds;
+    size_t count;
+    int64_t pause_ms; /* 0: none */
+    size_t block;     /* where the last row's event begins in `out`, */
+    bool has_block;   /* if there is one */
+};
+
+static inline bool feed_room(const struct feed_run *r) {
+    return r->out->size < EVENTS_PART;
+}
+static inline void feed_pause(struct feed_run *r, int64_t ms) {
+    r->pause_ms = r->pause_ms == 0 || ms < r->pause_ms ? ms : r->pause_ms;
+}
+
+/* Appends the whole stream's vector. */
+void feed_vector(const struct feed_run *r, struct buf *out);
+
+/* "event: reset": forget what came as `event`. */
+void feed_reset(struct feed_run *r, const char *event);
+
+/* --- feed_log.c --- */
+void feed_log_open(struct feed_run *r, struct feed_part *p, const struct feed *f, const void *owner);
+void feed_log_close(struct feed_part *p);
+/* How many partitions it is not known of where they end; `from_first`: then those begin with their first
+ * record. */
+int32_t feed_log_unknown(struct feed_part *p, bool from_first);
+void feed_log_run(struct feed_run *r, struct feed_part *p, const struct feed *f);
+
+/* --- feed_table.c --- */
+struct table_shared *table_shared_create(struct instance *i, const struct table *t);
+void table_shared_destroy(struct table_shared *s);
+struct changes *table_shared_changes(struct table_shared *s);
+const struct table *table_shared_table(const struct table_shared *s);
+void feed_table_close(struct feed_part *p);
+void feed_table_run(struct feed_run *r, struct feed_part *p, const struct feed *f);
+
+/* --- feed.c --- */
+struct table_shared *feeds_table(struct feeds *f, const struct table *t);
+/* Starts its thread the first time. */
+struct tail *feeds_tail(struct feeds *f);
