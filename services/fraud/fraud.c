@@ -7,7 +7,8 @@
 
 static void on_order(struct step *s, const struct event *in);
 
-const struct view fraud_sessions_view = {.name = "sessions", .changelog = &topic_fraud_sessions};
+const struct view fraud_sessions_view = {
+    .name = "sessions", .changelog = &topic_fraud_sessions, .retention_ms = FRAUD_ROW_MS};
 const struct view fraud_verdicts = {.name = "verdicts", .changelog = &topic_fraud_verdicts};
 
 const struct topology fraud_topology = {

@@ -6,6 +6,7 @@
 
 #define FRAUD_GAP_MS INT64_C(3600000)   /* orders that are at most this far apart share a session */
 #define FRAUD_KEEP_MS INT64_C(86400000) /* how long after its last order a session is kept */
+#define FRAUD_ROW_MS INT64_C(604800000) /* how long who orders nothing is remembered */
 #define FRAUD_LIMIT_CENTS INT64_C(200000)
 
 /* What an order adds to its session, in cents: never below zero, saturating. */

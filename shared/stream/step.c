@@ -217,7 +217,7 @@ static void put_row(struct step *s, const struct view *v, struct slice payload) 
         struct slice old;
         if (!overlay_get(&s->overlay, buf_slice(&s->key), &old, &s->err))
             return;
-        if (old.data == NULL)
+        if (old.data == NULL || row_stamp(old) > s->now) /* it was put before a crash, at a later time */
             put_due(s, v, s->now, buf_slice(&s->record_key));
     }
     struct change *c = put(s, buf_slice(&s->key), row_stored(v, a, s->now, payload));

@@ -10,7 +10,7 @@ enum {
     TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
     TRANSACTION_MS = 300,
     HELD_OUTPUTS = 8000,
-    EXPIRY_ROWS = 5000, /* that go in one transaction */
+    EXPIRY_ROWS = 5000,
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
     BUSY_MS = 40, /* for as long, because a commit costs the broker the same for one record and for all */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
@@ -45,6 +45,8 @@ struct stream *stream_create(const struct stream_options *options) {
     s->o = *options;
     if (s->o.held_outputs == 0)
         s->o.held_outputs = HELD_OUTPUTS;
+    if (s->o.expiry_rows == 0)
+        s->o.expiry_rows = EXPIRY_ROWS;
     s->topology = t;
     while (t->sources != NULL && t->sources[s->source_count].topic != NULL)
         s->source_count++;
@@ -207,12 +209,12 @@ static bool restore_row(struct stream *s, const struct view *v, const struct log
     _cleanup_(buf_free) struct buf key = {0};
     struct overlay *o = &s->hydrated;
     int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;
-    struct slice old = SLICE("");
+    struct slice old = SLICE_NONE;
     store_key_view(&key, v, r->partition, r->key);
     TRY(v->retention_ms == 0 || overlay_get(o, buf_slice(&key), &old, e));
     struct slice value = arena_copy(&o->arena, r->value);
     overlay_put(o, buf_slice(&key), row_stored(v, &o->arena, stamp, value), NULL, NULL);
-    if (old.data == NULL && value.data != NULL) {
+    if (v->retention_ms > 0 && value.data != NULL && (old.data == NULL || row_stamp(old) > stamp)) {
         store_key_due(&key, v, r->partition, stamp, r->key);
         overlay_put(o, buf_slice(&key), SLICE(""), NULL, NULL);
     }
@@ -432,14 +434,18 @@ static bool bad_record(struct stream *s, const struct log_record *r, const char 
 
 /* What is due at the time of this record goes before it is handled, however much that is: in as many
  * transactions as it takes. Stream time moves with the record only, so that a crash in between comes back
- * here. */
-static bool expire(struct stream *s, const struct log_record *r, struct slice trace, struct err *e) {
-    struct task_time *time = &s->tasks[r->partition].time;
-    struct expiry x = {.more = s->expires && r->timestamp > time->due};
+ * here. The record's offset goes along although it does not move yet: it is by the offsets that Kafka knows
+ * whether the task is still ours. */
+static bool expire(struct stream *s, size_t source, const struct log_record *r, struct slice trace,
+                   struct err *e) {
+    struct task *task = &s->tasks[r->partition];
+    struct expiry x = {.more = s->expires && r->timestamp > task->time.due};
     while (x.more) {
-        TRY(step_expire(s->step, r, trace, EXPIRY_ROWS, time, &x, e));
+        TRY(step_expire(s->step, r, trace, s->o.expiry_rows, &task->time, &x, e));
         atomic_fetch_add(&s->expired, x.rows);
         atomic_fetch_add(&s->skipped, x.rejected);
+        task->inputs[source] = r->offset;
+        task->committed[source] = -1;
         if (s->dirty_since == 0)
             s->dirty_since = now_ms(s);
         TRY(!x.more || commit(s, e));
@@ -459,7 +465,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         return true;
     }
     struct slice trace = s->o.log->ops->header(r, "traceparent");
-    TRY(expire(s, r, trace, e));
+    TRY(expire(s, i, r, trace, e));
     if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, &task->time, e)) {
         if (step_pending(s->step) >= s->o.held_outputs)
             TRY(produce_emissions(s, e));

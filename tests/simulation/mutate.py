@@ -7,18 +7,29 @@ every one of them. Fails where the code to be changed is not there (once) any mo
 
 import sys
 
-FILES = {"rows_before_position": "tables.c"}  # others: stream.c
+FILES = {  # others: stream.c
+    "rows_before_position": "tables.c",
+    "stamp_of_event": "step.c",
+    "renewed_entry_lost": "step.c",
+    "renewed_row_expires": "step.c",
+    "due_not_lowered": "step.c",
+    "expiry_stops_short": "step.c",
+    "expiry_of_stored_only": "retention.c",
+    "each_of_stored_only": "step.c",
+}
 
 MUTATIONS = {
     # The input offsets are not part of the transaction.
-    "offsets_outside": [("n = 0;\n    for (int32_t p = 0; p < s->partitions; p++)\n        for (size_t i = 0; i < s->source_count; i++)\n            if (s->tasks[p].state == TASK_RUNNING",
-                         "n = 0;\n    for (int32_t p = 0; p < s->partitions; p++)\n        for (size_t i = 0; i < s->source_count; i++)\n            if (!s->in_transaction && s->tasks[p].state == TASK_RUNNING")],
+    "offsets_outside": [("if (s->tasks[p].state == TASK_RUNNING && s->tasks[p].inputs[i] != s->tasks[p].committed[i])",
+                         "if (!s->in_transaction && s->tasks[p].inputs[i] != s->tasks[p].committed[i])")],
     # The position of the changelog is stored before its rows, in a batch of its own.
     "position_outside": [("    TRY(overlay_apply(changes, e));\n    step_clear(s->step);",
                           """    struct overlay apart = {.store = s->o.store};
     for (int32_t p = 0; changed && p < s->partitions; p++)
-        for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++)
-            position_put(&apart, s->topology->views[i]->name, p, s->tasks[p].changelogs[i]);
+        for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++) {
+            store_key_view_position(&key, s->topology->views[i], p);
+            position_put(&apart, &key, s->tasks[p].changelogs[i]);
+        }
     bool applied = overlay_apply(&apart, e);
     overlay_free(&apart);
     TRY(applied);
@@ -70,7 +81,7 @@ MUTATIONS = {
     "away_is_poison": [("        if (e->kind != ERR_POISON)\n            return false;\n        char reason",
                         "        if (e->kind != ERR_POISON && e->kind != ERR_RETRY)\n            return false;\n        char reason")],
     # Tables are looked up as they are.
-    "stale_lookup": [("    TRY(freshen(s, e));\n", "")],
+    "stale_lookup": [("    TRY(inputs == 0 || freshen(s, e));\n", "")],
     # A store that is longer than its log is kept.
     "stale_store": [("        if (c->position < 0 || c->position > c->target) {",
                      "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],
@@ -85,14 +96,37 @@ MUTATIONS = {
     # The store is restored from the end of what is committed without what it lacks: nothing is replayed.
     "no_restore": [("            if (c->position < c->target)\n".replace("            ", "        ", 1),
                     "        c->target = c->position;\n        if (c->position < c->target)\n")],
+    # Stream time is not kept beside the offsets: after a crash it begins anew.
+    "time_forgotten": [("s->expires ? s->tasks[p].time.now : 0", "0")],
+    # What expires is committed without an offset: Kafka cannot tell that the task is somebody else's by now.
+    "expiry_without_offset": [("        task->inputs[source] = r->offset;\n        task->committed[source] = -1;\n", "")],
+    # A row is restored with its value only: nobody will find it when its time is over.
+    "index_not_restored": [("    if (v->retention_ms > 0 && value.data != NULL && (old.data == NULL", "    if (false && (old.data == NULL")],
+    # Or with a stamp of the time at which it is restored.
+    "restored_anew": [("int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;", "int64_t stamp = s->tasks[r->partition].time.now;")],
+    # A row's time is that of its event, however late that is.
+    "stamp_of_event": [("    s->now = in->timestamp > time->now ? in->timestamp : time->now;", "    s->now = in->timestamp;")],
+    # A row that was put again loses its place in the index, when the old one comes due,
+    "renewed_entry_lost": [("        put_due(s, v, row_stamp(stored), due->record_key);\n        return;", "        return;")],
+    # or expires by the old one.
+    "renewed_row_expires": [("if (retention_end(v, row_stamp(stored)) >= s->now) {", "if (false) {")],
+    # Nobody looks for what was put since the last look.
+    "due_not_lowered": [("    s->time->due = end < s->time->due ? end : s->time->due;\n", "    (void)end;\n")],
+    # A large expiry is not gone on with before the record is handled.
+    "expiry_stops_short": [("    x->more = time->due < now;\n", "")],
+    # What a transaction has put and not committed yet does not expire in it.
+    "expiry_of_stored_only": [("return overlay_scan(o, buf_slice(&prefix)", "return store_scan(o->store, buf_slice(&prefix)"),
+                              ("buf_slice(&from), collect,", "buf_slice(&from), false, collect,")],
+    # Nor is it found among sub-keys.
+    "each_of_stored_only": [("overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row,",
+                             "store_scan(s->overlay.store, buf_slice(&s->key), buf_slice(&first), false, collect_row,")],
     # The position skips what a missing delivery report does not tell: it is guessed from the end of the log.
-    "position_guessed": [("        for (size_t i = 0; changed && i < s->view_count; i++)\n",
+    "position_guessed": [("        for (size_t i = 0; changed && i < s->view_count; i++) {\n",
                           """        for (size_t i = 0; changed && i < s->view_count; i++) {
             struct log_position end = {s->topology->views[i]->changelog, p, -1};
             if (ends(s, &end, 1, false, e))
                 task->changelogs[i] = end.offset;
-        }
-        for (size_t i = 0; changed && i < s->view_count; i++)\n""")],
+""")],
 }
 
 

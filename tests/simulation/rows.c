@@ -1,9 +1,11 @@
 #include "rows.h"
 
 #include "store/store.h"
+#include "stream/retention.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 struct meeting {
@@ -11,8 +13,11 @@ struct meeting {
     struct world *world;
     const char *what;
     size_t prefix;
-    bool table;
+    const struct view *view; /* NULL: a table */
     int met;
+    struct slice sought; /* in an index: the row whose entry is looked for */
+    int64_t stamp;
+    bool found;
 };
 
 static int find(const struct rows *rows, struct slice key) {
@@ -53,6 +58,7 @@ static void fold(void *context, const struct log_record *r, const struct log_hea
     rows->count += i == rows->count;
     rows->keys[i] = r->key;
     rows->values[i] = r->value;
+    rows->times[i] = r->timestamp;
 }
 
 void rows_fold(struct rows *rows, struct world *w, const struct topic *t, int32_t partition) {
@@ -68,11 +74,41 @@ static bool meet(void *context, struct slice key, struct slice value) {
     if (i == m->rows->count || m->rows->values[i].data == NULL)
         world_violation(m->world, "%s: the store has " SLICE_FMT ", the log has not", m->what,
                         SLICE_ARG(record_key));
-    else if (!slice_equal(m->rows->values[i], m->table ? table_row_payload(value) : value))
+    else if (!slice_equal(m->rows->values[i],
+                          m->view == NULL ? table_row_payload(value) : row_payload(m->view, value)))
         world_violation(m->world, "%s: " SLICE_FMT " in the store is not what the log says", m->what,
                         SLICE_ARG(record_key));
+    else if (m->view != NULL && m->view->retention_ms > 0 && row_stamp(value) != m->rows->times[i])
+        world_violation(m->world, "%s: " SLICE_FMT " is of %lld, the log says %lld", m->what,
+                        SLICE_ARG(record_key), (long long)row_stamp(value), (long long)m->rows->times[i]);
     m->met++;
     return true;
+}
+
+static bool meet_entry(void *context, struct slice key, struct slice value) {
+    struct meeting *m = context;
+    uint64_t stamp;
+    (void)value;
+    memcpy(&stamp, key.data + m->prefix, sizeof stamp);
+    struct slice record_key = {key.data + m->prefix + sizeof stamp, key.size - m->prefix - sizeof stamp};
+    m->found = slice_equal(record_key, m->sought) && (int64_t)be64toh(stamp) <= m->stamp;
+    return !m->found;
+}
+
+/* Each row is in the index by stamp, not behind its own. */
+static void check_index(struct meeting *m, struct store *store, const struct buf *prefix) {
+    struct err e = {0};
+    m->prefix = prefix->size;
+    for (int i = 0; i < m->rows->count; i++) {
+        if (m->rows->values[i].data == NULL)
+            continue;
+        m->sought = m->rows->keys[i];
+        m->stamp = m->rows->times[i];
+        if (!store_scan(store, buf_slice(prefix), SLICE_NONE, false, meet_entry, m, &e))
+            abort();
+        if (!m->found)
+            world_violation(m->world, "%s: " SLICE_FMT " would never expire", m->what, SLICE_ARG(m->sought));
+    }
 }
 
 static void check(struct meeting *m, struct store *store, const struct buf *prefix) {
@@ -91,8 +127,12 @@ void rows_check_view(const struct rows *rows, struct world *w, const struct topo
                      int32_t partition) {
     struct buf prefix = {0};
     store_key_view(&prefix, v, partition, SLICE(""));
-    check(&(struct meeting){.rows = rows, .world = w, .what = v->name}, world_task_store(w, t, partition),
-          &prefix);
+    struct meeting m = {.rows = rows, .world = w, .what = v->name, .view = v};
+    check(&m, world_task_store(w, t, partition), &prefix);
+    if (v->retention_ms > 0) {
+        store_key_index_of_view(&prefix, v, partition);
+        check_index(&m, world_task_store(w, t, partition), &prefix);
+    }
     buf_free(&prefix);
 }
 
@@ -104,8 +144,7 @@ static void check_table(struct world *w, const struct topology *t, const struct 
         rows_fold(&rows, w, table->topic, p);
     store_key_row(&prefix, table, SLICE(""));
     for (int i = 0; (store = world_store(w, t, i)) != NULL; i++)
-        check(&(struct meeting){.rows = &rows, .world = w, .what = table->name, .table = true}, store,
-              &prefix);
+        check(&(struct meeting){.rows = &rows, .world = w, .what = table->name}, store, &prefix);
     buf_free(&prefix);
 }
 

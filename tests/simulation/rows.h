@@ -8,6 +8,7 @@ enum { MAX_ROWS = 256 };
 /* What a topic comes to: the latest value of each key (data NULL: deleted). */
 struct rows {
     struct slice keys[MAX_ROWS], values[MAX_ROWS];
+    int64_t times[MAX_ROWS]; /* of the latest record: a row's stamp, where rows are kept for a time */
     int count;
 };
 

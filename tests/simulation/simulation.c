@@ -1,4 +1,4 @@
-/* usage: simulation [--runs N] [--seed S] [--workload toy|suite] [--trace] [--expect-violation]
+/* usage: simulation [--runs N] [--seed S] [--workload toy|kept|suite] [--trace] [--expect-violation]
  *
  * Runs the schedules of N seeds from S on. One that fails is made smaller, its trace is printed, and the
  * program ends with 1. --seed S --trace replays one. --expect-violation is for a runtime with a planted bug:
@@ -23,15 +23,17 @@ static bool number(const char *text, uint64_t *n) {
 }
 
 static int usage(void) {
-    fprintf(
-        stderr,
-        "usage: simulation [--runs N] [--seed S] [--workload toy|suite] [--trace] [--expect-violation]\n");
+    fprintf(stderr, "usage: simulation [--runs N] [--seed S] [--workload toy|kept|suite] [--trace] "
+                    "[--expect-violation]\n");
     return 2;
 }
 
 /* The suite's own topologies run in a share of the schedules; they take longer. */
 static const struct workload *workload_of(const struct options *o, uint64_t seed) {
-    return o->workload != NULL ? o->workload : seed % 50 == 0 ? &suite_workload : &toy_workload;
+    return o->workload != NULL ? o->workload
+           : seed % 50 == 0    ? &suite_workload
+           : seed % 4 == 1     ? &kept_workload
+                               : &toy_workload;
 }
 
 static void report(struct plan *p, const struct buf *why) {
@@ -93,6 +95,8 @@ int main(int argc, char **argv) {
             ok = number(optarg, &o.seed);
         else if (c == 'w' && strcmp(optarg, "toy") == 0)
             o.workload = &toy_workload;
+        else if (c == 'w' && strcmp(optarg, "kept") == 0)
+            o.workload = &kept_workload;
         else if (c == 'w' && strcmp(optarg, "suite") == 0)
             o.workload = &suite_workload;
         else if (c == 't')

@@ -214,6 +214,7 @@ static void instance_start(struct instance *i) {
                                      .partitions = w->broker.partition_count,
                                      .schemas = w->schemas,
                                      .store = i->store,
+                                     .expiry_rows = 1 + w->plan->seed % 3,
                                      .held_outputs = 1 + w->plan->seed % 4,
                                      .log = log};
     i->stream = stream_create(&options);
@@ -624,7 +625,7 @@ static void make_stale(struct world *w, struct instance *i) {
     bool ok = true;
     for (int32_t p = 0; p < w->broker.partition_count; p++) {
         for (size_t v = 0; t->views != NULL && t->views[v] != NULL; v++) {
-            store_key_position(&key, t->views[v]->name, p);
+            store_key_view_position(&key, t->views[v], p);
             ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), position}, 1, &e);
             store_key_view(&key, t->views[v], p, SLICE("k0"));
             ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), row}, 1, &e);

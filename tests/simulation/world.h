@@ -7,7 +7,7 @@
  *   world.c    time, who steps next, faults
  *   plan.c     what a seed stands for; how a failing plan is made smaller
  *
- * A workload (toy.c, suite.c) says which topologies run, what clients write, and what must be true in the
+ * A workload (toy.c, kept.c, suite.c) says which topologies run, what clients write, and what must be true in the
  * end. */
 #pragma once
 
@@ -129,4 +129,4 @@ void world_scan(struct world *w, const struct topic *t, int32_t partition, world
 struct store *world_task_store(struct world *w, const struct topology *t, int32_t partition);
 struct store *world_store(struct world *w, const struct topology *t, int instance);
 
-extern const struct workload toy_workload, suite_workload;
+extern const struct workload toy_workload, kept_workload, suite_workload;
