@@ -32,7 +32,7 @@ static int usage(void) {
 static const struct workload *workload_of(const struct options *o, uint64_t seed) {
     return o->workload != NULL ? o->workload
            : seed % 50 == 0    ? &suite_workload
-           : seed % 4 == 1     ? &kept_workload
+           : seed % 8 == 1     ? &kept_workload
                                : &toy_workload;
 }
 
