@@ -1,9 +1,7 @@
 /* One conformance suite over both stores, and what only RocksDB has: reopening, crashes, the lock. */
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "store/store.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
