@@ -304,6 +304,7 @@ $("again").addEventListener("click", () => {
   $("title").focus();
 });
 $("name").value = me.name;
+$("go").disabled = false;
 part("offline");
 setInterval(move, MOVE_MS);
 setInterval(report, REPORT_MS);

@@ -26,7 +26,7 @@ export const MoversLayer = L.Renderer.extend({
     document.addEventListener("visibilitychange", this._wake);
     this._dark = matchMedia("(prefers-color-scheme: dark)");
     this._dark.addEventListener("change", this._wake);
-    this._timer = setInterval(this._wake, 1000);
+    this._timer = setInterval(() => this._someAge() && this._schedule(), 1000);
   },
 
   _destroyContainer() {
@@ -69,6 +69,13 @@ export const MoversLayer = L.Renderer.extend({
     let n = 0;
     for (const mover of this._movers.values()) n += test(mover) ? 1 : 0;
     return n;
+  },
+
+  /** Has somebody not been heard of for a while? */
+  _someAge() {
+    const now = performance.now();
+    for (const { seen } of this._movers.values()) if (now - seen > FADE_AFTER_MS) return true;
+    return false;
   },
 
   _at(mover, now) {

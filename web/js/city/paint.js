@@ -19,14 +19,46 @@ function shapes(geojson, origin) {
   };
   return geojson.features.map(({ properties, geometry }) => {
     const points = (properties.kind === "street" ? geometry.coordinates : geometry.coordinates[0]).map(local);
-    const path = new Path2D();
-    points.forEach(([x, y], i) => (i === 0 ? path.moveTo(x, y) : path.lineTo(x, y)));
-    if (properties.kind !== "street") path.closePath();
+    const path = outline(points, properties.kind !== "street");
+    const behind = properties.kind === "block" ? yard(points, YARD_DEPTH) : null;
     const xs = points.map(([x]) => x);
     const ys = points.map(([, y]) => y);
     const box = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
-    return { ...properties, points, path, box };
+    return { ...properties, points, path, box, yard: behind && outline(behind, true) };
   });
+}
+
+const area = (points) => points.reduce((sum, [x, y], i) => {
+  const [px, py] = points.at(i - 1);
+  return sum + px * y - x * py;
+}, 0) / 2;
+
+/** The yard of a block: its outline, so far inside; null where nothing is left. */
+function yard(ring, depth) {
+  const points = ring.slice(0, -1);
+  const whole = area(points);
+  const side = Math.sign(whole) * depth;
+  const normal = ([ax, ay], [bx, by]) => {
+    const l = Math.hypot(bx - ax, by - ay) || 1;
+    return [(ay - by) / l, (bx - ax) / l];
+  };
+  const inside = points.map((p, i) => {
+    const m = normal(points.at(i - 1), p);
+    const n = normal(p, points[(i + 1) % points.length]);
+    const k = side / Math.max(0.35, 1 + m[0] * n[0] + m[1] * n[1]);
+    return [p[0] + (m[0] + n[0]) * k, p[1] + (m[1] + n[1]) * k];
+  });
+  const left = area(inside) / whole;
+  return left > 0.1 && left < 1 ? inside : null;
+}
+
+const YARD_DEPTH = 13;
+
+function outline(points, closed) {
+  const path = new Path2D();
+  points.forEach(([x, y], i) => (i === 0 ? path.moveTo(x, y) : path.lineTo(x, y)));
+  if (closed) path.closePath();
+  return path;
 }
 
 /** Trees where a park's ground is, spread by its own numbers: the same each time. */
@@ -68,7 +100,7 @@ function walk(points, at) {
 
 /** A layer with the whole map. */
 export const CityLayer = L.Renderer.extend({
-  options: { padding: 0.35 },
+  options: { padding: 0.2 },
 
   initialize(geojson, options) {
     L.Renderer.prototype.initialize.call(this, options);
@@ -81,8 +113,6 @@ export const CityLayer = L.Renderer.extend({
     this._parks = of("park");
     this._water = of("river");
     this._streets = of("street").sort((a, b) => CLASSES[a.class].order - CLASSES[b.class].order);
-    this._blockGround = new Path2D();
-    for (const block of this._blocks) this._blockGround.addPath(block.path);
   },
 
   _initContainer() {
@@ -96,6 +126,8 @@ export const CityLayer = L.Renderer.extend({
     document.fonts.ready.then(this._repaint);
   },
 
+  _hasFont: () => document.fonts.check("600 12px Archivo"),
+
   _destroyContainer() {
     this._dark.removeEventListener("change", this._repaint);
     L.DomUtil.remove(this._container);
@@ -105,6 +137,9 @@ export const CityLayer = L.Renderer.extend({
     if (this._map._animatingZoom && this._bounds) return;
     L.Renderer.prototype._update.call(this);
     const size = this._bounds.getSize();
+    const painted = [this._bounds.min, size, this._zoom, this._map.getPixelOrigin(), this._dark.matches, this._hasFont()].join();
+    if (painted === this._painted) return; // Leaflet tells some moves twice
+    this._painted = painted;
     const ratio = Math.min(devicePixelRatio, 2);
     this._container.width = size.x * ratio;
     this._container.height = size.y * ratio;
@@ -147,17 +182,16 @@ export const CityLayer = L.Renderer.extend({
       c.fillStyle = colour.land;
       c.fill(land.path);
     }
-    c.fillStyle = colour.block;
     const blocks = this._blocks.filter(visible);
+    c.fillStyle = colour.block;
     for (const block of blocks) c.fill(block.path);
     if (zoom >= 15) { // houses along the streets, yards behind them
-      c.save();
-      c.clip(this._blockGround);
-      c.globalAlpha = Math.min(1, zoom - 14.5);
-      c.strokeStyle = colour.house;
-      c.lineWidth = 26;
-      for (const block of blocks) c.stroke(block.path);
-      c.restore();
+      c.globalAlpha = Math.min(1, 2 * (zoom - 14.75));
+      c.fillStyle = colour.house;
+      for (const block of blocks) c.fill(block.path);
+      c.globalAlpha = 1;
+      c.fillStyle = colour.block;
+      for (const block of blocks) if (block.yard) c.fill(block.yard);
     }
     for (const park of this._parks.filter(visible)) {
       c.fillStyle = colour.park;
