@@ -76,6 +76,7 @@ struct actor {
     char ride[129];
     struct city_point pickup, destination;
     char state[16]; /* of the rider's ride */
+    int64_t hailed_us;
     int64_t called_us;
     struct samples *timed;
 };
@@ -250,6 +251,8 @@ static void rider_goes_on(struct actor *a) {
         a->act_us = later_us(a->load, 2000, 60000);
         return;
     }
+    if (a->doing == WAKING)
+        a->hailed_us = clock_mono_us();
     a->doing = WAITING;
     a->act_us = later_us(a->load, WATCH_MS, WATCH_MS + 500);
 }
@@ -308,6 +311,7 @@ static void hail(struct actor *a) {
     json_end_object(&j);
     buf_printf(&path, "/v1/riders/%s/rides%c", a->id, 0);
     a->load->hails++;
+    a->hailed_us = clock_mono_us();
     a->timed = &a->load->hail_us;
     act(a, "POST", path.data, buf_slice(&body), on_ride);
 }
@@ -316,6 +320,13 @@ static void look_at_ride(struct actor *a) {
     _cleanup_(buf_free) struct buf path = {0};
     buf_printf(&path, "/v1/rides/%s%c", a->ride, 0);
     act(a, "GET", path.data, SLICE_NONE, on_ride);
+}
+
+/* Nobody came. */
+static void cancel(struct actor *a) {
+    _cleanup_(buf_free) struct buf path = {0};
+    buf_printf(&path, "/v1/rides/%s/cancel%c", a->ride, 0);
+    act(a, "POST", path.data, slice_of("{}"), on_ride);
 }
 
 static void wake(struct actor *a) {
@@ -359,6 +370,8 @@ static void do_next(struct actor *a) {
     case WAITING:
         if (a->state[0] == 0)
             hail(a);
+        else if (ride_is(a, "REQUESTED") && clock_mono_us() - a->hailed_us > PATIENCE_MS * INT64_C(1000))
+            cancel(a);
         else
             look_at_ride(a);
         break;
@@ -453,10 +466,14 @@ static void settle(struct city_load *l) {
     }
 }
 
+/* They vanish from the map, and nobody waits for a car any more. */
 static void say_goodbye(struct city_load *l) {
     int64_t deadline = clock_mono_us() + 3000000;
     for (size_t i = 0; i < l->count; i++) {
-        report_position(&l->actors[i], "OFFLINE");
+        struct actor *a = &l->actors[i];
+        report_position(a, "OFFLINE");
+        if (!a->driver && a->doing == WAITING && ride_is(a, "REQUESTED"))
+            cancel(a);
         while (client_busy(l->client) > UNDER_WAY_MAX && clock_mono_us() < deadline)
             client_wait(l->client, 20);
     }

@@ -107,9 +107,9 @@ async function hail(event) {
 const SAYS = {
   REQUESTED: ["wait", "Looking for a driver…", "Your hail is out"],
   ACCEPTED: ["live", "Your driver is on the way", "A car is coming"],
-  ARRIVED: ["good", "Your car is here", "Your car is here"],
-  ON_TRIP: ["live", "On the way", "On the way"],
-  COMPLETED: ["good", "You have arrived", "You have arrived"],
+  ARRIVED: ["good", "Your car is here", "Get in"],
+  ON_TRIP: ["live", "On the way", "Sit back"],
+  COMPLETED: ["good", "You have arrived", "Thank you"],
   CANCELLED: ["off", "The ride is cancelled", "Where to?"],
 };
 
