@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "store/store.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
