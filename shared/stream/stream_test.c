@@ -1016,6 +1016,129 @@ static void calls_have_a_deadline(void **state) {
     assert_int_equal(stream_deadline(f->stream), 0);
 }
 
+/* ---- time ---- */
+
+enum { TICK_MS = 500, KEPT_MS = 2000, T = 1000000 };
+
+static void on_kept_deposit(struct step *s, const struct event *in);
+static void on_kept_expired(struct step *s, const struct event *in);
+
+static const struct view kept = {
+    .name = "kept", .changelog = &topic_balances, .retention_ms = KEPT_MS, .expired = on_kept_expired};
+
+static void on_kept_deposit(struct step *s, const struct event *in) {
+    step_put(s, &kept, SLICE_NONE, &(struct balance){((const struct deposit *)in->value)->amount});
+}
+
+static void on_kept_expired(struct step *s, const struct event *in) {
+    const struct balance *b = in->value;
+    step_emit(s, &topic_receipts, in->key, &(struct receipt){SLICE("expired"), b->amount});
+}
+
+static const struct topology kept_topology = {
+    .name = "bank",
+    .sources = (const struct source[]){{.topic = &topic_deposits, .handle = on_kept_deposit},
+                                       {.topic = &topic_ticks},
+                                       {0}},
+    .views = (const struct view *const[]){&kept, NULL},
+    .outputs = (const struct topic *const[]){&topic_receipts, NULL},
+    .ticks = &topic_ticks,
+    .tick_ms = TICK_MS,
+};
+
+static int setup_kept(void **state) {
+    setup_partitions(state, 1);
+    struct fixture *f = *state;
+    f->topology = &kept_topology;
+    f->log->time = T;
+    return 0;
+}
+
+static void a_tick_makes_rows_expire(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    rounds(f, 8);
+    assert_topic(f, &topic_ticks, "tick-0=1000000 ");
+    deposit(f, "a", 5, "");
+    f->log->time += KEPT_MS; /* the time of day */
+    rounds(f, 20);
+    assert_topic(f, &topic_ticks, "tick-0=1000000 tick-0=1002000 "); /* one is enough */
+    assert_receipts(f, "");
+    f->log->time += TICK_MS;
+    rounds(f, 20);
+    assert_topic(f, &topic_ticks, "tick-0=1000000 tick-0=1002000 tick-0=1002500 ");
+    assert_receipts(f, "a:expired=5 ");
+    assert_topic(f, &topic_balances, "a=5 a=none ");
+    assert_int_equal(metric(f, "expired_rows_total"), 1);
+}
+
+static void no_tick_where_events_move_time(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    rounds(f, 8);
+    for (int i = 0; i < 50; i++) {
+        f->log->time += TICK_MS / 2;
+        deposit(f, "a", 5, "");
+        rounds(f, 4);
+    }
+    assert_topic(f, &topic_ticks, "tick-0=1000000 ");
+    assert_receipts(f, "");
+}
+
+static void one_more_that_is_late(void *context, enum log_call call) {
+    struct fixture *f = context;
+    if (call != CALL_ENDS)
+        return;
+    int64_t time = f->log->time;
+    f->log->time = 1;
+    deposit(f, "late", 1, "");
+    f->log->time = time;
+}
+
+static void no_tick_before_all_is_handled(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    rounds(f, 8);
+    f->log->during = one_more_that_is_late;
+    f->log->context = f;
+    f->log->time += 10 * KEPT_MS;
+    int asked = f->log->calls[CALL_ENDS];
+    rounds(f, 50);
+    assert_true(f->log->calls[CALL_ENDS] > asked + 3);
+    assert_topic(f, &topic_ticks, "tick-0=1000000 ");
+    f->log->during = NULL;
+    rounds(f, 10);
+    assert_topic(f, &topic_ticks, "tick-0=1000000 tick-0=1020000 ");
+}
+
+static void time_goes_on_where_a_crash_ended_it(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    rounds(f, 8); /* it is T */
+    f->log->time = 1;
+    deposit(f, "late", 1, "");
+    rounds(f, 3);
+    for (int view_is_lost = 0; view_is_lost < 2; view_is_lost++) {
+        crash(f);
+        if (view_is_lost)
+            lose_views(f);
+        f->log->time = T;
+        start(f);
+        rounds(f, 8);
+        f->log->time = 1;
+        deposit(f, "again", 1, "");
+        rounds(f, 3);
+    }
+    f->log->time = T + KEPT_MS;
+    deposit(f, "b", 1, "");
+    rounds(f, 3);
+    assert_receipts(f, ""); /* late ones have come at T */
+    f->log->time++;
+    deposit(f, "b", 2, "");
+    rounds(f, 3);
+    assert_receipts(f, "again:expired=1 late:expired=1 ");
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define TEST_4(test) cmocka_unit_test_setup_teardown(test, setup_4, teardown)
@@ -1064,6 +1187,11 @@ int main(void) {
         TEST(runs_in_a_thread_until_stopped),
         TEST(stopping_commits),
         TEST(calls_have_a_deadline),
+#define KEPT(test) cmocka_unit_test_setup_teardown(test, setup_kept, teardown)
+        KEPT(a_tick_makes_rows_expire),
+        KEPT(no_tick_where_events_move_time),
+        KEPT(no_tick_before_all_is_handled),
+        KEPT(time_goes_on_where_a_crash_ended_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

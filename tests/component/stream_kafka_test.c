@@ -144,6 +144,43 @@ static void bad_records_are_dead_letters_once(void **state) {
     world_destroy();
 }
 
+static void assert_few_windows(void) {
+    int rows, entries;
+    world_windows(0, &rows, &entries);
+    if (rows == 0 || rows > 200 || entries < rows || entries > 300)
+        fail_msg("%d windows are there, with %d entries in their index", rows, entries);
+}
+
+/* A click a second of event time, nearly each in a window of its own; those of a minute are kept. */
+static void a_view_of_windows_stays_flat(void **state) {
+    (void)state;
+    world_create("windows");
+    world_pace(1000);
+    pid_t pid = world_start(0);
+    world_click(1000);
+    for (int i = 0; i < 100 && world_counted(50) < 100; i++)
+        continue;
+    world_kill(pid);
+    pid = world_start(0);
+    world_settle(30);
+    world_stop(pid);
+    assert_few_windows();
+
+    pid = world_start(0);
+    world_click(2000);
+    world_settle(30);
+    world_stop(pid);
+    assert_few_windows();
+
+    shell("rm -rf '%s'", world_view(0)); /* from the changelog: what is gone stays so, or goes at once */
+    pid = world_start(0);
+    world_click(100);
+    world_settle(30);
+    world_stop(pid);
+    assert_few_windows();
+    world_destroy();
+}
+
 int main(int argc, char **argv) {
     world_main(argc, argv);
     const char *text = getenv("ROUNDS"), *seed = getenv("SEED");
@@ -154,11 +191,9 @@ int main(int argc, char **argv) {
     printf("SEED=%u\n", chance);
     srand(chance);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kill_9_leaves_no_trace),
-        cmocka_unit_test(a_lost_view_is_restored),
-        cmocka_unit_test(instances_share_and_take_over),
-        cmocka_unit_test(a_zombie_writes_nothing),
-        cmocka_unit_test(bad_records_are_dead_letters_once),
+        cmocka_unit_test(kill_9_leaves_no_trace),       cmocka_unit_test(a_lost_view_is_restored),
+        cmocka_unit_test(a_view_of_windows_stays_flat), cmocka_unit_test(instances_share_and_take_over),
+        cmocka_unit_test(a_zombie_writes_nothing),      cmocka_unit_test(bad_records_are_dead_letters_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 #include "stream/kafka.h"
 #include "stream/step.h"
 #include "stream/stream.h"
+#include "stream/transaction.h"
+#include "stream/window.h"
 
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
@@ -27,11 +29,11 @@ enum { USERS = 40, WAIT_MS = 20000, RETRY_MS = 100, READ_MAX = 1000 };
 
 static struct {
     char name[64], group[64], directory[128];
-    char topic_names[4][64];
-    struct topic clicks, counts, changes, letters;
-    struct view view;
+    char topic_names[5][64];
+    struct topic clicks, counts, changes, letters, window_changes;
+    struct view view, windows;
     struct source sources[2];
-    const struct view *views[2];
+    const struct view *views[3];
     const struct topic *outputs[2];
     struct topology topology;
 
@@ -42,6 +44,7 @@ static struct {
     struct log *reader;
     int64_t sent[USERS], seen[USERS]; /* by user: numbers so far */
     int clicked, counted, letters_seen;
+    int64_t pace, time; /* of clicks; 0: as they are written */
 } world;
 
 static const char *setting(const char *name, const char *fallback) {
@@ -69,6 +72,12 @@ static void on_click(struct step *s, const struct event *in) {
     c.number = click->number;
     step_put(s, &world.view, SLICE_NONE, &c);
     step_emit(s, &world.counts, in->key, &c);
+
+    struct slice window = time_sub(step_arena(s), window_tumbling(in->timestamp, 10000).start);
+    struct count in_window = {0};
+    step_get(s, &world.windows, window, &in_window);
+    in_window.count++;
+    step_put(s, &world.windows, window, &in_window);
 }
 
 static struct topic topic_here(const struct topic *t, int n) {
@@ -89,7 +98,11 @@ static void enter(const char *name) {
     world.letters = topic_here(&topic_letters, 3);
     world.view = (struct view){.name = "counts", .changelog = &world.changes};
     world.sources[0] = (struct source){.topic = &world.clicks, .handle = on_click};
+    world.window_changes = topic_here(&topic_window_changes, 4);
+    world.windows =
+        (struct view){.name = "windows", .changelog = &world.window_changes, .retention_ms = 60000};
     world.views[0] = &world.view;
+    world.views[1] = &world.windows;
     world.outputs[0] = &world.counts;
     world.topology = (struct topology){.name = world.group,
                                        .sources = world.sources,
@@ -109,7 +122,8 @@ static void on_term(int number) {
 
 static bool register_schemas(struct schemas *s, struct err *e) {
     return schemas_register(s, &world.clicks, e) && schemas_register(s, &world.counts, e) &&
-           schemas_register(s, &world.changes, e) && schemas_register(s, &world.letters, e);
+           schemas_register(s, &world.changes, e) && schemas_register(s, &world.letters, e) &&
+           schemas_register(s, &world.window_changes, e);
 }
 
 static int run(int slot) {
@@ -205,7 +219,8 @@ static void writer_create(void) {
 }
 
 static void topics_create(void) {
-    const struct topic *const all[] = {&world.clicks, &world.counts, &world.changes, &world.letters};
+    const struct topic *const all[] = {&world.clicks, &world.counts, &world.changes, &world.letters,
+                                       &world.window_changes};
     enum { COUNT = sizeof all / sizeof *all };
     rd_kafka_NewTopic_t *wanted[COUNT];
     for (size_t i = 0; i < COUNT; i++)
@@ -221,16 +236,16 @@ static void topics_create(void) {
 }
 
 static void topics_delete(void) {
-    rd_kafka_DeleteTopic_t *all[4];
-    for (size_t i = 0; i < 4; i++)
+    rd_kafka_DeleteTopic_t *all[5];
+    for (size_t i = 0; i < 5; i++)
         all[i] = rd_kafka_DeleteTopic_new(world.topic_names[i]);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(world.writer);
-    rd_kafka_DeleteTopics(world.writer, all, 4, NULL, queue);
+    rd_kafka_DeleteTopics(world.writer, all, 5, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
     if (event != NULL)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
-    rd_kafka_DeleteTopic_destroy_array(all, 4);
+    rd_kafka_DeleteTopic_destroy_array(all, 5);
 }
 
 static void reader_create(void) {
@@ -273,7 +288,8 @@ static void produce(const char *key, struct slice value, int32_t partition) {
     rd_kafka_resp_err_t error = rd_kafka_producev(
         world.writer, RD_KAFKA_V_TOPIC(world.clicks.name), RD_KAFKA_V_PARTITION(partition),
         RD_KAFKA_V_KEY(key, slice_of(key).size), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_TIMESTAMP(world.time), RD_KAFKA_V_END);
+    world.time += world.pace;
     assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
@@ -295,6 +311,32 @@ void world_click(int count) {
     }
     world.clicked += count;
     flush();
+}
+
+void world_pace(int64_t ms) {
+    world.pace = ms;
+    world.time = clock_wall_ms() - 24 * 3600 * 1000;
+}
+
+static bool count_key(void *context, struct slice key, struct slice value) {
+    (void)key, (void)value;
+    ++*(int *)context;
+    return true;
+}
+
+void world_windows(int slot, int *rows, int *entries) {
+    _cleanup_(buf_free) struct buf key = {0};
+    struct store *store;
+    struct err e;
+    *rows = *entries = 0;
+    fine(store_open_rocksdb(world_view(slot), NULL, &store, &e), &e);
+    for (int32_t p = 0; p < WORLD_PARTITIONS; p++) {
+        store_key_view(&key, &world.windows, p, SLICE(""));
+        fine(store_scan(store, buf_slice(&key), SLICE_NONE, false, count_key, rows, &e), &e);
+        store_key_index_of_view(&key, &world.windows, p);
+        fine(store_scan(store, buf_slice(&key), SLICE_NONE, false, count_key, entries, &e), &e);
+    }
+    store_close(store);
 }
 
 void world_write(const char *key, struct slice value, int32_t partition) {

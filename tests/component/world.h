@@ -30,6 +30,13 @@ void world_main(int argc, char **argv);
 /* Clicks of random users, in the log when it returns. */
 void world_click(int count);
 
+/* From now on each click is `ms` of event time after the one before. */
+void world_pace(int64_t ms);
+
+/* How many rows the windows of the users take in a slot's view, and in its index by time; the instance must
+ * be stopped. Windows have 10 s, and are kept for 60 s. */
+void world_windows(int slot, int *rows, int *entries);
+
 /* Raw bytes; data NULL is a tombstone, key NULL is none. In the log when it returns. */
 void world_write(const char *key, struct slice value, int32_t partition);
 
