@@ -101,6 +101,7 @@ class BadInput(SuiteTest):
             answer = self.suite.http("GET", "/v1/customers/ada")
             self.assert_problem(answer, 503)
             self.assertTrue(answer.headers["Retry-After"])
+            self.assertEqual(self.suite.http("GET", "/health/customers").json, {"status": "away"})
         finally:
             self.suite.demo("start", "customers")
         self.pids["customers"] = self.suite.pid("customers")
@@ -109,10 +110,16 @@ class BadInput(SuiteTest):
         self.assertEqual({row["name"]: row["pid"] for row in self.suite.status()}, self.pids)
 
     def test_pages_and_probes(self):
-        page = self.suite.http("GET", "/")
-        self.assertEqual((page.status, page.type), (200, "text/html"))
-        self.assertIn("default-src 'none'", page.headers["Content-Security-Policy"])
+        for path in ("/", "/shop"):
+            page = self.suite.http("GET", path)
+            self.assertEqual((page.status, page.type), (200, "text/html"))
+            self.assertIn("default-src 'none'", page.headers["Content-Security-Policy"])
+            self.assertIn(b'<header class="site">', page.body)  # put in by nginx
+        font = self.suite.http("GET", "/vendor/@fontsource-variable/archivo/files/archivo-latin-wdth-normal.woff2")
+        self.assertEqual((font.status, font.type), (200, "font/woff2"))
+        self.assertEqual(self.suite.http("GET", "/health").json, SERVICES)
         for service in SERVICES:
+            self.assertEqual(self.suite.http("GET", f"/health/{service}").json, {"status": "ready"})
             port = self.suite.service_port(service)
             self.assertEqual([self.suite.http("GET", path, port=port).status for path in ("/livez", "/readyz")], [200, 200])
             metrics = self.suite.http("GET", "/metrics", port=port)

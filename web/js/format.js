@@ -1,12 +1,22 @@
 // Amounts and times for people.
 
 const moneyFormat = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const timeFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const momentFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 
 /** Integer cents, as money. */
 export const money = (cents) => moneyFormat.format(cents / 100);
 
-export const moment = (ms) => timeFormat.format(new Date(ms));
+export const moment = (ms) => momentFormat.format(new Date(ms));
+
+export const clock = (ms) => clockFormat.format(new Date(ms));
+
+/** Milliseconds as "48 ms", "3.2 s" or "4 min". */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 100000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.round(ms / 60000)} min`;
+}
 
 /** "24.90", "24,9" or "-3" as integer cents; NaN where it is no amount. */
 export function cents(text) {
@@ -14,12 +24,4 @@ export function cents(text) {
   if (match === null) return NaN;
   const amount = Number(match[2]) * 100 + Number((match[3] ?? "0").padEnd(2, "0"));
   return match[1] === "-" && amount !== 0 ? -amount : amount;
-}
-
-/** An element with a class and text. Text is always text: nothing from outside becomes markup. */
-export function element(tag, className, text) {
-  const e = document.createElement(tag);
-  if (className) e.className = className;
-  if (text !== undefined) e.textContent = text;
-  return e;
 }

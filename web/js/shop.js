@@ -1,162 +1,254 @@
-// The page: a form, the events of the order it makes, and the orders before it.
+// The page: the shelf with a basket beside it, or one order. Which of them, the address says.
 
-import { awaitOutcome, listOrders, listStock, nextOrders, postOrder } from "./orders.js";
-import { change, customer, makeKnown } from "./customer.js";
-import { cents, element, moment, money } from "./format.js";
-import { Timeline } from "./timeline.js";
+import { call, isAway, segment } from "./api.js";
+import { $, element, setText } from "./dom.js";
+import { cents, moment, money } from "./format.js";
+import { click } from "./shop/clicks.js";
+import { change, customer, DETAILS, greet } from "./shop/customer.js";
+import { closeOrder, openOrder, placeOrder } from "./shop/order.js";
+import { listPrice, picture } from "./shop/products.js";
+import { filterProducts, markChosen, productName, productRow, showNoProductsYet, showProducts } from "./shop/shelf.js";
+import { followStock } from "./shop/stock.js";
 
-const STOCK_EVERY_MS = 2000;
-const RECENT = 8;
+const ID = /^[A-Za-z0-9._:-]{1,128}$/;
+const PAST = 6;
+const INT32_MAX = 2147483647;
 
-const $ = (id) => document.getElementById(id);
-const timeline = new Timeline($("timeline"));
-let stock = new Map(); // by product id
+let chosen = null; // the product in the basket
+let stopStock = null;
 
-// --- the stock ---
+// --- where we are ---
 
-function showStock() {
-  const select = $("product");
-  const ids = [...stock.keys()];
-  if (ids.join("\n") !== [...select.options].map((o) => o.value).join("\n")) {
-    const chosen = select.value;
-    select.replaceChildren(...ids.map((id) => new Option("", id)));
-    if (stock.has(chosen)) select.value = chosen;
+function place() {
+  const query = new URLSearchParams(location.search);
+  const id = (name) => (ID.test(query.get(name) ?? "") ? query.get(name) : null);
+  return { order: id("order"), product: id("product") };
+}
+
+function go(path, focus) {
+  history.pushState(null, "", path);
+  arrive();
+  const target = $(focus);
+  target.focus({ preventScroll: true });
+  if (target.getBoundingClientRect().top < 0 || target.getBoundingClientRect().top > innerHeight) target.scrollIntoView();
+}
+
+function arrive() {
+  const { order, product } = place();
+  $("counter").hidden = order !== null;
+  $("order").hidden = order === null;
+  if (order !== null) {
+    stopStock?.();
+    stopStock = null;
+    openOrder(order);
+    return;
   }
-  for (const option of select.options) {
-    const p = stock.get(option.value);
-    option.textContent = `${p.name ?? p.productId} (${p.available})`;
-  }
-  select.disabled = $("submit").disabled = ids.length === 0;
-  showChoice();
+  closeOrder();
+  document.title = "Shop · insideout";
+  choose(product);
+  stopStock ??= followStock({ onRows: showStock, onState: showStockState });
+  readPast();
 }
 
-function showChoice() {
-  const product = stock.get($("product").value);
-  const quantity = Number($("quantity").value);
-  const price = cents($("price").value);
-  const text = product ? `${product.available} available: ${product.onHand} on hand, ${product.reserved} reserved` : "";
-  if ($("availability").textContent !== text) $("availability").textContent = text;
-  $("availability").classList.toggle("short", product !== undefined && quantity > product.available);
-  $("total").textContent = Number.isFinite(price * quantity) ? money(price * quantity) : "–";
-}
-
-async function readStock() {
-  const rows = await listStock();
-  rows.sort((a, b) => (a.name ?? a.productId).localeCompare(b.name ?? b.productId));
-  stock = new Map(rows.map((p) => [p.productId, p]));
-  showStock();
-}
-
-async function followStock() {
-  for (;;) {
-    if (!document.hidden) {
-      await readStock().catch((problem) => {
-        $("availability").textContent = `The stock cannot be read: ${problem.message}`;
-      });
-    }
-    await new Promise((done) => setTimeout(done, STOCK_EVERY_MS));
-  }
-}
-
-// --- the orders so far ---
-
-function orderItem(order) {
-  const item = element("li");
-  const name = stock.get(order.productId)?.name ?? order.productId;
-  const state = element("p");
-  state.append(element("span", `state ${order.state}`, order.state));
-  for (const reason of order.reasons) state.append(element("span", "reasons", reason));
-  item.append(
-    element("p", "when", moment(order.createdAt)),
-    element("p", "", `${order.quantity} × ${name}, ${money(order.quantity * order.priceCents)}`),
-    state,
-  );
-  return item;
-}
-
-let next = null;
-
-function showOrders(page, append) {
-  const list = $("recent");
-  const items = page.orders.map(orderItem);
-  if (append) list.append(...items);
-  else list.replaceChildren(...items);
-  next = page.next;
-  $("none").hidden = list.children.length > 0;
-  $("older").hidden = next === null;
-}
-
-const readOrders = async () => showOrders(await listOrders(customer.id, RECENT), false);
-
-// --- an order ---
-
-function readForm() {
-  const quantity = Number($("quantity").value);
-  const priceCents = cents($("price").value);
-  if (!Number.isInteger(quantity)) throw new Error("The quantity must be a whole number.");
-  if (Number.isNaN(priceCents)) throw new Error("The price must be an amount such as 24.90.");
-  return { id: crypto.randomUUID(), customerId: customer.id, productId: $("product").value, quantity, priceCents };
-}
-
-async function follow(order) {
-  timeline.start();
-  $("nothing").hidden = true;
-  timeline.wait("Request", "on its way into the log");
-  await makeKnown();
-  await postOrder(order);
-  timeline.add("CREATED", `order ${order.id}`);
-  timeline.wait("Three checks", "inventory, fraud and details read the event");
-  const outcome = await awaitOutcome(order.id);
-  if (outcome.state === "VALIDATED") timeline.add("VALIDATED", "all three checks passed; the stock is yours", "good");
-  else timeline.add("FAILED", outcome.reasons.join("; "), "bad");
-}
-
-async function placeOrder(event) {
+/** Links within the page do not load it anew. */
+function onLink(event) {
+  const link = event.target.closest("a");
+  if (link === null || link.origin !== location.origin || link.pathname !== "/shop") return;
+  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
-  $("error").textContent = "";
-  $("submit").disabled = true;
-  try {
-    await follow(readForm());
-  } catch (problem) {
-    if ($("timeline").querySelector(".wait")) timeline.add("No answer", problem.message, "bad");
-    $("error").textContent = problem.message;
-  } finally {
-    $("submit").disabled = stock.size === 0;
+  const product = new URL(link.href).searchParams.get("product");
+  const order = new URL(link.href).searchParams.get("order");
+  if (product !== null) click(`look at ${product}`);
+  go(link.href, product !== null ? "basket-title" : order !== null ? "order-title" : "shelf-title");
+}
+
+// --- the shelf ---
+
+let shelved = 0;
+
+function showStock(rows) {
+  showProducts(rows);
+  showChosen();
+  if (rows.length !== shelved) showPast(); // by names that were not known before
+  shelved = rows.length;
+}
+
+function showStockState(state) {
+  const away = state === "away";
+  $("stock-lamp").dataset.state = { connecting: "wait", live: "live", away: "bad" }[state];
+  setText($("stock-state"), { connecting: "Reading the stock", live: "Live stock", away: "Stock as last seen" }[state]);
+  const notice = $("stock-notice");
+  if (away && notice.childNodes.length === 0) {
+    notice.append(element("strong", "", "The stock is not live."), "It goes on by itself. Is inventory stopped? Then start it: ",
+      element("code", "", "./demo start inventory"));
   }
-  await Promise.allSettled([readOrders(), readStock()]);
+  if (state === "live") notice.replaceChildren();
+}
+
+// --- the basket ---
+
+function choose(productId) {
+  const other = chosen !== productId;
+  chosen = productId;
+  $("counter").classList.toggle("choosing", productId !== null);
+  markChosen(productId);
+  $("basket-form").hidden = productId === null;
+  $("basket-empty").hidden = productId !== null;
+  if (productId === null) return;
+  if (other) {
+    $("quantity").value = "1";
+    $("price").value = money(listPrice(productId)).replaceAll(",", "");
+    $("basket-notice").replaceChildren();
+    $("chosen-picture").setAttribute("href", `/img/shelf.svg#${picture(productId)}`);
+    setText($("quantity-error"), "");
+    setText($("price-error"), "");
+  }
+  showChosen();
+}
+
+function wanted() {
+  const text = $("quantity").value.trim();
+  const quantity = /^-?\d{1,10}$/.test(text) ? Number(text) : NaN;
+  return { quantity: Math.abs(quantity) <= INT32_MAX ? quantity : NaN, priceCents: cents($("price").value) };
+}
+
+function showChosen() {
+  if (chosen === null) return;
+  const row = productRow(chosen);
+  const { quantity, priceCents } = wanted();
+  setText($("chosen-name"), productName(chosen));
+  $("chosen-name").dir = "auto";
+  setText($("chosen-stock"), row ? `${row.available} available · ${row.onHand} on hand, ${row.reserved} reserved` : "not on the shelf");
+  const total = quantity * priceCents;
+  setText($("total"), Number.isFinite(total) ? money(total) : "–");
+  const short = row !== undefined && quantity > row.available;
+  setText($("shortage"), short ? "That is more than there is: the inventory check will say no." : "");
+}
+
+function invalid(field, text) {
+  setText($(`${field}-error`), text);
+  $(field).setAttribute("aria-invalid", String(text !== ""));
+  return text !== "";
+}
+
+async function buy(event) {
+  event.preventDefault();
+  const { quantity, priceCents } = wanted();
+  const badQuantity = invalid("quantity", Number.isNaN(quantity) ? "A whole number, such as 1." : "");
+  const badPrice = invalid("price", Number.isNaN(priceCents) ? "An amount, such as 24.90." : "");
+  if (badQuantity || badPrice) return void $(badQuantity ? "quantity" : "price").focus();
+
+  const back = location.href;
+  const request = { id: crypto.randomUUID(), customerId: customer.id, productId: chosen, quantity, priceCents };
+  click(`order ${chosen}`);
+  const placed = placeOrder(request);
+  go(`/shop?order=${request.id}`, "order-title");
+  try {
+    await placed;
+  } catch (problem) {
+    history.replaceState(null, "", back);
+    arrive();
+    $("basket-notice").replaceChildren(element("strong", "", "Nothing is ordered."), problem.message);
+    $("buy").focus();
+  }
+}
+
+const TRIES = {
+  stock: () => ($("quantity").value = String(Math.max(1, (productRow(chosen)?.available ?? 0) + 1))),
+  fraud: () => {
+    $("quantity").value = "1";
+    $("price").value = "2000.00";
+  },
+  details: () => ($("quantity").value = "0"),
+};
+
+function step(by) {
+  const { quantity } = wanted();
+  $("quantity").value = String(Number.isNaN(quantity) ? 1 : Math.max(1, quantity + by));
+  showChosen();
 }
 
 // --- the customer ---
 
-const details = ["firstName", "lastName", "email", "address"];
-
 function showCustomer() {
-  $("customer-name").textContent = `${customer.firstName} ${customer.lastName}`;
-  $("customer-id").textContent = customer.id;
-  for (const name of details) $(name).value = customer[name];
+  setText($("customer-name"), `${customer.firstName} ${customer.lastName}`);
+  setText($("customer-address"), customer.address);
+  setText($("customer-level"), customer.level.toLowerCase());
+  $("customer-level").dataset.level = customer.level;
+  for (const id of ["customer-name", "customer-address"]) $(id).dir = "auto";
+  setText($("customer-id"), customer.id);
+  for (const name of DETAILS) $(name).value = customer[name];
 }
 
 async function saveCustomer(event) {
   event.preventDefault();
+  const notice = $("customer-notice");
+  notice.className = "notice";
   try {
-    await change(Object.fromEntries(details.map((name) => [name, $(name).value])));
-    $("saved").textContent = "Saved.";
+    await change(Object.fromEntries(DETAILS.map((name) => [name, $(name).value])));
+    notice.classList.add("good");
+    setText(notice, "Saved. Orders and emails from now on use it.");
+    showCustomer();
   } catch (problem) {
-    $("saved").textContent = problem.message;
+    notice.classList.add("bad");
+    notice.replaceChildren(element("strong", "", "Not saved"), `${problem.message} `);
+    if (isAway(problem)) notice.append("If customers is stopped: ", element("code", "", "./demo start customers"));
+    if (problem.field !== undefined) $(problem.field)?.focus();
   }
-  showCustomer();
 }
 
-$("order").addEventListener("submit", placeOrder);
-$("order").addEventListener("input", showChoice);
-$("customer").addEventListener("submit", saveCustomer);
-$("older").addEventListener("click", async () => {
-  $("older").disabled = true;
-  await nextOrders(next).then((page) => showOrders(page, true), () => {});
-  $("older").disabled = false;
-});
+// --- the orders before ---
+
+let past = [];
+let next = null;
+
+function pastItem(order) {
+  const link = element("a", "", `${order.quantity} × ${productName(order.productId)}`);
+  link.href = `/shop?order=${segment(order.id)}`;
+  const lamp = element("span", "lamp");
+  lamp.dataset.state = { VALIDATED: "good", FAILED: "bad" }[order.state] ?? "wait";
+  return element("li", "", lamp, link, element("span", "number", money(order.quantity * order.priceCents)),
+    element("span", "soft when", `${order.state.toLowerCase()} · ${moment(order.createdAt)}`));
+}
+
+async function readPast(path = `/v1/orders?customerId=${segment(customer.id)}&limit=${PAST}`, append = false) {
+  let page;
+  try {
+    page = await call("GET", path);
+  } catch (problem) {
+    setText($("past-empty"), `Your orders cannot be read: ${problem.message}`);
+    $("past-empty").hidden = false;
+    return;
+  }
+  past = append ? [...past, ...page.orders] : page.orders;
+  next = page.next;
+  $("past-empty").hidden = past.length > 0;
+  $("older").hidden = next === null;
+  showPast();
+}
+
+function showPast() {
+  $("past").replaceChildren(...past.map(pastItem));
+}
+
+document.addEventListener("click", onLink);
+addEventListener("popstate", arrive);
+$("search").addEventListener("input", filterProducts);
+$("basket-form").addEventListener("submit", buy);
+$("basket-form").addEventListener("input", showChosen);
+$("fewer").addEventListener("click", () => step(-1));
+$("more").addEventListener("click", () => step(1));
+for (const button of document.querySelectorAll("[data-try]")) {
+  button.addEventListener("click", () => {
+    TRIES[button.dataset.try]();
+    showChosen();
+  });
+}
+$("customer-form").addEventListener("submit", saveCustomer);
+$("older").addEventListener("click", () => readPast(next, true));
 
 showCustomer();
-change({}).catch(() => {}); // at the latest the first order says what is wrong
-readStock().then(readOrders, () => {}); // names of products first
-followStock();
+showNoProductsYet();
+arrive();
+greet();
+click("visit");
