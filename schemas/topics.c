@@ -70,7 +70,7 @@ static size_t topic_properties(const struct topic *t, struct property *out) {
     if (t->compacted) {
         ADD("segment.bytes", "%d", 50 << 20);
         ADD("segment.ms", "%d", 24 * 3600 * 1000);
-        ADD("min.cleanable.dirty.ratio", "%s", "0.2");
+        ADD("min.cleanable.dirty.ratio", "%s", "0.5");
         ADD("delete.retention.ms", "%d", 7 * 24 * 3600 * 1000);
     }
 #undef ADD

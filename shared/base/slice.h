@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct slice {
@@ -31,6 +32,21 @@ static inline int slice_compare(struct slice a, struct slice b) {
     size_t n = a.size < b.size ? a.size : b.size;
     int d = n == 0 ? 0 : memcmp(a.data, b.data, n);
     return d != 0 ? d : (a.size > b.size) - (a.size < b.size);
+}
+
+/* FNV-1a over words: for keys that are short, and that nobody can choose to collide at a profit. */
+static inline uint64_t slice_hash(struct slice s) {
+    uint64_t h = 0xcbf29ce484222325;
+    size_t i = 0;
+    for (; i + 8 <= s.size; i += 8) {
+        uint64_t word;
+        memcpy(&word, s.data + i, 8);
+        h = (h ^ word) * 0x100000001b3;
+        h ^= h >> 32;
+    }
+    for (; i < s.size; i++)
+        h = (h ^ (unsigned char)s.data[i]) * 0x100000001b3;
+    return h ^ h >> 29;
 }
 
 static inline bool slice_starts_with(struct slice s, struct slice prefix) {

@@ -49,7 +49,9 @@ static bool open_store(struct worker *w, struct err *e) {
     const struct instance *i = w->instance;
     snprintf(path, sizeof path, "%s/views/%s-%d/%s", i->settings.data_dir, i->service->name, i->settings.slot,
              w->name);
-    return store_open_rocksdb(path, NULL, &w->store, e);
+    const struct store_options options = {.resident_filters =
+                                              w->topology != NULL && w->topology->views != NULL};
+    return store_open_rocksdb(path, &options, &w->store, e);
 }
 
 static bool register_all(struct schemas *s, const struct topic *const *topics, struct err *e) {

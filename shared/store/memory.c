@@ -155,6 +155,12 @@ static bool memory_delete_prefix(struct store *s, struct slice prefix, struct er
     return true;
 }
 
+static bool memory_flush(struct store *s, struct err *err) {
+    (void)s;
+    (void)err;
+    return true;
+}
+
 static void memory_metrics(struct store *s, struct store_metrics *metrics) {
     struct memory *m = memory_of(s);
     LOCKED(m);
@@ -175,6 +181,7 @@ struct store *store_create_memory(void) {
         .apply = memory_apply,
         .scan = memory_scan,
         .delete_prefix = memory_delete_prefix,
+        .flush = memory_flush,
         .metrics = memory_metrics,
         .close = memory_close,
     };

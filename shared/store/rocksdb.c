@@ -1,4 +1,6 @@
-/* The store in RocksDB, set up to be small: a service has several, and a fresh one should weigh nothing. */
+/* The store in RocksDB, below a buffer, which is all the memtable and the log that there is: each batch
+ * becomes a sorted file of its own, which RocksDB takes in as a whole. Set up to be small: a service has
+ * several, and a fresh one should weigh nothing. */
 #include "base/cleanup.h"
 #include "store/store.h"
 
@@ -13,8 +15,11 @@ struct rocks {
     struct store store;
     rocksdb_t *db;
     rocksdb_readoptions_t *read;
-    rocksdb_writeoptions_t *write;
-    char *path;
+    rocksdb_writeoptions_t *write; /* of deletions of ranges */
+    rocksdb_options_t *options;
+    rocksdb_envoptions_t *env;
+    rocksdb_ingestexternalfileoptions_t *ingest;
+    char *path, *incoming; /* the file that is being made */
 };
 
 static struct rocks *rocks_of(struct store *s) {
@@ -47,21 +52,35 @@ static bool rocks_get(struct store *s, struct slice key, struct arena *arena, st
     return true;
 }
 
-static bool write_batch(struct rocks *r, rocksdb_writebatch_t *batch, struct err *err) {
+static bool write_file(struct rocks *r, const struct store_change *changes, size_t count, char **message) {
+    rocksdb_sstfilewriter_t *writer = rocksdb_sstfilewriter_create(r->env, r->options);
+    rocksdb_sstfilewriter_open(writer, r->incoming, message);
+    for (const struct store_change *c = changes; *message == NULL && c < changes + count; c++)
+        if (c->value.data != NULL)
+            rocksdb_sstfilewriter_put(writer, c->key.data, c->key.size, c->value.data, c->value.size,
+                                      message);
+        else
+            rocksdb_sstfilewriter_delete(writer, c->key.data, c->key.size, message);
+    if (*message == NULL)
+        rocksdb_sstfilewriter_finish(writer, message);
+    rocksdb_sstfilewriter_destroy(writer);
+    return *message == NULL;
+}
+
+/* Sorted, each key once, as the buffer gives them; on the disk when this returns. */
+static bool rocks_apply(struct store *s, const struct store_change *changes, size_t count, struct err *err) {
+    struct rocks *r = rocks_of(s);
+    const char *files[] = {r->incoming};
     char *message = NULL;
-    rocksdb_write(r->db, r->write, batch, &message);
-    rocksdb_writebatch_destroy(batch);
+    if (write_file(r, changes, count, &message))
+        rocksdb_ingest_external_file(r->db, files, 1, r->ingest, &message);
     return message == NULL || fatal(r->path, message, err);
 }
 
-static bool rocks_apply(struct store *s, const struct store_change *changes, size_t count, struct err *err) {
-    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
-    for (const struct store_change *c = changes; c < changes + count; c++)
-        if (c->value.data != NULL)
-            rocksdb_writebatch_put(batch, c->key.data, c->key.size, c->value.data, c->value.size);
-        else
-            rocksdb_writebatch_delete(batch, c->key.data, c->key.size);
-    return write_batch(rocks_of(s), batch, err);
+static bool rocks_flush(struct store *s, struct err *err) {
+    (void)s;
+    (void)err;
+    return true;
 }
 
 /* The least key above all that begin with `prefix`; empty when there is none (all bytes 0xff). */
@@ -123,10 +142,18 @@ static bool rocks_delete_prefix(struct store *s, struct slice prefix, struct err
         return false;
     if (end.size == 0)
         return true;
+    struct rocks *r = rocks_of(s);
+    char *message = NULL;
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
     rocksdb_writebatch_delete_range(batch, prefix.size > 0 ? prefix.data : "", prefix.size, end.data,
                                     end.size);
-    return write_batch(rocks_of(s), batch, err);
+    rocksdb_write(r->db, r->write, batch, &message);
+    rocksdb_writebatch_destroy(batch);
+    rocksdb_flushoptions_t *flush = rocksdb_flushoptions_create();
+    if (message == NULL)
+        rocksdb_flush(r->db, flush, &message);
+    rocksdb_flushoptions_destroy(flush);
+    return message == NULL || fatal(r->path, message, err);
 }
 
 static uint64_t property(struct rocks *r, const char *name) {
@@ -149,47 +176,50 @@ static void rocks_close(struct store *s) {
         rocksdb_close(r->db);
     rocksdb_readoptions_destroy(r->read);
     rocksdb_writeoptions_destroy(r->write);
+    rocksdb_ingestexternalfileoptions_destroy(r->ingest);
+    rocksdb_envoptions_destroy(r->env);
+    rocksdb_options_destroy(r->options);
     free(r->path);
+    free(r->incoming);
     free(r);
 }
 
-static void set_table_options(rocksdb_options_t *o, size_t block_cache_bytes) {
+/* Of a large store, indexes and filters in pieces: whole, those of one file are larger than a shard of so
+ * small a cache, and each get would read them anew (measured: 400 us instead of 17). */
+static void set_pieces(rocksdb_block_based_table_options_t *table) {
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+    rocksdb_block_based_options_set_index_type(table,
+                                               rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(table, 1);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
+}
+
+static void set_table_options(rocksdb_options_t *o, const struct store_options *wanted) {
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
     rocksdb_lru_cache_options_t *lru = rocksdb_lru_cache_options_create();
-    rocksdb_lru_cache_options_set_capacity(lru, block_cache_bytes);
+    rocksdb_lru_cache_options_set_capacity(
+        lru, wanted != NULL && wanted->block_cache_bytes > 0 ? wanted->block_cache_bytes : 8 << 20);
     rocksdb_lru_cache_options_set_num_shard_bits(lru, 2);
     rocksdb_cache_t *cache = rocksdb_cache_create_lru_opts(lru);
     rocksdb_lru_cache_options_destroy(lru);
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_cache_destroy(cache); /* the options hold it now */
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
-    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
     rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10));
-    /* Indexes and filters in pieces: whole, those of one file are larger than a shard of so small a cache,
-     * and each get would read them anew (measured: 400 us instead of 17). */
-    rocksdb_block_based_options_set_index_type(table,
-                                               rocksdb_block_based_table_index_type_two_level_index_search);
-    rocksdb_block_based_options_set_partition_filters(table, 1);
-    rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
+    if (wanted == NULL || !wanted->resident_filters)
+        set_pieces(table);
     rocksdb_options_set_block_based_table_factory(o, table);
     rocksdb_block_based_options_destroy(table);
 }
 
 static rocksdb_options_t *options_create(const struct store_options *wanted) {
-    size_t write_buffer =
-        wanted != NULL && wanted->write_buffer_bytes > 0 ? wanted->write_buffer_bytes : 6 << 20;
-    size_t block_cache =
-        wanted != NULL && wanted->block_cache_bytes > 0 ? wanted->block_cache_bytes : 8 << 20;
     rocksdb_options_t *o = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(o, 1);
-    rocksdb_options_set_write_buffer_size(o, write_buffer);
-    rocksdb_options_set_max_write_buffer_number(o, 2);
-    rocksdb_options_set_memtable_whole_key_filtering(o, 1); /* most first gets of a key find nothing */
-    rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
+    rocksdb_options_set_write_buffer_size(o, 64 << 10); /* unused but for deletions of ranges */
     /* A view is written far more than it is read, and its log is what lasts: merge rarely, do not compress.
      */
     rocksdb_options_set_compaction_style(o, rocksdb_universal_compaction);
-    rocksdb_options_set_level0_file_num_compaction_trigger(o, 6);
+    rocksdb_options_set_level0_file_num_compaction_trigger(o, 12);
     rocksdb_options_set_compression(o, rocksdb_no_compression);
     rocksdb_options_set_max_open_files(o, 128);
     rocksdb_options_set_max_file_opening_threads(o, 1);
@@ -199,7 +229,7 @@ static rocksdb_options_t *options_create(const struct store_options *wanted) {
     rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_stats_dump_period_sec(o, 0); /* no thread that wakes up to write statistics */
     rocksdb_options_set_stats_persist_period_sec(o, 0);
-    set_table_options(o, block_cache);
+    set_table_options(o, wanted);
     return o;
 }
 
@@ -251,6 +281,7 @@ bool store_open_rocksdb(const char *path, const struct store_options *options, s
         .apply = rocks_apply,
         .scan = rocks_scan,
         .delete_prefix = rocks_delete_prefix,
+        .flush = rocks_flush,
         .metrics = rocks_metrics,
         .close = rocks_close,
     };
@@ -259,13 +290,22 @@ bool store_open_rocksdb(const char *path, const struct store_options *options, s
     rocksdb_options_t *o = options_create(options);
     char *message = NULL;
     rocksdb_t *db = rocksdb_open(o, path, &message);
-    rocksdb_options_destroy(o);
-    if (message != NULL)
+    if (message != NULL) {
+        rocksdb_options_destroy(o);
         return open_failed(path, message, err);
+    }
     struct rocks *r = xcalloc(1, sizeof *r);
-    *r = (struct rocks){.store.ops = &ops, .db = db, .path = xstrdup(path)};
+    *r = (struct rocks){.store.ops = &ops, .db = db, .options = o, .path = xstrdup(path)};
+    _cleanup_(buf_free) struct buf incoming = {0};
+    buf_printf(&incoming, "%s/incoming%c", path, 0);
+    r->incoming = xstrdup(incoming.data);
     r->read = rocksdb_readoptions_create();
     r->write = rocksdb_writeoptions_create();
-    *store = &r->store;
+    rocksdb_writeoptions_disable_WAL(r->write, 1);
+    r->env = rocksdb_envoptions_create();
+    r->ingest = rocksdb_ingestexternalfileoptions_create();
+    rocksdb_ingestexternalfileoptions_set_move_files(r->ingest, 1);
+    bool sized = options != NULL && options->write_buffer_bytes > 0;
+    *store = store_create_buffered(&r->store, sized ? options->write_buffer_bytes : 8 << 20);
     return true;
 }

@@ -3,10 +3,10 @@
  * Two implementations: RocksDB, and memory for tests. Keys sort as bytes (slice_compare); a key is not
  * empty, a value may be. Any thread may read at any time; one thread at a time writes.
  *
- * Of the RocksDB store: it has a write-ahead log but does not sync it. Killing the process loses
- * nothing; a loss of power may lose a tail of the latest batches, each of them as a whole and in order.
- * That is enough, because the log is the truth: a batch carries the offset up to which it is
- * the log's state, and what was lost is read from there again. */
+ * Of the RocksDB store: what was applied lately is in memory until it goes to the disk as one sorted file.
+ * Killing the process, or a loss of power, loses a tail of the latest batches, each of them as a whole and in
+ * order. That is enough, because the log is the truth: a batch carries the offset up to which it is the
+ * log's state, and what was lost is read from there again. */
 #pragma once
 
 #include "base/buf.h"
@@ -41,6 +41,7 @@ struct store_ops {
     bool (*scan)(struct store *, struct slice prefix, struct slice from, bool reverse, store_visit *visit,
                  void *ctx, struct err *);
     bool (*delete_prefix)(struct store *, struct slice prefix, struct err *);
+    bool (*flush)(struct store *, struct err *);
     void (*metrics)(struct store *, struct store_metrics *metrics);
     void (*close)(struct store *);
 };
@@ -61,8 +62,8 @@ WARN_UNUSED static inline bool store_apply(struct store *s, const struct store_c
 
 /* Visits the keys that begin with `prefix` (empty: all), ascending from `from` on, itself included, or
  * with `reverse` descending from `from`; SLICE_NONE starts at the first, or the last. `from` need not
- * exist or begin with `prefix`. Sees the state of one moment; the visitor may read this store and write to
- * it. Any thread. ERR_FATAL: the store is damaged; some keys may have been visited. */
+ * exist or begin with `prefix`. What is changed meanwhile, by the visitor too, may be seen as before or as
+ * after. Any thread. ERR_FATAL: the store is damaged; some keys may have been visited. */
 WARN_UNUSED static inline bool store_scan(struct store *s, struct slice prefix, struct slice from,
                                           bool reverse, store_visit *visit, void *ctx, struct err *err) {
     return s->ops->scan(s, prefix, from, reverse, visit, ctx, err);
@@ -73,20 +74,27 @@ WARN_UNUSED static inline bool store_delete_prefix(struct store *s, struct slice
     return s->ops->delete_prefix(s, prefix, err);
 }
 
+/* After it, what was applied survives the process. The writing thread; errors as apply. */
+WARN_UNUSED static inline bool store_flush(struct store *s, struct err *err) {
+    return s->ops->flush(s, err);
+}
+
 /* Any thread. */
 static inline void store_metrics(struct store *s, struct store_metrics *metrics) {
     s->ops->metrics(s, metrics);
 }
 
-/* Takes NULL. No other call may be under way. */
+/* Flushes. Takes NULL. No other call may be under way. */
 static inline void store_close(struct store *s) {
     if (s != NULL)
         s->ops->close(s);
 }
 
 struct store_options {         /* zero: the default */
-    size_t write_buffer_bytes; /* of one memtable; there are at most two. 6 MiB */
+    size_t write_buffer_bytes; /* of changes in memory. 8 MiB */
     size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 8 MiB */
+    bool resident_filters;     /* in memory beside the cache, some 2 bytes a key: that a key is not there is
+                                  known at once */
 };
 
 /* Opens the store in directory `path`, which is made with its parents where missing. `options` may be
@@ -94,6 +102,10 @@ struct store_options {         /* zero: the default */
  * one; ERR_FATAL: it is damaged or cannot be read, and the text has the path. */
 WARN_UNUSED bool store_open_rocksdb(const char *path, const struct store_options *options,
                                     struct store **store, struct err *err);
+
+/* Keeps changes in memory until they are `limit` bytes, then applies them to the store `below`, which it
+ * owns, sorted and each key once. */
+struct store *store_create_buffered(struct store *below, size_t limit);
 
 /* A store that lives until it is closed. */
 struct store *store_create_memory(void);

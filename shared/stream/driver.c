@@ -106,6 +106,7 @@ void driver_send_raw(struct driver *d, const struct topic *t, struct slice key, 
             must(table_put(topology->tables[i], &o, d->schemas, &r, 1, &e) || e.kind == ERR_POISON, &e,
                  "table");
             must(overlay_apply(&o, &e), &e, "apply");
+            step_tables_changed(d->step);
         }
         overlay_free(&o);
     }

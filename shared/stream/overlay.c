@@ -2,21 +2,6 @@
 
 #include <stdlib.h>
 
-/* FNV-1a over words: keys are short, and nobody can choose them to collide at a profit. */
-static uint64_t hash(struct slice key) {
-    uint64_t h = 0xcbf29ce484222325;
-    size_t i = 0;
-    for (; i + 8 <= key.size; i += 8) {
-        uint64_t word;
-        memcpy(&word, key.data + i, 8);
-        h = (h ^ word) * 0x100000001b3;
-        h ^= h >> 32;
-    }
-    for (; i < key.size; i++)
-        h = (h ^ (unsigned char)key.data[i]) * 0x100000001b3;
-    return h ^ h >> 29;
-}
-
 void overlay_free(struct overlay *o) {
     arena_free(&o->arena);
     free(o->changes);
@@ -35,7 +20,7 @@ void overlay_clear(struct overlay *o) {
 
 /* The slot that has the key, or the free one where it belongs. */
 static uint32_t *find(struct overlay *o, struct slice key) {
-    for (size_t i = hash(key);; i++) {
+    for (size_t i = slice_hash(key);; i++) {
         uint32_t *slot = &o->slots[i & (o->slot_count - 1)];
         if (*slot == 0 || slice_equal(o->changes[*slot - 1].key, key))
             return slot;
@@ -60,6 +45,15 @@ bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struc
         return true;
     }
     return store_get(o->store, key, &o->arena, value, e);
+}
+
+bool overlay_remember(struct overlay *o, struct slice key, struct slice *value, struct err *e) {
+    size_t known = o->count;
+    if (!overlay_get(o, key, value, e))
+        return false;
+    if (known == 0 || *find(o, key) == 0)
+        overlay_put(o, key, *value, NULL, NULL);
+    return true;
 }
 
 size_t overlay_put(struct overlay *o, struct slice key, struct slice value, struct slice *before,

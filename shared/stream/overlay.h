@@ -26,6 +26,9 @@ WARN_UNUSED bool overlay_get(struct overlay *o, struct slice key, struct slice *
 WARN_UNUSED bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, store_visit *visit,
                               void *context, struct err *e);
 
+/* The same, and the value of the store is remembered: it must not change until the overlay is cleared. */
+WARN_UNUSED bool overlay_remember(struct overlay *o, struct slice key, struct slice *value, struct err *e);
+
 /* Puts, or deletes where value.data is NULL; copies the key, keeps the value, which must be in the overlay's
  * arena (or static). Returns the change's index; *before is what counted until now, *was_live whether it did.
  */

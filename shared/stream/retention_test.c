@@ -257,7 +257,7 @@ static void any_history_agrees_with_a_list_of_rows(void **state) {
         struct driver *d = driver_create(&topology);
         struct {
             int64_t amount, stamp; /* 0: none */
-        } rows[KEYS][SUBS] = {{{0}}};
+        } rows[KEYS * SUBS] = {{0}};
         int64_t now = T, offset = 0;
         driver_tick(d, now);
         for (int n = 0; n < 300; n++) {
@@ -266,7 +266,7 @@ static void any_history_agrees_with_a_list_of_rows(void **state) {
             int k = rand() % KEYS, sub = rand() % SUBS, what = rand() % 4;
             int64_t amount = what < 2 ? 100 + ++offset : what == 2 ? 0 : -1, due = 0;
             for (int i = 0; i < KEYS * SUBS; i++)
-                due += rows[0][i].amount != 0 && rows[0][i].stamp + KEPT < now;
+                due += rows[i].amount != 0 && rows[i].stamp + KEPT < now;
             watch(d, keys[k], subs[sub], amount, time);
             struct event out;
             for (; due > 0; due--) { /* in any order here */
@@ -277,24 +277,25 @@ static void any_history_agrees_with_a_list_of_rows(void **state) {
                 for (int i = 0; i < KEYS * SUBS; i++) {
                     const char *s = subs[i % SUBS];
                     snprintf(text, sizeof text, "%s%s%s expired %lld", keys[i / SUBS], *s ? "/" : "", s,
-                             (long long)rows[0][i].amount);
+                             (long long)rows[i].amount);
                     if (slice_equal(((const struct receipt *)out.value)->text, slice_of(text)) &&
-                        rows[0][i].stamp + KEPT < now) {
-                        rows[0][i].amount = 0;
+                        rows[i].stamp + KEPT < now) {
+                        rows[i].amount = 0;
                         found++;
                     }
                 }
                 assert_int_equal(found, 1);
             }
             if (what < 2) {
-                rows[k][sub].amount = amount;
-                rows[k][sub].stamp = now;
+                rows[k * SUBS + sub].amount = amount;
+                rows[k * SUBS + sub].stamp = now;
             } else if (what == 2) {
-                rows[k][sub].amount = 0;
+                rows[k * SUBS + sub].amount = 0;
             } else {
                 char text[40];
                 snprintf(text, sizeof text, "%s%s%s%s%lld", keys[k], *subs[sub] ? "/" : "", subs[sub],
-                         rows[k][sub].amount != 0 ? "=" : "?", (long long)rows[k][sub].amount);
+                         rows[k * SUBS + sub].amount != 0 ? "=" : "?",
+                         (long long)rows[k * SUBS + sub].amount);
                 expect(d, text, time);
             }
             expect_nothing(d);

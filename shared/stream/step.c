@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* How many inputs a changelog record names that stands for several. */
-enum { CAUSES = 32 };
+enum {
+    CAUSES = 32,      /* how many inputs a changelog record names that stands for several */
+    ROWS_KEPT = 10000 /* of tables, so that what is looked up again and again is not read again */
+};
 
 /* Kafka takes records of up to 1 MiB with all that belongs to them, and one that it refuses would abort its
  * transaction each time. A dead letter's headers have what is left. */
@@ -42,6 +44,7 @@ struct step {
     const struct topology *topology;
     struct schemas *schemas;
     struct overlay overlay;
+    struct overlay rows; /* of tables, as they were looked up */
     struct change *changes;
     size_t change_capacity;
 
@@ -63,7 +66,7 @@ struct step *step_create(const struct topology *t, struct schemas *schemas, stru
     struct step *s = xcalloc(1, sizeof *s);
     s->topology = t;
     s->schemas = schemas;
-    s->overlay.store = store;
+    s->overlay.store = s->rows.store = store;
     return s;
 }
 
@@ -71,6 +74,7 @@ void step_destroy(struct step *s) {
     if (s == NULL)
         return;
     overlay_free(&s->overlay);
+    overlay_free(&s->rows);
     free(s->changes);
     free(s->undo);
     free(s->emissions);
@@ -291,8 +295,7 @@ void step_each(struct step *s, const struct view *v, struct slice from, struct s
 bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
     struct slice bytes;
     store_key_row(&s->key, t, key);
-    if (failed(s) || !store_get(s->overlay.store, buf_slice(&s->key), &s->overlay.arena, &bytes, &s->err) ||
-        bytes.data == NULL)
+    if (failed(s) || !overlay_remember(&s->rows, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
         return false;
     struct slice payload = table_row_payload(bytes);
     return schemas_decode(s->schemas, t->topic->value, payload, &s->overlay.arena, row, &s->err) ||
@@ -436,6 +439,8 @@ static void begin(struct step *s, const struct event *in, struct slice tracepare
     s->out_headers = NULL;
     s->err.kind = ERR_NONE;
     s->undo_count = 0;
+    if (s->rows.count > ROWS_KEPT)
+        overlay_clear(&s->rows);
 }
 
 /* Keeps what was done since begin(), or undoes it all; `emitted` is what there was before. */
@@ -691,6 +696,10 @@ bool step_changelogs(struct step *s, int32_t partition,
             return false;
     }
     return true;
+}
+
+void step_tables_changed(struct step *s) {
+    overlay_clear(&s->rows);
 }
 
 struct overlay *step_overlay(struct step *s) {

@@ -14,6 +14,7 @@ enum {
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
     BUSY_MS = 40, /* for as long, because a commit costs the broker the same for one record and for all */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
+    FLUSH_MS = 60 * 1000,  /* the store is at most so far behind */
     RETRY_MS = 200,
     FRESH_MS = 5000,
 };
@@ -267,9 +268,10 @@ static bool reread(struct stream *s, struct err *e) {
 
 /* The records of tables and changelogs, into the store. */
 static bool absorb(struct stream *s, const struct log_record *records, size_t n, struct err *e) {
-    bool ok = true;
+    bool ok = true, tables = false;
     size_t taken = 0;
     for (; taken < n && ok; taken += ok) {
+        tables = tables || (records[taken].queue == LOG_TABLES && !records[taken].end);
         if (records[taken].queue == LOG_TABLES)
             ok = table_hydrate(s, &records[taken], e);
         else if (records[taken].queue == LOG_CHANGELOGS)
@@ -280,6 +282,8 @@ static bool absorb(struct stream *s, const struct log_record *records, size_t n,
         *e = worse;
         return false;
     }
+    if (tables)
+        step_tables_changed(s->step);
     tell_changed(s, records, taken);
     return ok;
 }
@@ -756,6 +760,15 @@ static void report(struct stream *s) {
     atomic_store(&s->left, left(s));
 }
 
+/* What the store has in memory is read from the log again after a crash: that must not become long, nor so
+ * old that the log has forgotten its tombstones. */
+static bool flush(struct stream *s, struct err *e) {
+    if (now_ms(s) < s->flush_at)
+        return true;
+    s->flush_at = now_ms(s) + FLUSH_MS;
+    return store_flush(s->o.store, e);
+}
+
 static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     if (!started(s))
         TRY(start(s, e));
@@ -786,6 +799,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(ok);
     TRY(tick(s, e));
     TRY(!commit_is_due(s, n < BATCH) || commit(s, e));
+    TRY(flush(s, e));
     report(s);
     return true;
 }

@@ -63,6 +63,9 @@ size_t step_pending(const struct step *s);
 bool step_changelogs(struct step *s, int32_t partition,
                      bool (*each)(void *context, const struct emission *record), void *context);
 
+/* Rows of tables that were looked up may have changed. To be called outside of step_run. */
+void step_tables_changed(struct step *s);
+
 /* The pending changes, for the runtime to add its positions to and to apply. */
 struct overlay *step_overlay(struct step *s);
 

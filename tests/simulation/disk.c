@@ -1,5 +1,5 @@
-/* The store of an instance, in memory, as long as the world: killing the process loses nothing, a loss of
- * power the latest batches. */
+/* What outlives an instance, in memory, as long as the world: killing the process loses what its store's
+ * buffer had (world.c), a loss of power the latest batches too. */
 #include "instance.h"
 
 #include <stdlib.h>
@@ -110,6 +110,10 @@ static bool disk_scan(struct store *s, struct slice prefix, struct slice from, b
     return o->client->dead ? gone(e) : store_scan(o->disk->image, prefix, from, reverse, visit, ctx, e);
 }
 
+static bool disk_flush(struct store *s, struct err *e) {
+    return !((struct opened *)s)->client->dead || gone(e);
+}
+
 static void disk_metrics(struct store *s, struct store_metrics *m) {
     store_metrics(((struct opened *)s)->disk->image, m);
 }
@@ -123,6 +127,7 @@ struct store *disk_open(struct disk *d, struct client *c) {
                                          .apply = disk_apply,
                                          .scan = disk_scan,
                                          .delete_prefix = disk_delete_prefix,
+                                         .flush = disk_flush,
                                          .metrics = disk_metrics,
                                          .close = disk_close};
     struct opened *o = xcalloc(1, sizeof *o);

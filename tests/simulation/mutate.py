@@ -16,6 +16,7 @@ FILES = {  # others: stream.c
     "expiry_stops_short": "step.c",
     "expiry_of_stored_only": "retention.c",
     "each_of_stored_only": "step.c",
+    "batch_split": "../store/buffered.c",
 }
 
 MUTATIONS = {
@@ -91,6 +92,16 @@ MUTATIONS = {
                              ("    store_key_index(&key, t, SLICE(\"\"));\n    return sweep(s, &key, e);",
                               "    store_key_index(&key, t, SLICE(\"\"));\n    TRY(sweep(s, &key, e));\n"
                               "    store_key_positions(&key, t->name);\n    return sweep(s, &key, e);")],
+    # The buffer of a store goes down in the middle of a batch.
+    "batch_split": [("        put(b, &changes[i]);\n    pthread_mutex_unlock(&b->lock);",
+                     """    {
+        put(b, &changes[i]);
+        pthread_mutex_unlock(&b->lock);
+        if (b->bytes >= b->limit && !write_down(b, err))
+            return false;
+        pthread_mutex_lock(&b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);""")],
     # A lost assignment is given back as if it were still ours, with what was begun for it.
     "lost_without_abort": [("        if (s->dirty_since != 0)\n            rewind_tasks(s, MEND_ABORT);", "        ;")],
     # The store is restored from the end of what is committed without what it lacks: nothing is replayed.

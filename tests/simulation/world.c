@@ -209,7 +209,8 @@ static void instance_start(struct instance *i) {
     world_trace(w, "%s starts%s", i->member->name, i->gone_at > 0 ? " (twin)" : "");
     struct log *log = client_create(i);
     i->client = (struct client *)log;
-    i->store = disk_open(i->disk, i->client);
+    static const size_t buffers[] = {1, 500, 1 << 20}; /* bytes: none, some, all until the end */
+    i->store = store_create_buffered(disk_open(i->disk, i->client), buffers[w->plan->seed % 3]);
     struct stream_options options = {.topology = i->topology,
                                      .partitions = w->broker.partition_count,
                                      .schemas = w->schemas,
@@ -234,6 +235,7 @@ static void instance_end(struct instance *i, int64_t back_in) {
             i->member->expires = w->now + SESSION_MS;
     }
     stream_destroy(i->stream);
+    i->client->dead = true; /* what its buffer still has is lost */
     store_close(i->store);
     client_destroy(i->client);
     i->stream = NULL;
@@ -253,7 +255,7 @@ static void instance_main(unsigned low, unsigned high) {
         i->err = (struct err){0};
         if (i->stopping) {
             stream_stop(i->stream);
-            i->alive = stream_run(i->stream, &i->err);
+            i->alive = stream_run(i->stream, &i->err) && store_flush(i->store, &i->err);
         } else {
             i->alive = stream_step(i->stream, 1000, &i->err);
         }
@@ -550,14 +552,14 @@ static bool quiet(struct world *w) {
 struct store *world_task_store(struct world *w, const struct topology *t, int32_t partition) {
     for (int g = 0; g < w->broker.group_count; g++)
         if (w->broker.groups[g].topology == t)
-            return disk_image(task_owner(w, &w->broker.groups[g], partition)->disk);
+            return task_owner(w, &w->broker.groups[g], partition)->store;
     abort();
 }
 
 struct store *world_store(struct world *w, const struct topology *t, int instance) {
     for (int k = 0; k < w->instance_count; k++)
         if (w->instances[k].topology == t && w->instances[k].client != NULL && instance-- == 0)
-            return disk_image(w->instances[k].disk);
+            return w->instances[k].store;
     return NULL;
 }
 

@@ -22,8 +22,8 @@
 enum { MAX_GROUPS = 7, MAX_ITEMS = 64, MAX_FAULTS = 16, MAX_PARTITIONS = 3 };
 
 enum fault_kind {
-    FAULT_CRASH,   /* the process is gone at once, and comes back */
-    FAULT_POWER,   /* the same, and the store loses its latest batches */
+    FAULT_CRASH,   /* the process is gone at once, with the buffer of its store, and comes back */
+    FAULT_POWER,   /* the same, and what is below the buffer loses its latest batches */
     FAULT_STOP,    /* SIGTERM */
     FAULT_PAUSE,   /* it stands still in the middle of what it does; it may wake up as a zombie */
     FAULT_ISOLATE, /* its heartbeats get lost, but it goes on */
