@@ -10,7 +10,7 @@
 
 enum {
     STUCK_S = 60,
-    CHUNK = 16 * 1024,
+    HTTP_1_0_BLOCK = 1024,     /* chunks are as large as a connection's memory */
     SOCKET_BUFFER = 64 * 1024, /* else the kernel keeps megabytes for a client that does not read */
     KEPT = 4 * 1024,           /* of a buffer, while its stream sleeps */
 };
@@ -80,7 +80,8 @@ struct buf *http_events(struct http_exchange *x) {
     }
     x->streams = true;
     put_off_beat(x);
-    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CHUNK, on_room, x, NULL);
+    struct MHD_Response *r =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_1_0_BLOCK, on_room, x, NULL);
     if (r == NULL)
         abort(); /* out of memory */
     reply_begin(x, 200, "text/event-stream", r);

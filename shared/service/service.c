@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 enum exit_code { EXIT_OVERDUE = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
-enum { RETRY_MS = 250, REGISTRY_TIMEOUT_MS = 2000, DRAIN_MS = 10000 };
+enum { RETRY_MS = 250, REGISTRY_TIMEOUT_MS = 2000, DRAIN_MS = 10000, FILES = 8192 };
 
 static int exit_code_of(const struct err *e) {
     return e->kind == ERR_CONFIG ? EXIT_BAD_CONFIG : e->kind == ERR_FENCED ? EXIT_FENCED : EXIT_FAILURE;
@@ -401,6 +402,15 @@ static void finish(struct instance *i) {
     close(i->wake_fd);
 }
 
+/* A stream of events is a connection each, and the usual limit of 1024 is for programs that use select(). */
+static void raise_file_limit(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES)
+        return;
+    files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int service_main(int argc, char **argv, const struct service *service) {
     if (argc == 2 && strcmp(argv[1], "--topology") == 0)
         return print_topologies(service);
@@ -433,6 +443,7 @@ int service_main(int argc, char **argv, const struct service *service) {
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread */
     signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     int signals = signalfd(-1, &set, SFD_CLOEXEC);
 
     int code;
