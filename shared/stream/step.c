@@ -16,6 +16,8 @@ enum {
  * transaction each time. A dead letter's headers have what is left. */
 enum { RECORD_MAX = 1000 * 1000, LETTER_HEADERS_MAX = 40 * 1000 };
 
+enum { TRACE_ID = 32 }; /* hex digits */
+
 struct cause {
     const struct topic *topic;
     int32_t partition;
@@ -28,7 +30,8 @@ struct change {
     int32_t partition;
     struct slice record_key;
     int64_t timestamp;
-    struct slice traceparent;
+    char trace[TRACE_ID]; /* of the last cause, where it has one */
+    bool has_trace;
     size_t causes;
     struct cause only;  /* while there is one */
     struct cause *ring; /* of CAUSES, when there are more */
@@ -303,7 +306,7 @@ bool step_lookup(struct step *s, const struct table *t, struct slice key, void *
 }
 
 /* A number that depends on the input and on who handles it, for trace ids: the same at each replay. */
-static uint64_t trace_number(const struct event *in, const char *salt) {
+static uint64_t trace_number(const struct cause *in, const char *salt) {
     uint64_t h =
         0xcbf29ce484222325 ^ (uint64_t)in->offset * 0x9e3779b97f4a7c15 ^ (uint64_t)in->partition << 48;
     for (const char *p = in->topic->name; *p != 0; p++)
@@ -325,21 +328,30 @@ static bool traceparent_valid(struct slice t) {
     return true;
 }
 
-/* The headers of everything that follows from the input: its trace with a span of ours, and its place. */
+/* Of what follows from an input: the trace that the input has (NULL: one of its own) with a span of ours. */
+static struct slice traceparent_of(struct step *s, const struct cause *in, const char *trace) {
+    unsigned long long span = trace_number(in, s->topology->name) | 1;
+    if (trace != NULL)
+        return arena_printf(&s->overlay.arena, "00-%.*s-%016llx-01", TRACE_ID, trace, span);
+    return arena_printf(&s->overlay.arena, "00-%016llx%016llx-%016llx-01",
+                        (unsigned long long)trace_number(in, "a") | 1,
+                        (unsigned long long)trace_number(in, "b"), span);
+}
+
+/* The trace id of the input; NULL: it has none. */
+static const char *trace_given(const struct step *s) {
+    return traceparent_valid(s->traceparent) ? s->traceparent.data + 3 : NULL;
+}
+
+/* The headers of everything that is emitted for the input: its trace, and its place. */
 static const struct log_header *headers(struct step *s) {
     if (s->out_headers != NULL)
         return s->out_headers;
     struct arena *a = &s->overlay.arena;
     const struct event *in = s->in;
-    unsigned long long span = trace_number(in, s->topology->name) | 1;
-    struct slice trace =
-        traceparent_valid(s->traceparent)
-            ? (struct slice){s->traceparent.data + 3, 32}
-            : arena_printf(a, "%016llx%016llx", (unsigned long long)trace_number(in, "a") | 1,
-                           (unsigned long long)trace_number(in, "b"));
+    const struct cause cause = {in->topic, in->partition, in->offset};
     s->out_headers = arena_alloc(a, 2 * sizeof *s->out_headers);
-    s->out_headers[0] = (struct log_header){
-        "traceparent", arena_printf(a, "00-" SLICE_FMT "-%016llx-01", SLICE_ARG(trace), span)};
+    s->out_headers[0] = (struct log_header){"traceparent", traceparent_of(s, &cause, trace_given(s))};
     s->out_headers[1] = (struct log_header){
         "caused-by", arena_printf(a, "%s/%d/%lld", in->topic->name, in->partition, (long long)in->offset)};
     return s->out_headers;
@@ -414,7 +426,10 @@ static const struct cause *cause_at(const struct change *c, size_t k) {
 static void add_cause(struct change *c, struct step *s) {
     struct cause now = {s->in->topic, s->in->partition, s->in->offset};
     c->timestamp = c->view->retention_ms > 0 ? s->now : s->in->timestamp; /* the row's stamp */
-    c->traceparent = headers(s)[0].value;
+    const char *trace = trace_given(s); /* what is put again and again is written once: no text until then */
+    c->has_trace = trace != NULL;
+    if (trace != NULL)
+        memcpy(c->trace, trace, TRACE_ID);
     if (c->causes > 0) {
         const struct cause *last = cause_at(c, c->causes - 1);
         if (last->topic == now.topic && last->partition == now.partition && last->offset == now.offset)
@@ -681,7 +696,8 @@ bool step_changelogs(struct step *s, int32_t partition,
             buf_printf(&causes, "%s%s/%d/%lld", causes.size > 0 ? "," : "", cause->topic->name,
                        cause->partition, (long long)cause->offset);
         }
-        struct log_header both[] = {{"traceparent", c->traceparent}, {"caused-by", buf_slice(&causes)}};
+        struct slice trace = traceparent_of(s, cause_at(c, c->causes - 1), c->has_trace ? c->trace : NULL);
+        struct log_header both[] = {{"traceparent", trace}, {"caused-by", buf_slice(&causes)}};
         struct emission record = {.topic = c->view->changelog,
                                   .partition = c->partition,
                                   .timestamp = c->timestamp,
