@@ -116,6 +116,8 @@ bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas
         stored = (struct slice){bytes, sizeof head + r->value.size};
         if (!table_row(t, schemas, key, stored, a, &row, e))
             return false;
+        if (t->accepts != NULL && !t->accepts(&row))
+            return err_set(e, ERR_POISON, "no row of table %s", t->name);
     }
 
     _cleanup_(buf_free) struct buf store_key = {0};

@@ -190,13 +190,45 @@ static void the_registry_away_is_no_poison(void **state) {
     assert_true(put(f, SLICE("a"), bytes, &e));
 }
 
+static bool is_from_somewhere(const struct event *row) {
+    return owner_of(row)->city.size > 0;
+}
+
+static void what_is_no_row_is_skipped(void **state) {
+    struct fixture *f = *state;
+    static struct table choosy;
+    choosy = bank_owners;
+    choosy.accepts = is_from_somewhere;
+    struct event row;
+    struct err e;
+    put_owner(f, "a1", "Ann", "Rome");
+    struct log_record r = {.topic = &topic_owners,
+                           .offset = f->offset++,
+                           .timestamp = 2000,
+                           .key = SLICE("a1"),
+                           .value = bank_owner(f->bank, "Ann", "")};
+    assert_false(table_put(&choosy, &f->overlay, f->bank->schemas, &r, 1, &e));
+    assert_int_equal(e.kind, ERR_POISON);
+    apply(f);
+    assert_true(stored_row(f, "a1", &row));
+    assert_true(slice_equal(owner_of(&row)->city, SLICE("Rome")));
+    r.value = SLICE_NONE; /* a tombstone is nobody's row, and goes through */
+    assert_true(table_put(&choosy, &f->overlay, f->bank->schemas, &r, 1, &e));
+    apply(f);
+    assert_false(stored_row(f, "a1", &row));
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_row_knows_where_it_comes_from),         TEST(index_keys_follow_their_row),
-        TEST(index_keys_follow_within_a_batch),        TEST(bad_records_change_nothing),
-        TEST(a_tombstone_needs_a_topic_that_has_some), TEST(a_misplaced_row_is_skipped),
+        TEST(a_row_knows_where_it_comes_from),
+        TEST(index_keys_follow_their_row),
+        TEST(index_keys_follow_within_a_batch),
+        TEST(bad_records_change_nothing),
+        TEST(a_tombstone_needs_a_topic_that_has_some),
+        TEST(a_misplaced_row_is_skipped),
         TEST(the_registry_away_is_no_poison),
+        cmocka_unit_test_setup_teardown(what_is_no_row_is_skipped, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

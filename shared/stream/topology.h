@@ -65,6 +65,9 @@ struct table {
     /* The value of the row that this one took the place of, for topics where that follows from the row: then
      * it is not looked up to find its index keys. False: there was none. NULL: look it up. */
     bool (*replaced)(const struct event *row, void *value);
+    /* Whether a record is a row at all, by the rules of whoever sends the topic's bad records to the dead
+     * letters: what is none is skipped. Pure. NULL: whatever can be decoded. */
+    bool (*accepts)(const struct event *row);
     bool fresh; /* before a batch of inputs, hydrate to the topic's end at that moment */
 };
 

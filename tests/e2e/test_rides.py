@@ -3,9 +3,13 @@
 import contextlib
 import http.client
 import itertools
+import json
+import socket
+import struct
 import threading
 import time
 
+import avro
 from suite import LONG, SuiteTest, wait_until
 
 PICKUP, DESTINATION = {"lat": 52.5, "lon": 13.4}, {"lat": 52.52, "lon": 13.45}
@@ -279,6 +283,101 @@ class AtOnce(RidesTest):
             self.cancel(ride)
 
 
+class Stream:
+    """A stream of server-sent events, read by a thread; `with` closes it."""
+
+    def __init__(self, suite, path):
+        self.events, self.connection = [], http.client.HTTPConnection("127.0.0.1", suite.ports["PORT"], timeout=60)
+        self.connection.request("GET", path)
+        self.response = self.connection.getresponse()
+        assert self.response.status == 200, f"{path}: {self.response.status} {self.response.read()}"
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        event = {}
+        with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+            for line in self.response:
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name:
+                    event[name] = value
+                elif "data" in event:
+                    self.events.append((event.get("event"), json.loads(event["data"])))
+                    event = {}
+                else:
+                    event = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+        self.thread.join(10)
+
+    def names(self, event):
+        return [data.get("id") or data.get("key") for name, data in list(self.events) if name == event]
+
+    def states(self, ride):
+        return [data["state"] for name, data in list(self.events) if name == "ride" and data["id"] == ride]
+
+
+class Events(RidesTest):
+    HERE, BOX = {"lat": 20.001, "lon": 30.001}, "bbox=30,20,30.1,20.1"
+
+    def test_what_a_rider_sees(self):
+        rider, driver, far = self.unique("rider"), self.unique("driver"), self.unique("driver")
+        self.position("driver", driver, **self.HERE)
+        with Stream(self.suite, f"/v1/events/riders/{rider}?{self.BOX}") as stream:
+            wait_until(lambda: driver in stream.names("driver"), 10, "a car that was there before")
+            self.position("driver", far, lat=21, lon=30)
+            self.position("driver", driver, lat=20.05, lon=30.05)
+            wait_until(lambda: any(d.get("lat") == 20.05 for n, d in stream.events if n == "driver"), 10, "it moves")
+            ride = self.ride_of(rider, pickup=self.HERE)
+            for action, state in zip([None] + STEPS, STATES):
+                if action:
+                    self.assertEqual(self.act(driver, ride, action).status, 200)
+                wait_until(lambda: state in stream.states(ride), 10, state)
+            self.ride_of(self.unique("rider"), pickup=self.HERE)
+            self.position("driver", driver, lat=25, lon=30)
+            wait_until(lambda: driver in stream.names("driver-deleted"), 10, "it drives out of view")
+            self.assertNotIn(far, stream.names("driver"))
+            self.assertEqual(set(stream.names("ride")), {ride}, "nobody else's")
+
+    def test_the_car_that_comes_is_seen_wherever_it_is(self):
+        rider, driver = self.unique("rider"), self.unique("driver")
+        ride = self.ride_of(rider)
+        self.act(driver, ride, "accept")
+        with Stream(self.suite, f"/v1/events/riders/{rider}?bbox=0,0,1,1") as stream:
+            wait_until(lambda: "ACCEPTED" in stream.states(ride), 10, "the ride")
+            self.position("driver", driver, lat=-70)
+            wait_until(lambda: driver in stream.names("driver"), 10, "its car")
+        self.cancel(ride)
+
+    def test_what_a_driver_sees(self):
+        rider, driver, other = self.unique("rider"), self.unique("driver"), self.unique("driver")
+        with Stream(self.suite, f"/v1/events/drivers/{driver}?{self.BOX}") as stream, \
+             Stream(self.suite, f"/v1/events/rides?{self.BOX}") as city:
+            self.position("rider", rider, **self.HERE)
+            wait_until(lambda: rider in stream.names("rider") and rider in city.names("rider"), 10, "a rider")
+            ride, away = self.ride_of(rider, pickup=self.HERE), self.ride_of(self.unique("rider"))
+            wait_until(lambda: stream.states(ride) == ["REQUESTED"], 10, "a hail")
+            self.assertEqual(self.act(other, ride, "accept").status, 200)
+            wait_until(lambda: ride in stream.names("ride-deleted"), 10, "somebody else has it")
+            wait_until(lambda: "ACCEPTED" in city.states(ride), 10, "the city sees it all")
+            self.cancel(ride)
+            wait_until(lambda: ride in city.names("ride-deleted"), 10, "it is over")
+            mine = self.ride_of(rider, pickup=self.HERE)
+            for action in STEPS:
+                self.act(driver, mine, action)
+            wait_until(lambda: stream.states(mine)[-1:] == ["COMPLETED"], 10, "one's own to its end")
+            self.assertNotIn(away, stream.names("ride") + city.names("ride"))
+
+    def test_refused(self):
+        for path in ("riders/a", "drivers/a", "rides"):
+            self.assert_problem(self.suite.http("GET", f"/v1/events/{path}?bbox=1,2"), 400, "bbox")
+
+
 class Killed(RidesTest):
     def insist(self, call):
         """Until somebody answers, as clients do: with the same ids that is safe."""
@@ -338,3 +437,41 @@ class Vanished(RidesTest):
         self.assert_problem(self.act(gone, ride, "arrive"), 409)
         self.assertEqual(self.act(gone, ride, "accept").status, 200, "back again")
         self.assertEqual(self.act(other, trip, "complete").status, 200)
+
+
+class Poison(RidesTest):
+    INPUTS = ["rider-positions", "driver-positions", "rider-commands", "driver-commands", "ride-commands", "rider-claim-answers",
+              "driver-claim-answers", "rides"]
+
+    def test_bad_records_are_dead_letters_and_the_rest_goes_on(self):
+        rider, driver = self.unique("rider"), self.unique("driver")
+        self.position("rider", rider), self.position("driver", driver)
+        for _ in range(2):
+            ride = self.ride_of(rider)
+            self.act(driver, ride, "accept"), self.cancel(ride)
+        good = {}
+        for record in self.suite.read(*self.INPUTS):
+            if record.get("value") is not None:
+                good[record["topic"]] = record
+        self.assertEqual(sorted(good), sorted(self.INPUTS), "each topic has a record")
+        sent = {}
+        for topic in self.INPUTS:
+            schema = good[topic]["schema"]
+            nowhere = avro.string("poison") + struct.pack("<dd", float("nan"), 0) + b"\0" + avro.string("ONLINE") + b"\0\0"
+            records = [{"key": "poison", "hex": "0000"}, {"key": "poison", "hex": avro.wire(schema, b"\x04\xff\xfe" * 4)},
+                       {"key": "poison", "hex": None}, {"key": None, "hex": avro.wire(schema, nowhere), "partition": 0},
+                       {"key": "poison", "hex": avro.wire(schema, nowhere)}, {"key": "poison", "hex": avro.wire(schema, avro.string("poison"))}]
+            for record, place in zip(records, self.suite.write(topic, records)):
+                sent[f"{topic}/{place['partition']}/{place['offset']}"] = record
+
+        def letters():
+            return sorted(r["key"] for r in self.suite.read("dead-letters") if r["value"]["topic"] in self.INPUTS)
+
+        wait_until(lambda: len(letters()) >= len(sent), 30, f"{len(sent)} dead letters")
+        for service in ("rider", "driver"):
+            self.suite.demo("rewind", service)
+        self.assertEqual(letters(), sorted(sent), "each once, also after hydrating again")
+        ride = self.ride_of(rider)
+        for action in STEPS:
+            self.assertEqual(self.act(driver, ride, action).status, 200)
+        self.assert_problem(self.suite.http("GET", "/v1/drivers/poison/position"), 404)

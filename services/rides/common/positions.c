@@ -4,17 +4,13 @@
 #include "base/num.h"
 #include "geo.h"
 
-bool position_check(struct step *s, const struct event *in) {
+const char *position_fault(const struct event *in) {
     const struct position *p = in->value;
     if (!id_valid(p->id))
-        step_reject(s, "id: must match " ID_PATTERN);
-    else if (!slice_equal(in->key, p->id))
-        step_reject(s, "id: differs from the record's key");
-    else if (!geo_valid(p->lat, p->lon))
-        step_reject(s, "lat, lon: no place on earth");
-    else
-        return true;
-    return false;
+        return "id: must match " ID_PATTERN;
+    if (!slice_equal(in->key, p->id))
+        return "id: differs from the record's key";
+    return geo_valid(p->lat, p->lon) ? NULL : "lat, lon: no place on earth";
 }
 
 bool position_shown(const struct event *row, int64_t now_ms) {

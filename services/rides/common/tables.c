@@ -1,17 +1,23 @@
 #include "tables.h"
 
 #include "base/cleanup.h"
+#include "positions.h"
 #include "stream/stream.h"
 
 static void index_ride(struct index *to, const struct event *row);
 static void index_position(struct index *to, const struct event *row);
+static bool is_position(const struct event *row);
 
 const struct table rides_table = {.name = "rides", .topic = &topic_rides, .index = index_ride};
 const struct table decisions_table = {.name = "decisions", .topic = &topic_ride_decisions};
-const struct table driver_positions_table = {
-    .name = "driver-positions", .topic = &topic_driver_positions, .index = index_position};
-const struct table rider_positions_table = {
-    .name = "rider-positions", .topic = &topic_rider_positions, .index = index_position};
+const struct table driver_positions_table = {.name = "driver-positions",
+                                             .topic = &topic_driver_positions,
+                                             .index = index_position,
+                                             .accepts = is_position};
+const struct table rider_positions_table = {.name = "rider-positions",
+                                            .topic = &topic_rider_positions,
+                                            .index = index_position,
+                                            .accepts = is_position};
 
 /* An id has no '/', so no list's prefix begins another's. */
 void rides_list_prefix(enum rides_list list, struct slice id, struct buf *out) {
@@ -42,6 +48,10 @@ static void index_place(struct index *to, struct geo_point p, struct slice key) 
 static void index_position(struct index *to, const struct event *row) {
     const struct position *p = row->value;
     index_place(to, (struct geo_point){p->lat, p->lon}, row->key);
+}
+
+static bool is_position(const struct event *row) {
+    return position_fault(row) == NULL;
 }
 
 static void index_list(struct index *to, enum rides_list list, struct slice id, const struct ride *r) {

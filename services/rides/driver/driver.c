@@ -73,8 +73,10 @@ static void on_answer(struct step *s, const struct event *in) {
 static void on_position(struct step *s, const struct event *in) {
     struct ride_claim claim;
     struct driver_presence p;
-    if (!position_check(s, in) || !step_get(s, &driver_claims, SLICE_NONE, &claim) ||
-        claim.ride_id.data == NULL)
+    const char *fault = position_fault(in);
+    if (fault != NULL)
+        step_reject(s, "%s", fault);
+    if (fault != NULL || !step_get(s, &driver_claims, SLICE_NONE, &claim) || claim.ride_id.data == NULL)
         return;
     if (!step_get(s, &driver_presence, SLICE_NONE, &p) || p.claim != claim.claim ||
         sat_sub(in->timestamp, p.seen_at) >= DRIVER_TOUCH_MS)

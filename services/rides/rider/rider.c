@@ -50,5 +50,7 @@ static void on_answer(struct step *s, const struct event *in) {
 
 /* Positions decide nothing here: they are a table. But somebody must find the bad ones. */
 static void on_position(struct step *s, const struct event *in) {
-    position_check(s, in);
+    const char *fault = position_fault(in);
+    if (fault != NULL)
+        step_reject(s, "%s", fault);
 }
