@@ -212,6 +212,7 @@ command_test() {
     done
     install_all
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
+    [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
     [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build_suite
     build $preset
     data=$(mktemp -d)

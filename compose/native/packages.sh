@@ -106,6 +106,11 @@ install_all() { # install_all [run]: without the build's needs
     exec {INSTALL_FD}>&-
 }
 
+# A real mail server, for the tests of emails; without it they are skipped.
+install_mail_server() {
+    (install_packages python3-aiosmtpd) || echo "demo: no aiosmtpd: the tests of sending are skipped" >&2
+}
+
 # For the tests of pages. Ubuntu has no package of Chromium: there they are skipped where there is none.
 install_browser() {
     (install_programs node:nodejs chromium:chromium) || echo "demo: no Chromium: the tests of pages are skipped" >&2

@@ -29,3 +29,7 @@ def order_request(i, customer="ada", product="slipmat-felt", quantity=1, price=1
 
 def order(i, state=0, **fields):
     return order_request(i, **fields) + integer(state) + integer(0)
+
+
+def payment(i, order, cents=1, token="token"):
+    return string(i) + string(order) + integer(cents) + string(token)

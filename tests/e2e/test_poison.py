@@ -5,6 +5,8 @@ import json
 import avro
 from suite import ROOT, SuiteTest, wait_until
 
+SERVICES = ["orders", "inventory", "fraud", "order-details", "customers", "shipping", "payments", "email", "possible-fraud", "clickstream",
+            "ratings"]
 HUGE = avro.integer(2**62)  # as a length
 TOPICS = {t["name"]: t for t in json.loads((ROOT / "schemas/topics.json").read_text())["topics"]}
 
@@ -17,7 +19,11 @@ class Poison(SuiteTest):
         cls.suite.post_order(id="before-poison")
         cls.suite.outcome("before-poison")
         cls.suite.http("POST", "/v1/ratings", {"movieId": 1, "rating": 5})
-        inputs = {source["topic"] for service in ("orders", "inventory", "fraud", "order-details", "customers", "ratings")
+        for _ in range(4):
+            cls.suite.http("POST", "/v1/payments", {"orderId": "before-poison", "amountCents": 1, "cardNumber": "4000000000000028"})
+        cls.suite.http("POST", "/v1/clicks", {"userId": "ada", "page": "/", "action": "poison"})
+        wait_until(lambda: all(cls.suite.read(topic) for topic in ("emails", "shipments", "possible-fraud")), 30, "one record of each")
+        inputs = {source["topic"] for service in SERVICES
                   for topology in json.loads(cls.topology(service))["topologies"] for source in topology["sources"]}
         cls.inputs = sorted(name for name in inputs if TOPICS[name]["deadLetters"])
         cls.schemas = {r["topic"]: r["schema"] for r in cls.suite.read(*cls.inputs) if r.get("value") is not None}
@@ -53,13 +59,17 @@ class Poison(SuiteTest):
         return [r for r in self.suite.read("dead-letters") if r["value"]["topic"] in self.inputs and (not header or header in r["headers"])]
 
     def settle(self, names):
-        """Whatever lies behind the bad records is processed: an order and a rating for each partition, at least."""
+        """Whatever lies behind the bad records is processed: orders, payments and ratings for each partition, at least."""
         for movie in range(1, 40):
             self.suite.http("POST", "/v1/ratings", {"movieId": movie, "rating": 5})
         for name in names:
             self.suite.post_order(id=name)
+            payment = {"id": name, "orderId": name, "amountCents": 1, "cardNumber": "4000000000000036"}
+            wait_until(lambda: self.suite.http("POST", "/v1/payments", payment).status in (200, 201), 30, f"{name} is paid for")
         for name in names:
             self.assert_order(name, "VALIDATED", within=60)
+            self.assertEqual(self.suite.http("GET", f"/v1/shipments/{name}?timeout=30000", timeout=45).status, 200)
+            wait_until(lambda: self.suite.http("GET", f"/v1/emails?orderId={name}").json["emails"], 30, f"an email of {name}")
 
     def test_each_is_a_dead_letter_once_and_the_rest_goes_on(self):
         sent = {}
@@ -80,10 +90,11 @@ class Poison(SuiteTest):
                 self.assertEqual(value["payload"].encode("latin-1").hex(), record["hex"] or "")
                 self.assertEqual(letter["headers"]["why"], record["headers"]["why"])
 
-        for service in ("orders", "inventory", "fraud", "order-details", "customers", "ratings"):
+        for service in SERVICES:
             self.suite.demo("kill", service)
         self.suite.wait_ready()
-        self.suite.demo("rewind", "order-details")
+        for service in ("order-details", "shipping", "email"):
+            self.suite.demo("rewind", service)
         self.settle([f"after-{n}" for n in range(4)])
         self.assertEqual(sorted(letter["key"] for letter in self.letters("why")), sorted(sent), "hydrating writes none")
 
@@ -99,6 +110,12 @@ class Poison(SuiteTest):
                 validation, avro.string("no-such-order") + avro.integer(0) + avro.integer(0) + b"\0\0\0")}),
             ("order-validations", {"key": "before-poison", "hex": avro.wire(
                 validation, avro.string("before-poison") + avro.integer(7) + avro.integer(0) + b"\0\0\0")}),
+            ("payments", {"key": "o1", "hex": avro.wire(self.schemas["payments"], avro.payment("p1", "o2"))}),
+            ("payment-requests", {"key": "p1", "hex": avro.wire(self.schemas["payment-requests"], avro.payment("p2", "o1"))}),
+            ("payment-requests", {"key": "p 1", "hex": avro.wire(self.schemas["payment-requests"], avro.payment("p 1", "o1"))}),
+            ("authorizations", {"key": "t1", "hex": avro.wire(
+                self.schemas["authorizations"], avro.string("t2") + avro.string("o1") + avro.integer(1))}),
+            ("clickstream", {"key": "u1", "hex": avro.wire(self.schemas["clickstream"], avro.string("u2") + avro.string("/") + avro.string("x"))}),
         ]
         for topic, record in cases:
             place = self.suite.write(topic, [record])[0]

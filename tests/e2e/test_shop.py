@@ -174,8 +174,7 @@ class Shop(SuiteTest):
 
     def write_payment(self, order, payment, timestamp):
         schema = next(r["schema"] for r in self.suite.read("payments") if "value" in r)
-        body = avro.string(payment) + avro.string(order) + avro.integer(100) + avro.string("token")
-        self.suite.write("payments", [{"key": order, "hex": avro.wire(schema, body), "timestamp": timestamp}])
+        self.suite.write("payments", [{"key": order, "hex": avro.wire(schema, avro.payment(payment, order, 100)), "timestamp": timestamp}])
 
     def test_a_payment_and_its_order_within_a_minute(self):
         self.pay("join-before")  # there is a schema
