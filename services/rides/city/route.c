@@ -73,7 +73,7 @@ static void reached(struct search *s, uint32_t node, int64_t time, uint32_t arc)
 /* From the start's place to the ends of its edge, then from node to node, until nothing that is open can
  * still be better. `last` is the node from which the goal's edge is entered; NOWHERE: the goal is ahead on
  * the start's own edge. */
-enum { NOWHERE = UINT32_MAX };
+static const uint32_t NOWHERE = UINT32_MAX;
 
 static int64_t search(struct search *s, const struct snap *from, const struct snap *to, uint32_t *last) {
     const struct city_edge *first = &city_edges[from->edge], *end = &city_edges[to->edge];
