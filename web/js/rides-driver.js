@@ -11,7 +11,6 @@ import { money, moment } from "./format.js";
 
 const REPORT_MS = 1000;
 const MOVE_MS = 200;
-const HAIL_FORGOTTEN_MS = 8000;
 const me = person("driver");
 const at = (path = "") => `/v1/drivers/${encodeURIComponent(me.id)}${path}`;
 
@@ -264,13 +263,36 @@ async function goOnline(event) {
   map.show([car], { least: 16 });
   await report();
   feed ??= followCity({
-    sees: ["riders", "rides of drivers"], id: me.id, bbox: map.bounds(),
+    stream: `/v1/events/drivers/${encodeURIComponent(me.id)}`,
+    view: map.bounds,
     onRider: (rider) => {
       if (rider.status === "OFFLINE" || rider.status === "RIDING") map.movers.forget(rider.id);
       else map.movers.see(rider.id, { ...rider, kind: "rider", look: "rider" });
     },
     onRide: heard,
+    onGone(kind, key) {
+      if (kind === "rider") map.movers.forget(key);
+      else gone(key);
+    },
+    onReset(kind) {
+      if (kind === "rider") map.movers.doubt((mover) => mover.kind === "rider");
+      else doubtHails();
+    },
   });
+}
+
+/** A hail that somebody took, or a ride that is no longer ours. */
+async function gone(id) {
+  drop(id);
+  if (id === ride?.id) await call("GET", `/v1/rides/${encodeURIComponent(id)}`).then(heard, () => {});
+}
+
+/** Those that are not told again soon are gone. */
+function doubtHails() {
+  const before = performance.now();
+  setTimeout(() => {
+    for (const [id, hail] of hails) if (hail.seen < before) drop(id);
+  }, 2000);
 }
 
 function heard(next) {
@@ -295,7 +317,7 @@ async function leave() {
   await call("POST", at("/position"), { lat: car.lat, lon: car.lon, status: "OFFLINE", name: me.name }).catch(() => {});
 }
 
-map.leaflet.on("moveend", () => feed?.look(map.bounds()));
+map.leaflet.on("moveend", () => feed?.look());
 $("offline").addEventListener("submit", goOnline);
 $("leave").addEventListener("click", leave);
 $("next").addEventListener("click", step);
@@ -308,9 +330,6 @@ $("go").disabled = false;
 part("offline");
 setInterval(move, MOVE_MS);
 setInterval(report, REPORT_MS);
-setInterval(() => {
-  for (const [id, hail] of hails) if (performance.now() - hail.seen > HAIL_FORGOTTEN_MS) drop(id);
-}, 1000);
 
 // A ride that was under way when the page was closed goes on.
 const { rides } = await persist(20, () => call("GET", at("/rides?limit=1")));

@@ -294,8 +294,15 @@ const start = await somewhere();
 if (start.name === null) start.name = (await findWay(start, start)).steps[0].street;
 await set("pickup", start);
 map.show([start], { least: 15.5 });
-const feed = followCity({ sees: ["cars", "rides of riders"], id: me.id, bbox: map.bounds(), onCar: seen, onRide: heard });
-map.leaflet.on("moveend", () => feed.look(map.bounds()));
+const feed = followCity({
+  stream: `/v1/events/riders/${encodeURIComponent(me.id)}`,
+  view: map.bounds,
+  onCar: seen,
+  onRide: heard,
+  onGone: (kind, key) => kind === "car" && map.movers.forget(key),
+  onReset: (kind) => kind === "car" && map.movers.doubt((mover) => mover.kind === "car"),
+});
+map.leaflet.on("moveend", feed.look);
 setInterval(() => {
   tick();
   $("near").textContent = map.movers.count((m) => m.kind === "car" && m.look === "free");

@@ -15,17 +15,14 @@ const WORDS = {
   ACCEPTED: ["live", "waits for"],
   ARRIVED: ["live", "gets in with"],
   ON_TRIP: ["live", "rides with"],
-  COMPLETED: ["good", "has arrived with"],
-  CANCELLED: ["off", "cancelled"],
 };
-const rides = new Map();
+const rides = new Map(); // those that are not over
 
 function heard(ride) {
   const old = rides.get(ride.id);
   if (old && old.state === ride.state && old.driverId === ride.driverId) return;
   rides.delete(ride.id);
   rides.set(ride.id, ride); // the latest is last
-  while (rides.size > 200) rides.delete(rides.keys().next().value);
   draw();
 }
 
@@ -38,7 +35,7 @@ function draw() {
     light.dataset.state = lamp;
     const driver = ride.driverId ? ` ${ride.driverName ?? ride.driverId}` : "";
     return element("li", "card", element("div", "row",
-      element("span", "", element("span", "who", ride.riderName ?? ride.riderId), ` ${says}${ride.state === "CANCELLED" ? "" : driver}`),
+      element("span", "", element("span", "who", ride.riderName ?? ride.riderId), ` ${says}${driver}`),
       element("span", "word", light, ride.state.toLowerCase().replace("_", " "))));
   }));
 }
@@ -53,19 +50,26 @@ function look(position, kind) {
 
 const STATES = { connecting: ["wait", "Connecting…"], live: ["live", "Live"], away: ["bad", "Away; trying again"] };
 const feed = followCity({
-  sees: ["cars", "riders", "rides"],
-  id: "city",
-  bbox: map.bounds(),
+  stream: "/v1/events/rides",
+  view: map.bounds,
   onCar: (car) => look(car, "car"),
   onRider: (rider) => look(rider, "rider"),
   onRide: heard,
+  onGone(kind, key) {
+    if (kind !== "ride") movers.forget(`${kind} ${key}`);
+    else if (rides.delete(key)) draw();
+  },
+  onReset(kind) {
+    if (kind === "ride") rides.clear();
+    else movers.doubt((mover) => mover.kind === kind);
+  },
   onState(state) {
     const [lamp, word] = STATES[state];
     $("state").querySelector(".lamp").dataset.state = lamp;
     setText($("state").querySelector(".word"), word);
   },
 });
-leaflet.on("moveend", () => feed.look(map.bounds()));
+leaflet.on("moveend", feed.look);
 
 setInterval(() => {
   setText($("free"), String(movers.count((m) => m.kind === "car" && m.look === "free")));

@@ -1,35 +1,46 @@
 // What happens in the city, as it happens: cars, riders and rides in view.
 
-import { call } from "../api.js";
+import { follow } from "../events.js";
 
-const EVERY_MS = 1000;
+const LOOK_MS = 400; // a view that still moves is not asked for
 
 /**
- * Follows `riders` or `drivers` in the map's view, as `id` may see them.
- *   onCar(position), onRider(position), onRide(ride), onState("connecting" | "live" | "away")
- * Returns { look(bbox), close() }: look() tells that another part of the map is in view.
+ * Follows `stream`: /v1/events/riders/{id}, /v1/events/drivers/{id} or /v1/events/rides, in the box that `view()` tells.
+ *   onCar(position), onRider(position), onRide(ride): as each of them is now
+ *   onGone(kind, key): "car", "rider" or "ride", no longer in view
+ *   onReset(kind): what is not told again from now on is gone
+ *   onState("connecting" | "live" | "away")
+ * Returns { look(), close() }; look() says that the view may be another.
  */
-export function followCity({ sees, id, bbox, onCar = () => {}, onRider = () => {}, onRide = () => {}, onState = () => {} }) {
-  let closed = false;
-  const who = encodeURIComponent(id);
-  async function round() {
-    if (sees.includes("cars")) for (const car of (await call("GET", `/v1/riders/${who}/nearby?bbox=${bbox}`)).drivers) onCar(car);
-    if (sees.includes("riders")) {
-      const near = await call("GET", `/v1/drivers/${who}/nearby?bbox=${bbox}`);
-      for (const rider of near.riders) onRider(rider);
-      for (const ride of near.hails) onRide(ride);
-    }
-    for (const role of ["riders", "drivers"]) {
-      if (sees.includes(`rides of ${role}`)) {
-        for (const ride of (await call("GET", `/v1/${role}/${who}/rides?limit=1`)).rides) onRide(ride);
-      }
-    }
+export function followCity({ stream, view, onCar, onRider, onRide, onGone = () => {}, onReset = () => {}, onState = () => {} }) {
+  const kinds = { driver: ["car", onCar], rider: ["rider", onRider], ride: ["ride", onRide] };
+  const on = { reset: ({ event }) => onReset(kinds[event][0]) };
+  for (const [event, [kind, tell]] of Object.entries(kinds)) {
+    if (tell === undefined) continue;
+    on[event] = tell;
+    on[`${event}-deleted`] = ({ key }) => onGone(kind, key);
   }
-  (async () => {
-    while (!closed) {
-      await round().then(() => onState("live"), () => onState("away"));
-      await new Promise((done) => setTimeout(done, EVERY_MS));
-    }
-  })();
-  return { look: (box) => (bbox = box), close: () => (closed = true) };
+  let seen = "";
+  let events = null;
+  let timer = 0;
+
+  // Another view is another stream, from its beginning.
+  function open() {
+    if (view() === seen) return;
+    seen = view();
+    events?.close();
+    events = follow(`${stream}?bbox=${seen}`, { on, onState });
+  }
+
+  open();
+  return {
+    look() {
+      clearTimeout(timer);
+      timer = setTimeout(open, LOOK_MS);
+    },
+    close() {
+      clearTimeout(timer);
+      events.close();
+    },
+  };
 }

@@ -37,22 +37,31 @@ export const MoversLayer = L.Renderer.extend({
     L.DomUtil.remove(this._container);
   },
 
-  /** Was seen: { lat, lon, heading?, kind: "car" or "rider", look: a colour's name }. */
+  /** Was seen: { lat, lon, heading?, kind: "car" or "rider", look: a colour's name, at?: ms since 1970 }. */
   see(id, seen) {
     const now = performance.now();
+    const age = seen.at === undefined ? 0 : Math.max(0, Date.now() - seen.at);
     const old = this._movers.get(id);
     const shown = old && this._at(old, now);
     const jump = old === undefined || still.matches || distance(shown, seen) > JUMP_M;
     const moved = old !== undefined && distance(old.to, seen) > 0.5;
     const facing = seen.heading ?? (moved ? heading(old.to, seen) : old?.facing ?? 0);
     // As long as the time between its reports, so that it arrives when the next one comes.
-    const pace = old ? 0.6 * old.pace + 0.4 * Math.min(2500, Math.max(200, now - old.seen)) : 1000;
+    const pace = old ? 0.6 * old.pace + 0.4 * Math.min(2500, Math.max(200, now - old.start)) : 1000;
     this._movers.set(id, {
-      ...seen, pace, seen: now,
+      ...seen, pace, seen: now - age,
       from: jump ? seen : shown, to: { lat: seen.lat, lon: seen.lon },
       turned: jump ? facing : shown.heading, facing, start: now,
     });
     this._schedule();
+  },
+
+  /** Forgets those that are not seen again soon. */
+  doubt(test) {
+    const before = performance.now();
+    setTimeout(() => {
+      for (const [id, mover] of this._movers) if (mover.start < before && test(mover, id)) this.forget(id);
+    }, 2000);
   },
 
   forget(id) {
