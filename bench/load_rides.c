@@ -466,13 +466,15 @@ static void settle(struct city_load *l) {
     }
 }
 
-/* They vanish from the map, and nobody waits for a car any more. */
+/* They vanish from the map; who waits for a car no longer does, who sits in one gets out. */
 static void say_goodbye(struct city_load *l) {
     int64_t deadline = clock_mono_us() + 3000000;
     for (size_t i = 0; i < l->count; i++) {
         struct actor *a = &l->actors[i];
         report_position(a, "OFFLINE");
-        if (!a->driver && a->doing == WAITING && ride_is(a, "REQUESTED"))
+        if (a->driver && a->doing == DRIVING)
+            drive_on(a, "complete");
+        else if (!a->driver && a->doing == WAITING && a->state[0] != 0 && !ride_is(a, "ON_TRIP"))
             cancel(a);
         while (client_busy(l->client) > UNDER_WAY_MAX && clock_mono_us() < deadline)
             client_wait(l->client, 20);
