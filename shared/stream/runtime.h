@@ -1,5 +1,6 @@
 /* The inside of a running topology (stream.h), shared by
  *   stream.c       tasks, transactions, the group, the round
+ *   stream_time.c  event time: what is due goes, ticks
  *   tables.c       tables: hydrating them, and how far they are
  *   stream_read.c  what other threads read and see
  * Everything here is for the stream's thread, unless it says otherwise. */
@@ -85,6 +86,11 @@ struct stream {
 #define LOG0(s, f) ((s)->o.log->ops->f((s)->o.log))
 #define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
 
+/* Milliseconds of the log's clock. */
+static inline int64_t now_ms(struct stream *s) {
+    return LOG0(s, now_ms);
+}
+
 /* A call that can block says until when it may. */
 #define GUARDED(s, call) (guard_begin(s), guard_end(s, call))
 void guard_begin(struct stream *s);
@@ -96,6 +102,15 @@ WARN_UNUSED bool position_load(struct stream *s, const struct buf *key, int64_t 
 void position_put(struct overlay *o, const struct buf *key, int64_t position);
 /* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
 WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
+
+/* Ends the transaction, then moves the store to what it says. */
+WARN_UNUSED bool commit(struct stream *s, struct err *e);
+
+/* Before a record of a source is handled: whatever is due by then goes first. */
+WARN_UNUSED bool expire_due(struct stream *s, size_t source, const struct log_record *r,
+                            struct slice traceparent, struct err *e);
+/* Writes the ticks that it is time for; they are committed with the rest. */
+WARN_UNUSED bool ticks_write(struct stream *s, struct err *e);
 
 /* The ends of topics, see log.h; n may be 0. */
 WARN_UNUSED bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed,

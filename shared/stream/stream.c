@@ -34,10 +34,6 @@ bool guard_end(struct stream *s, bool ok) {
     return ok;
 }
 
-static int64_t now_ms(struct stream *s) {
-    return LOG0(s, now_ms);
-}
-
 /* ---- creation ---- */
 
 struct stream *stream_create(const struct stream_options *options) {
@@ -362,7 +358,7 @@ static bool produce_changelog(void *context, const struct emission *m) {
 }
 
 /* Ends the transaction, then moves the store to what it says. */
-static bool commit(struct stream *s, struct err *e) {
+bool commit(struct stream *s, struct err *e) {
     if (s->dirty_since == 0)
         return true;
     TRY(produce_emissions(s, e));
@@ -436,27 +432,6 @@ static bool bad_record(struct stream *s, const struct log_record *r, const char 
     return produce_emissions(s, e);
 }
 
-/* What is due at the time of this record goes before it is handled, however much that is: in as many
- * transactions as it takes. Stream time moves with the record only, so that a crash in between comes back
- * here. The record's offset goes along although it does not move yet: it is by the offsets that Kafka knows
- * whether the task is still ours. */
-static bool expire(struct stream *s, size_t source, const struct log_record *r, struct slice trace,
-                   struct err *e) {
-    struct task *task = &s->tasks[r->partition];
-    struct expiry x = {.more = s->expires && r->timestamp > task->time.due};
-    while (x.more) {
-        TRY(step_expire(s->step, r, trace, s->o.expiry_rows, &task->time, &x, e));
-        atomic_fetch_add(&s->expired, x.rows);
-        atomic_fetch_add(&s->skipped, x.rejected);
-        task->inputs[source] = r->offset;
-        task->committed[source] = -1;
-        if (s->dirty_since == 0)
-            s->dirty_since = now_ms(s);
-        TRY(!x.more || commit(s, e));
-    }
-    return true;
-}
-
 static bool process_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     size_t i = 0;
@@ -469,7 +444,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         return true;
     }
     struct slice trace = s->o.log->ops->header(r, "traceparent");
-    TRY(expire(s, i, r, trace, e));
+    TRY(expire_due(s, i, r, trace, e));
     if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, &task->time, e)) {
         if (step_pending(s->step) >= s->o.held_outputs)
             TRY(produce_emissions(s, e));
@@ -523,50 +498,6 @@ static bool process(struct stream *s, size_t n, struct err *e) {
     for (size_t k = 0; k < n; k++)
         if (s->records[k].queue == LOG_INPUTS)
             TRY(process_record(s, &s->records[k], e));
-    return true;
-}
-
-/* ---- ticks ---- */
-
-/* Where the sources of the tasks end that event time has left behind; ticks themselves tell nothing. */
-static size_t late_tasks(struct stream *s, int64_t time, struct log_position *ends_of) {
-    const struct topology *t = s->topology;
-    size_t n = 0;
-    for (int32_t p = 0; p < s->partitions; p++)
-        for (size_t i = 0; i < s->source_count; i++)
-            if (s->tasks[p].state == TASK_RUNNING && time - s->tasks[p].time.now >= t->tick_ms &&
-                t->sources[i].topic != t->ticks)
-                ends_of[n++] = (struct log_position){t->sources[i].topic, p, -1};
-    return n;
-}
-
-static bool task_has_read(const struct stream *s, const struct log_position *end) {
-    size_t i = 0;
-    while (s->topology->sources[i].topic != end->topic)
-        i++;
-    return s->tasks[end->partition].read[i] >= end->offset;
-}
-
-/* A tick is for tasks that have handled all that there is: after an outage what was sent meanwhile comes
- * first, and only then the news of how late it is. */
-static bool tick(struct stream *s, struct err *e) {
-    const struct topology *t = s->topology;
-    if (t->ticks == NULL || now_ms(s) < s->tick_at)
-        return true;
-    s->tick_at = now_ms(s) + t->tick_ms;
-    int64_t time = LOG0(s, time_ms);
-    struct log_position positions[(size_t)s->partitions * s->source_count];
-    size_t n = late_tasks(s, time, positions);
-    TRY(ends(s, positions, n, true, e));
-    for (size_t k = 0; k < n;) {
-        int32_t p = positions[k].partition;
-        bool all = true;
-        for (; k < n && positions[k].partition == p; k++)
-            all = all && task_has_read(s, &positions[k]);
-        TRY(!all || step_tick(s->step, p, s->partitions, time, e));
-        if (all && s->dirty_since == 0)
-            s->dirty_since = now_ms(s);
-    }
     return true;
 }
 
@@ -797,7 +728,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     }
     LOG(s, release, s->records, n);
     TRY(ok);
-    TRY(tick(s, e));
+    TRY(ticks_write(s, e));
     TRY(!commit_is_due(s, n < BATCH) || commit(s, e));
     TRY(flush(s, e));
     report(s);

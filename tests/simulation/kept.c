@@ -155,7 +155,7 @@ struct check { /* of a partition */
     int pair_count;
     struct {
         int64_t count, stamp; /* count 0: there is none */
-    } rows[KEYS][SUBS];
+    } rows[KEYS * SUBS];
     int64_t now;
     struct arena arena;
 };
@@ -225,22 +225,22 @@ static void pass(struct check *c, struct input *in) {
     in->handled = true;
     c->now = later(c->now, in->time);
     for (int k = 0; k < KEYS * SUBS; k++)
-        if (c->rows[0][k].count > 0 && c->rows[0][k].stamp + KEPT_MS < c->now)
+        if (c->rows[k].count > 0 && c->rows[k].stamp + KEPT_MS < c->now)
             world_violation(c->w, "%s/%d/%" PRId64 " at %" PRId64 ": %s/%s of %" PRId64 " is still there",
                             name, c->partition, in->offset, c->now, keys[k / SUBS], subs[k % SUBS],
-                            c->rows[0][k].stamp);
+                            c->rows[k].stamp);
 }
 
 static void handled(struct check *c, struct input *in, const struct toy_story *told) {
     int64_t latest = latest_now(c);
     pass(c, in);
-    int64_t want = ++c->rows[in->key][in->sub].count;
+    int64_t want = ++c->rows[in->key * SUBS + in->sub].count;
     if (told->count != want)
         world_violation(c->w, "%s/%d/%" PRId64 ": count %" PRId64 ", and %" PRId64 " follows",
                         in->topic->name, c->partition, in->offset, told->count, want);
-    c->rows[in->key][in->sub].stamp = in->stamp = c->now;
+    c->rows[in->key * SUBS + in->sub].stamp = in->stamp = c->now;
     if (in->then_delete)
-        c->rows[in->key][in->sub].count = 0;
+        c->rows[in->key * SUBS + in->sub].count = 0;
     for (const struct input *i = c->inputs; i < c->inputs + c->input_count; i++) {
         int64_t apart = i->time > in->time ? i->time - in->time : in->time - i->time;
         if (i->handled && i->told && i->key == in->key && i->topic != in->topic && apart <= WITHIN_MS &&
@@ -265,17 +265,17 @@ static void paired(struct check *c, const struct input *in, int64_t other) {
 }
 
 static void expired(struct check *c, const struct input *in, int k, int sub, int64_t at, int64_t count) {
-    int64_t stamp = c->rows[k][sub].stamp;
+    int64_t stamp = c->rows[k * SUBS + sub].stamp;
     if (in->handled || at != later(c->now, in->time))
         world_violation(c->w,
                         "%s/%s expires at %" PRId64 ", which %s/%d/%" PRId64 " of %" PRId64 " does not make",
                         keys[k], subs[sub], at, in->topic->name, c->partition, in->offset, in->time);
-    if (c->rows[k][sub].count != count || stamp + KEPT_MS >= at)
+    if (c->rows[k * SUBS + sub].count != count || stamp + KEPT_MS >= at)
         world_violation(c->w,
                         "%s/%s expires at %" PRId64 " as %" PRId64 ", where it is %" PRId64 " of %" PRId64,
-                        keys[k], subs[sub], at, count, c->rows[k][sub].count, stamp);
-    c->rows[k][sub].stamp = at;
-    c->rows[k][sub].count = count % RETURNS == 2 ? count + RETURNED : 0;
+                        keys[k], subs[sub], at, count, c->rows[k * SUBS + sub].count, stamp);
+    c->rows[k * SUBS + sub].stamp = at;
+    c->rows[k * SUBS + sub].count = count % RETURNS == 2 ? count + RETURNED : 0;
 }
 
 static void check_story(void *context, const struct log_record *r, const struct log_header *headers,
@@ -317,9 +317,9 @@ static void check_lasts(struct check *c) {
         if (there &&
             !schemas_decode(world_schemas(c->w), &toy_count_type, rows.values[i], &c->arena, &got, &e))
             abort();
-        if (got.count != c->rows[0][k].count || (there && rows.times[i] != c->rows[0][k].stamp))
+        if (got.count != c->rows[k].count || (there && rows.times[i] != c->rows[k].stamp))
             world_violation(c->w, SLICE_FMT " is %" PRId64 ", and should be %" PRId64 " of %" PRId64,
-                            SLICE_ARG(key), got.count, c->rows[0][k].count, c->rows[0][k].stamp);
+                            SLICE_ARG(key), got.count, c->rows[k].count, c->rows[k].stamp);
     }
 }
 

@@ -9,6 +9,7 @@ import sys
 
 FILES = {  # others: stream.c
     "rows_before_position": "tables.c",
+    "expiry_without_offset": "stream_time.c",
     "stamp_of_event": "step.c",
     "renewed_entry_lost": "step.c",
     "renewed_row_expires": "step.c",

@@ -51,10 +51,6 @@ export function follow(url, { on, position = "", onState = () => {} }) {
     const address = new URL(url, location.href);
     if (position) address.searchParams.set("lastEventId", position);
     source = new EventSource(address);
-    source.onopen = () => {
-      delay = RETRY_MIN_MS;
-      become("live");
-    };
     // The browser itself tries again only after some errors, and never after a 503.
     source.onerror = () => {
       disconnect();
@@ -62,8 +58,11 @@ export function follow(url, { on, position = "", onState = () => {} }) {
       timer = setTimeout(connect, delay * (0.75 + Math.random() / 2));
       delay = Math.min(2 * delay, RETRY_MAX_MS);
     };
+    // Only now is it settled from where on events come: what happens from here is not missed.
     source.addEventListener("position", (event) => {
-      position = event.lastEventId || event.data;
+      position = event.lastEventId;
+      delay = RETRY_MIN_MS;
+      become("live");
     });
     for (const [type, handler] of Object.entries(on)) source.addEventListener(type, (event) => hear(event, handler));
   }

@@ -16,7 +16,7 @@ import { clearTape, writeTape } from "./tape.js";
 const SERVICE_OF = { INVENTORY_CHECK: "inventory", FRAUD_CHECK: "fraud", ORDER_DETAILS_CHECK: "order-details" };
 const TOPICS = ["orders", "order-validations", "payments", "shipments", "emails"];
 const PATIENCE_MS = 4000; // so long nobody need be told that something is missing
-const STREAM_FIRST_MS = 1500; // an order is placed once its events are listened for, or after this
+const STREAM_FIRST_MS = 2000; // an order is placed once its events are listened for, or after this
 const KEPT_ORDERS = 12;
 
 const board = new Board($("board"));
@@ -34,6 +34,7 @@ class Watched {
   cards = new Map(); // by token: what stops watching it
   timer = 0;
   looking = false;
+  unheard = false; // it was placed before its events were listened for
 
   constructor(id, since) {
     this.life = new Life(id);
@@ -100,7 +101,11 @@ function listen(w, position) {
       on: Object.fromEntries(TOPICS.map((topic) => [topic, (event) => news(w, event)])),
       onState: (state) => {
         w.live = state;
-        if (state === "live") resolve();
+        if (state === "live") {
+          resolve();
+          if (w.unheard) lookOnce(w);
+          w.unheard = false;
+        }
         if (w === current) show(w);
       },
     });
@@ -133,6 +138,7 @@ async function place(w) {
   });
   await untilDone(makeKnown, "Nobody takes down who you are.", "customers");
   w.since = Date.now();
+  w.unheard = w.live !== "live";
   save(w); // with the position before the order
   const order = await untilDone(() => call("POST", "/v1/orders", { id, customerId, productId, quantity, priceCents }), "Nobody takes the order.", "orders");
   if (order === null) return;
@@ -199,12 +205,16 @@ function begin(w) {
   return w;
 }
 
+function lookOnce(w) {
+  if (w.looking) return;
+  w.looking = true;
+  look(w).finally(() => (w.looking = false));
+}
+
 /** While no events come, the views are asked. */
 function tick(w) {
   showNotice(w);
-  if (w.live !== "away" || w.looking || w.trouble || document.hidden) return;
-  w.looking = true;
-  look(w).finally(() => (w.looking = false));
+  if (w.live === "away" && !w.trouble && !document.hidden) lookOnce(w);
 }
 
 // --- the page ---
