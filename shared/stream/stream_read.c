@@ -76,6 +76,7 @@ struct scan {
     bool (*each)(void *context, struct slice index_key, struct slice key);
     bool (*each_row)(void *context, const struct event *row);
     void *context;
+    struct arena row; /* of one row after the other */
     struct err *e;
     bool ok;
 };
@@ -99,10 +100,10 @@ bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, s
 
 static bool scan_row(void *context, struct slice key, struct slice value) {
     struct scan *scan = context;
-    _cleanup_(arena_free) struct arena a = {0};
     struct event row;
+    arena_reset(&scan->row);
     struct slice record_key = {key.data + scan->prefix, key.size - scan->prefix};
-    scan->ok = table_row(scan->table, scan->s->o.schemas, record_key, value, &a, &row, scan->e);
+    scan->ok = table_row(scan->table, scan->s->o.schemas, record_key, value, &scan->row, &row, scan->e);
     return scan->ok && scan->each_row(scan->context, &row);
 }
 
@@ -114,9 +115,10 @@ bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from
         .s = s, .table = t, .prefix = prefix.size, .each_row = each, .context = context, .e = e, .ok = true};
     if (from.data != NULL)
         store_key_row(&start_key, t, from);
-    return store_scan(s->o.store, buf_slice(&prefix), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
-                      false, scan_row, &scan, e) &&
-           scan.ok;
+    bool ok = store_scan(s->o.store, buf_slice(&prefix),
+                         from.data == NULL ? SLICE_NONE : buf_slice(&start_key), false, scan_row, &scan, e);
+    arena_free(&scan.row);
+    return ok && scan.ok;
 }
 
 void stream_metrics(struct stream *s, struct buf *out) {
