@@ -306,6 +306,6 @@ bool store_open_rocksdb(const char *path, const struct store_options *options, s
     r->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(r->ingest, 1);
     bool sized = options != NULL && options->write_buffer_bytes > 0;
-    *store = store_create_buffered(&r->store, sized ? options->write_buffer_bytes : 8 << 20);
+    *store = store_create_buffered(&r->store, sized ? options->write_buffer_bytes : 4 << 20);
     return true;
 }

@@ -9,7 +9,7 @@
 enum {
     TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
     TRANSACTION_MS = 300,
-    HELD_OUTPUTS = 8000,
+    HELD_OUTPUTS = 4000,
     EXPIRY_ROWS = 5000,
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
     BUSY_MS = 40, /* for as long, because a commit costs the broker the same for one record and for all */

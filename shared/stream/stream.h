@@ -26,7 +26,7 @@ struct stream_options {
     struct store *store;     /* this stream's alone, not owned */
     struct log *log;         /* this stream's alone, not owned */
     size_t expiry_rows;      /* that go in one transaction; 0: 5000 */
-    size_t held_outputs;     /* that wait for company before they go to the producer; 0: 8000 */
+    size_t held_outputs;     /* that wait for company before they go to the producer; 0: 4000 */
     void *context;           /* of the callbacks, which run on the stream's thread */
     /* After a row of a table has changed and can be read; where the record is that says so. In the order of
      * the partition. */

@@ -1,0 +1,85 @@
+# ./demo bench: the suite's figures, each beside what a bare client gets from the same Kafka in the same run. Sourced
+# by demo.
+# shellcheck shell=bash
+
+BENCHES="flood latency"
+
+bench_program() { # bench_program NAME ARGUMENT…
+    GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
+        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 "$BUILD_DIR/bench/$1" "${@:2}"
+}
+
+cpu_ms() { # cpu_ms PID: all that it has used so far
+    local fields
+    read -ra fields <<<"$(sed 's/.*) //' "/proc/$1/stat")"
+    echo $(((fields[11] + fields[12]) * 1000 / $(getconf CLK_TCK)))
+}
+
+# Requests that are in the log before anybody decides; CPU time tells more than the clock on a busy machine.
+bench_flood() { # bench_flood COUNT
+    local name key run result keys=() cpu used kafka
+    for name in orders inventory fraud order-details; do
+        # shellcheck disable=SC2207
+        keys+=($(chosen "$name")) || exit
+    done
+    for key in "${keys[@]}"; do stop_process "$key" 20; done
+    run=$(bench_program flood --only-write --count "$1") || return
+    kafka=$(process_id kafka-0)
+    used=$(cpu_ms "$kafka")
+    result=$(mktemp)
+    bench_program flood --only-wait "$run" --count "$1" --json >"$result" &
+    for key in "${keys[@]}"; do rm -f "$RUN/$key/down" && launch "$key"; done
+    wait $! || return
+    cpu=$(jq -n --arg name kafka --argjson ms $(($(cpu_ms "$kafka") - used)) '{($name): $ms}')
+    for key in "${keys[@]}"; do
+        cpu=$(jq --arg name "$key" --argjson ms "$(cpu_ms "$(process_id "$key")")" '.[$name] = $ms' <<<"$cpu")
+    done
+    bench_program peer produce --count "$1" |
+        jq --argjson flood "$(<"$result")" --argjson cpu "$cpu" '{
+            name: "flood", unit: "orders/s", value: $flood.perSecond, peer: "an idempotent producer, records/s",
+            peerValue: .perSecond, ratio: ($flood.perSecond / .perSecond),
+            cpuMicrosecondsPerOrder: ($cpu | map_values(. * 1000 / $flood.orders)),
+            peakRssBytes: ($flood.services | map({(.name): .peakRssBytes}) | add)}'
+    rm -f "$result"
+}
+
+bench_latency() { # bench_latency COUNT
+    local result
+    result=$(bench_program latency --count "$1" --json) || return
+    bench_program peer chain --count "$1" | jq --argjson latency "$result" '{
+        name: "latency", unit: "ms from POST to the outcome, p50", value: $latency.outcomeMs.p50,
+        peer: "three bare transactions, one after the other", peerValue: .p50,
+        ratio: ($latency.outcomeMs.p50 / .p50), p99: $latency.outcomeMs.p99, peerP99: .p99}'
+}
+
+command_bench() {
+    local name json=0 count= names=() results=
+    while (($#)); do
+        case $1 in
+        --json) json=1 ;;
+        --count)
+            [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage_error "--count takes a number"
+            count=$2 && shift
+            ;;
+        *)
+            [[ " $BENCHES " == *" $1 "* ]] || usage_error "unknown benchmark '$1'; there are: $BENCHES"
+            names+=("$1")
+            ;;
+        esac
+        shift
+    done
+    [ -x "$BUILD_DIR/bench/peer" ] || die "bench/peer is not built: ./demo up"
+    lock
+    for name in ${names[@]+"${names[@]}"} $([ ${#names[@]} != 0 ] || echo "$BENCHES"); do
+        case $name in
+        flood) results+=$(bench_flood "${count:-200000}") || die "flood failed" ;;
+        latency) results+=$(bench_latency "${count:-300}") || die "latency failed" ;;
+        esac
+    done
+    if [ $json = 1 ]; then
+        jq -s . <<<"$results"
+        return
+    fi
+    jq -r '"\(.name): \(.value * 10 | round / 10) \(.unit); \(.peer): \(.peerValue * 10 | round / 10); ratio \(.ratio * 1000 | round / 1000)",
+        (del(.name, .unit, .value, .peer, .peerValue, .ratio) | to_entries[] | "  \(.key): \(.value | tojson)")' <<<"$results"
+}
