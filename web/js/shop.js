@@ -203,7 +203,7 @@ let past = [];
 let next = null;
 
 function pastItem(order) {
-  const link = element("a", "", `${order.quantity} × ${productName(order.productId)}`);
+  const link = element("a", "", `${order.quantity} × `, element("bdi", "", productName(order.productId)));
   link.href = `/shop?order=${segment(order.id)}`;
   const lamp = element("span", "lamp");
   lamp.dataset.state = { VALIDATED: "good", FAILED: "bad" }[order.state] ?? "wait";

@@ -103,8 +103,7 @@ function listen(w, position) {
         w.live = state;
         if (state === "live") {
           resolve();
-          if (w.unheard) lookOnce(w);
-          w.unheard = false;
+          if (w.life.created) catchUp(w);
         }
         if (w === current) show(w);
       },
@@ -146,6 +145,7 @@ async function place(w) {
   w.life.complete({ order });
   save(w);
   if (w === current) show(w);
+  catchUp(w);
 }
 
 /** Shows the order of this id: what this browser saw of it, what the views say, and what is still to come. */
@@ -205,6 +205,13 @@ function begin(w) {
   return w;
 }
 
+/** Once it is there and listened for: what happened in between. */
+function catchUp(w) {
+  if (!w.unheard || w.live !== "live") return;
+  w.unheard = false;
+  lookOnce(w);
+}
+
 function lookOnce(w) {
   if (w.looking) return;
   w.looking = true;
@@ -237,7 +244,9 @@ function show(w) {
   document.title = `${headline(life, w.trouble)} · insideout`;
   setText($("order-id"), life.id);
   const o = life.order;
-  setText($("order-what"), o ? `${o.quantity} × ${productName(o.productId)}, ${money(o.quantity * o.priceCents)}` : "");
+  // <bdi>: a name that turns the direction of text turns its own only
+  const what = o ? [`${o.quantity} × `, element("bdi", "", productName(o.productId)), `, ${money(o.quantity * o.priceCents)}`] : [];
+  $("order-what").replaceChildren(...what);
   setText($("order-live"), { connecting: "Connecting", live: "Live", away: "Interrupted, trying again" }[w.live]);
   $("order-lamp").dataset.state = { connecting: "wait", live: "live", away: "bad" }[w.live];
   const exists = life.created !== null || w.trouble === null;
