@@ -94,8 +94,12 @@ bool find_place(struct http_exchange *x, struct instance *i, const struct table 
 }
 
 bool read_person(struct http_exchange *x, struct instance *i, const struct table *positions, struct slice id,
-                 struct slice *name, bool *simulated) {
+                 struct slice *name, bool *simulated, enum http_result *result) {
     struct event row;
+    bool told = http_body_has(x, "name") && http_body_has(x, "simulated");
+    if (!told && !wait_fresh(x, i, positions, result))
+        return false;
+    *result = HTTP_DONE;
     if (!instance_row(i, x, positions, id, &row))
         return false;
     const struct position *p = row.value;

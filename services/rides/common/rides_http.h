@@ -10,10 +10,10 @@ enum { RIDES_ANSWER_MS = 8000 }; /* how long a client waits for what the log sho
 enum http_result post_position(struct http_exchange *x, struct instance *i, const struct topic *t);
 enum http_result get_position(struct http_exchange *x, struct instance *i, const struct table *t);
 
-/* The optional fields name and simulated of a body; what it lacks is as in the latest position of `id`. On
- * false the exchange is answered. */
+/* The optional fields name and simulated of a body; what it lacks is as in the latest position of `id`, which
+ * is read to where the log ends now. On false: return *result. */
 WARN_UNUSED bool read_person(struct http_exchange *x, struct instance *i, const struct table *positions,
-                             struct slice id, struct slice *name, bool *simulated);
+                             struct slice id, struct slice *name, bool *simulated, enum http_result *result);
 
 /* Where a command goes, and where a refusal before it reaches its ride stands. */
 struct command_way {

@@ -39,9 +39,10 @@ static enum http_result get_nearby(struct http_exchange *x, void *context) {
 /* An accept claims first; what follows is between the driver and the ride. */
 static enum http_result post_accept(struct http_exchange *x, void *context) {
     struct ride_command c = {.action = RIDE_ACTION_ACCEPT, .claim = -1};
+    enum http_result result = HTTP_DONE;
     if (!http_path_id(x, "id", &c.driver_id) || !http_path_id(x, "rideId", &c.ride_id) ||
-        !read_person(x, context, &driver_positions_table, c.driver_id, &c.name, &c.simulated))
-        return HTTP_DONE;
+        !read_person(x, context, &driver_positions_table, c.driver_id, &c.name, &c.simulated, &result))
+        return result;
     struct command_way way = {
         .topic = &topic_driver_commands, .key = c.driver_id, .claims = &driver_claims_table};
     return send_command(x, context, &way, &c);

@@ -22,8 +22,9 @@ struct hail {
     char ride_id[UUID_SIZE], command_id[UUID_SIZE];
 };
 
-static bool read_hail(struct http_exchange *x, struct instance *i, struct hail *hail,
-                      struct ride_command *c) {
+static bool read_hail(struct http_exchange *x, struct instance *i, struct hail *hail, struct ride_command *c,
+                      enum http_result *result) {
+    *result = HTTP_DONE;
     if (hail->command_id[0] == 0) {
         uuid_make(hail->command_id, clock_wall_ms());
         uuid_make(hail->ride_id, clock_wall_ms());
@@ -38,7 +39,7 @@ static bool read_hail(struct http_exchange *x, struct instance *i, struct hail *
            http_body_double(x, "pickup.lon", -180, 180, &c->pickup.lon) &&
            http_body_double(x, "destination.lat", -90, 90, &c->destination.lat) &&
            http_body_double(x, "destination.lon", -180, 180, &c->destination.lon) &&
-           read_person(x, i, &rider_positions_table, c->rider_id, &c->name, &c->simulated);
+           read_person(x, i, &rider_positions_table, c->rider_id, &c->name, &c->simulated, result);
 }
 
 static bool same_hail(const struct ride *r, const struct ride_command *c) {
@@ -56,8 +57,9 @@ static enum http_result post_hail(struct http_exchange *x, void *context) {
     struct ride_command c;
     struct event row;
     const struct ride_reply *refusal;
-    if (!read_hail(x, i, hail, &c))
-        return HTTP_DONE;
+    enum http_result result;
+    if (!read_hail(x, i, hail, &c, &result))
+        return result;
     instance_watch(i, x, &decisions_table, c.ride_id);
     instance_watch(i, x, &rider_claims_table, c.rider_id);
     if (!instance_row(i, x, &decisions_table, c.ride_id, &row) ||
