@@ -2,11 +2,11 @@
 # by demo.
 # shellcheck shell=bash
 
-BENCHES="flood latency"
+BENCHES="flood latency ratings"
 
 bench_program() { # bench_program NAME ARGUMENT…
     GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
-        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 "$BUILD_DIR/bench/$1" "${@:2}"
+        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 PARTITIONS=$PARTITIONS "$BUILD_DIR/bench/$1" "${@:2}"
 }
 
 cpu_ms() { # cpu_ms PID: all that it has used so far
@@ -52,6 +52,20 @@ bench_latency() { # bench_latency COUNT
         ratio: ($latency.outcomeMs.p50 / .p50), p99: $latency.outcomeMs.p99, peerP99: .p99}'
 }
 
+# Ratings that are in the log, counted by a process of the benchmark's own on a fresh view, while the suite's are stopped.
+bench_ratings() { # bench_ratings COUNT
+    local key keys result code=0
+    # shellcheck disable=SC2207
+    keys=($(chosen ratings)) || exit
+    for key in "${keys[@]}"; do stop_process "$key" 20; done
+    result=$(bench_program ratings --count "$1" --json) || code=$?
+    for key in "${keys[@]}"; do rm -f "$RUN/$key/down" && launch "$key"; done
+    [ $code = 0 ] || return $code
+    jq '{name: "ratings", unit: "ratings/s, counted exactly once", value: .counted.perSecond,
+        peer: "a bare consumer of the same records, records/s", peerValue: .counted.peerPerSecond,
+        ratio: .counted.ratio, peakRssBytes: .counted.peakRssBytes, hydrated: .hydrated}' <<<"$result"
+}
+
 command_bench() {
     local name json=0 count= names=() results=
     while (($#)); do
@@ -73,6 +87,7 @@ command_bench() {
     for name in ${names[@]+"${names[@]}"} $([ ${#names[@]} != 0 ] || echo "$BENCHES"); do
         case $name in
         flood) results+=$(bench_flood "${count:-200000}") || die "flood failed" ;;
+        ratings) results+=$(bench_ratings "${count:-2000000}") || die "ratings failed" ;;
         latency) results+=$(bench_latency "${count:-300}") || die "latency failed" ;;
         esac
     done

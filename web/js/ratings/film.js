@@ -3,7 +3,8 @@
 import { call, segment } from "../api.js";
 import { $, element, setText } from "../dom.js";
 import { showHistory } from "./chart.js";
-import { average, count, duration, title } from "./films.js";
+import { duration } from "../format.js";
+import { average, count, title } from "./films.js";
 import { setUpStars } from "./stars.js";
 
 const EVERY_MS = 700; // between two looks at what the feed does not carry

@@ -84,6 +84,3 @@ export const count = (n) => whole.format(n);
 /** Hundredths while there are few places between neighbours. */
 export const average = (film) => (film.ratingCount === 0 ? "–" : film.averageRating.toFixed(2));
 export const title = (film) => film.title ?? `Film ${film.movieId}`;
-
-/** Milliseconds as "48 ms" or "3.2 s". */
-export const duration = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);

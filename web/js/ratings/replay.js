@@ -2,7 +2,8 @@
 
 import { call } from "../api.js";
 import { $, setText } from "../dom.js";
-import { count, duration } from "./films.js";
+import { duration } from "../format.js";
+import { count } from "./films.js";
 
 const LOOK_MS = 80;
 
