@@ -43,7 +43,9 @@ bool table_row(const struct table *t, struct schemas *schemas, struct slice key,
     memcpy(&head, stored.data, sizeof head);
     void *value = arena_alloc(a, t->topic->value->size);
     if (!schemas_decode(schemas, t->topic->value, table_row_payload(stored), a, value, e))
-        return err_prefix(e, "table %s, key " SLICE_FMT, t->name, SLICE_ARG(key));
+        return e != NULL && e->kind == ERR_RETRY
+                   ? err_prefix(e, "table %s", t->name) /* it is no matter of this row */
+                   : err_prefix(e, "table %s, key " SLICE_FMT, t->name, SLICE_ARG(key));
     *row = (struct event){t->topic, head.partition, head.offset, head.timestamp, key, value, SLICE_NONE};
     return true;
 }

