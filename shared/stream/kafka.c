@@ -43,7 +43,7 @@ static const struct setting reader_settings[] = {
     {"fetch.error.backoff.ms", "20"},
     {"queued.min.messages", "5000"}, /* a partition; keeps a flood's memory flat */
     {"queued.max.messages.kbytes", "1024"},
-    {"fetch.message.max.bytes", "524288"},
+    {"fetch.message.max.bytes", "131072"},
     {"fetch.max.bytes", "4194304"},
     {NULL, NULL},
 };

@@ -58,7 +58,7 @@ struct stream {
     bool in_transaction;
     size_t transaction_records;
     int64_t dirty_since; /* when the first input came that is not committed; 0: there is none */
-    int64_t tasks_retry_at, tick_at, flush_at;
+    int64_t tasks_retry_at, trouble_until, tick_at, flush_at;
     int32_t tasks_first;
     struct err callback_err; /* what went wrong inside a callback of the group */
     uint64_t refresh_started;

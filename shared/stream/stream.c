@@ -16,6 +16,7 @@ enum {
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
     FLUSH_MS = 60 * 1000,  /* the store is at most so far behind */
     RETRY_MS = 200,
+    TROUBLE_MS = 1000, /* what is tried again and again has one status, also between two tries */
     FRESH_MS = 5000,
 };
 
@@ -685,7 +686,7 @@ static void report(struct stream *s) {
     else if (running < assigned)
         snprintf(text, sizeof text, "restoring, %d of %d tasks are done", running, assigned);
     if (ready != atomic_load(&s->ready) || !ready || strcmp(s->status, "running") != 0)
-        if (ready || now_ms(s) >= s->tasks_retry_at)
+        if (ready || (now_ms(s) >= s->tasks_retry_at && now_ms(s) >= s->trouble_until))
             set_status(s, text);
     atomic_store(&s->ready, ready);
     atomic_store(&s->left, left(s));
@@ -743,6 +744,7 @@ bool stream_step(struct stream *s, int wait_ms, struct err *e) {
     case ERR_RETRY:
         atomic_store(&s->ready, false);
         set_status(s, trouble.text);
+        s->trouble_until = now_ms(s) + TROUBLE_MS;
         if (!poll_aside(s, wait_ms < RETRY_MS ? wait_ms : RETRY_MS, &trouble) && trouble.kind != ERR_RETRY) {
             *e = trouble;
             return false;
