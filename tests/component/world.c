@@ -285,7 +285,7 @@ void world_destroy(void) {
 }
 
 static void produce(const char *key, struct slice value, int32_t partition) {
-    rd_kafka_resp_err_t error = rd_kafka_producev(
+    rd_kafka_resp_err_t error = __extension__ rd_kafka_producev(
         world.writer, RD_KAFKA_V_TOPIC(world.clicks.name), RD_KAFKA_V_PARTITION(partition),
         RD_KAFKA_V_KEY(key, slice_of(key).size), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_TIMESTAMP(world.time), RD_KAFKA_V_END);
