@@ -227,8 +227,8 @@ static bool run(struct load *l, struct err *err) {
 static void report(struct load *l, double seconds) {
     const char *to = l->direct ? "write to acknowledged" : "POST to 202";
     if (!l->json) {
-        printf("%zu ratings in %.2f s: %.1f/s (due: %.1f/s); %zu refused, %zu unanswered\n",
-               l->accepted, seconds, (double)l->accepted / seconds, l->rate, l->refused, l->unknown);
+        printf("%zu ratings in %.2f s: %.1f/s (due: %.1f/s); %zu refused, %zu unanswered\n", l->accepted,
+               seconds, (double)l->accepted / seconds, l->rate, l->refused, l->unknown);
         samples_print_head();
         samples_print(&l->us, to);
         return;

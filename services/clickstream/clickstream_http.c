@@ -3,7 +3,7 @@
 #include "http/body.h"
 #include "service/service.h"
 
-enum { ANSWER_MS = 8000, TEXT_MAX_BYTES = 1000 };
+enum { TEXT_MAX_BYTES = 1000 };
 
 /* 202 once the click is in the log; what follows from it is nobody's wait. */
 static enum http_result post_click(struct http_exchange *x, void *context) {
@@ -13,7 +13,7 @@ static enum http_result post_click(struct http_exchange *x, void *context) {
         !http_body_string(x, "page", TEXT_MAX_BYTES, &click.page) ||
         !http_body_string(x, "action", TEXT_MAX_BYTES, &click.action))
         return HTTP_DONE;
-    http_deadline(x, ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     enum publish published = instance_publish(i, x, &topic_clickstream, click.user_id, &click);
     if (published == PUBLISH_DONE)
         return http_reply_empty(x, 202);

@@ -4,7 +4,7 @@
 #include "http/body.h"
 #include "service/service.h"
 
-enum { ANSWER_MS = 8000, NAME_MAX_BYTES = 200, EMAIL_MAX_BYTES = 320, ADDRESS_MAX_BYTES = 1000 };
+enum { NAME_MAX_BYTES = 200, EMAIL_MAX_BYTES = 320, ADDRESS_MAX_BYTES = 1000 };
 
 static enum http_result reply_customer(struct http_exchange *x, unsigned status, const struct customer *c) {
     _cleanup_(buf_free) struct buf json = {0};
@@ -57,7 +57,7 @@ static enum http_result put_customer(struct http_exchange *x, void *context) {
     struct customer c;
     if (!read_customer(x, &c))
         return HTTP_DONE;
-    http_deadline(x, ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     if (!put->looked) {
         struct event row;
         if (!instance_row(i, x, &customers_table, c.id, &row))
@@ -75,13 +75,13 @@ static enum http_result put_customer(struct http_exchange *x, void *context) {
 
 static enum http_result get_customer(struct http_exchange *x, void *context) {
     struct instance *i = context;
+    enum http_result result;
     struct slice id;
     struct event row;
     if (!http_path_id(x, "id", &id))
         return HTTP_DONE;
-    http_deadline(x, ANSWER_MS);
-    if (!instance_fresh(i, x, &customers_table))
-        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    if (!instance_wait_fresh(i, x, &customers_table, &result))
+        return result;
     if (!instance_row(i, x, &customers_table, id, &row))
         return HTTP_DONE;
     if (row.value == NULL)

@@ -4,20 +4,18 @@
 #include "base/json.h"
 #include "service/service.h"
 
-enum { ANSWER_MS = 8000 };
-
 /* The emails of one order: one, or none yet. */
 static enum http_result list_emails(struct http_exchange *x, void *context) {
     struct instance *i = context;
+    enum http_result result;
     struct slice order_id;
     struct event row;
     if (!http_query_id(x, "orderId", &order_id))
         return HTTP_DONE;
     if (order_id.data == NULL)
         return http_reply_problem(x, 400, "orderId", "missing: whose emails?");
-    http_deadline(x, ANSWER_MS);
-    if (!instance_fresh(i, x, &email_emails))
-        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    if (!instance_wait_fresh(i, x, &email_emails, &result))
+        return result;
     if (!instance_row(i, x, &email_emails, order_id, &row))
         return HTTP_DONE;
     _cleanup_(buf_free) struct buf json = {0}, email = {0};

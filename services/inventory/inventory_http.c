@@ -5,15 +5,10 @@
 #include "service/feed.h"
 #include "service/service.h"
 
-enum { ANSWER_MS = 8000 };
-
 /* A client that saw an outcome sees the reservation that it came from: both tables are read to the end. */
 static bool fresh(struct instance *i, struct http_exchange *x, enum http_result *result) {
-    http_deadline(x, ANSWER_MS);
-    if (instance_fresh(i, x, &inventory_stock) && instance_fresh(i, x, &inventory_reserved_stock))
-        return true;
-    *result = http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
-    return false;
+    return instance_wait_fresh(i, x, &inventory_stock, result) &&
+           instance_wait_fresh(i, x, &inventory_reserved_stock, result);
 }
 
 struct product {

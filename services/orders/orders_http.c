@@ -8,8 +8,7 @@
 #include "service/feed.h"
 
 enum {
-    ANSWER_MS = 8000,   /* how long a client waits for what the log should say at once */
-    OUTCOME_MS = 10000, /* … and for an outcome, unless it says how long */
+    OUTCOME_MS = 10000, /* how long a client waits for an outcome, unless it says how long */
     WAIT_MAX_MS = 60000,
     PAGE = 50,
     PAGE_MAX = 500,
@@ -91,7 +90,7 @@ static enum http_result post_order(struct http_exchange *x, void *context) {
         http_reply_header(x, "Location", "/v1/orders/" SLICE_FMT, SLICE_ARG(r.id));
         return reply_order(x, post->asked ? 201 : 200, &row);
     }
-    http_deadline(x, ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     post->asked = true;
     enum publish published = instance_publish(i, x, &topic_order_requests, r.id, &r);
     if (published == PUBLISH_FAILED || http_timed_out(x))
@@ -198,12 +197,12 @@ static void put_cursor(const struct query *q, const struct page *p, struct json 
 
 static enum http_result list_orders(struct http_exchange *x, void *context) {
     struct instance *i = context;
+    enum http_result result;
     struct query q;
     if (!read_query(x, &q))
         return HTTP_DONE;
-    http_deadline(x, ANSWER_MS);
-    if (!instance_fresh(i, x, &orders_table))
-        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    if (!instance_wait_fresh(i, x, &orders_table, &result))
+        return result;
 
     struct arena *a = http_arena(x);
     _cleanup_(buf_free) struct buf prefix = {0}, json = {0};

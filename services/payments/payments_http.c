@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ANSWER_MS = 8000, CARD_TEXT_MAX = 64 };
+enum { CARD_TEXT_MAX = 64 };
 
 static struct card_key card_key;
 
@@ -107,7 +107,7 @@ static enum http_result post_payment(struct http_exchange *x, void *context) {
         http_reply_header(x, "Location", "/v1/payments/" SLICE_FMT, SLICE_ARG(p.id));
         return reply_payment(x, post->asked ? 201 : 200, row.value);
     }
-    http_deadline(x, ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     post->asked = true;
     enum publish published = instance_publish(i, x, &topic_payment_requests, p.id, &p);
     if (published == PUBLISH_FAILED || http_timed_out(x))
@@ -144,14 +144,14 @@ static bool collect(void *context, struct slice index_key, struct slice id) {
 /* The payments of one order. */
 static enum http_result list_payments(struct http_exchange *x, void *context) {
     struct instance *i = context;
+    enum http_result result;
     struct slice order_id;
     if (!http_query_id(x, "orderId", &order_id))
         return HTTP_DONE;
     if (order_id.data == NULL)
         return http_reply_problem(x, 400, "orderId", "missing: whose payments?");
-    http_deadline(x, ANSWER_MS);
-    if (!instance_fresh(i, x, &payments_table))
-        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    if (!instance_wait_fresh(i, x, &payments_table, &result))
+        return result;
 
     struct arena *a = http_arena(x);
     struct found f = {.arena = a, .ids = {arena_alloc(a, FOUND_MAX * sizeof(struct slice)), 0}};

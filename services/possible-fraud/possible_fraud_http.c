@@ -7,7 +7,7 @@
 #include "service/service.h"
 #include "stream/stream.h"
 
-enum { ANSWER_MS = 8000, PAGE = 50, PAGE_MAX = 500 };
+enum { PAGE = 50, PAGE_MAX = 500 };
 
 void possible_fraud_index(struct index *to, const struct event *row) {
     _cleanup_(buf_free) struct buf key = {0};
@@ -32,12 +32,12 @@ static bool take(void *context, struct slice index_key, struct slice token) {
 /* The newest row of each card, newest first. */
 static enum http_result list_cards(struct http_exchange *x, void *context) {
     struct instance *i = context;
+    enum http_result result;
     int64_t limit;
     if (!http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &limit))
         return HTTP_DONE;
-    http_deadline(x, ANSWER_MS);
-    if (!instance_fresh(i, x, &possible_fraud_table))
-        return http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    if (!instance_wait_fresh(i, x, &possible_fraud_table, &result))
+        return result;
 
     struct arena *a = http_arena(x);
     struct page p = {.arena = a, .limit = (size_t)limit};

@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { ANSWER_MS = 8000, PAGE = 500, PAGE_MAX = 1000, CHUNK = 256, CURSOR_MAX = 300, SEARCH_MAX = 200 };
+enum { PAGE = 500, PAGE_MAX = 1000, CHUNK = 256, CURSOR_MAX = 300, SEARCH_MAX = 200 };
 
 /* ---- rating ---- */
 
@@ -23,7 +23,7 @@ static enum http_result post_rating(struct http_exchange *x, void *context) {
     if (!http_body_int64(x, "movieId", &r.movie_id) ||
         !http_body_tenths(x, "rating", 0, RATING_MAX_TENTHS, &r.rating_tenths))
         return HTTP_DONE;
-    http_deadline(x, ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     struct slice key = arena_printf(http_arena(x), "%" PRId64, r.movie_id);
     enum publish published = instance_publish(i, x, &topic_raw_ratings, key, &r);
     if (published == PUBLISH_FAILED || http_timed_out(x))
@@ -39,11 +39,7 @@ static enum http_result post_rating(struct http_exchange *x, void *context) {
 
 /* What a client rated before shows. On false *result is what to return. */
 static bool fresh(struct instance *i, struct http_exchange *x, enum http_result *result) {
-    http_deadline(x, ANSWER_MS);
-    if (instance_fresh(i, x, &ratings_movie_table)) /* and the others: they are one stream's */
-        return true;
-    *result = http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
-    return false;
+    return instance_wait_fresh(i, x, &ratings_movie_table, result); /* the others are of the same stream */
 }
 
 /* On false the exchange is answered or waits, as *result says. */

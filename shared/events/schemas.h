@@ -35,5 +35,6 @@ WARN_UNUSED bool schemas_decode(struct schemas *s, const struct event_type *as, 
 /* Appends any payload as JSON, by its writer's schema alone. Errors as schemas_decode. */
 WARN_UNUSED bool schemas_json(struct schemas *s, struct slice payload, struct buf *out, struct err *err);
 
-/* Gets to know the payload's schema, so that schemas_json() of it costs no I/O afterwards. Errors likewise. */
+/* Gets to know the payload's schema, so that schemas_json() of it costs no I/O afterwards. Errors likewise.
+ */
 WARN_UNUSED bool schemas_know(struct schemas *s, struct slice payload, struct err *err);

@@ -7,10 +7,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum {
-    ANSWER_MS = 8000, /* how long a client waits for what the log should say at once */
-    WAIT_MAX_MS = 60000,
-};
+enum { WAIT_MAX_MS = 60000 };
 
 static struct worker *worker_of(struct instance *i, const struct table *t) {
     for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++)
@@ -52,6 +49,15 @@ bool instance_row(struct instance *i, struct http_exchange *x, const struct tabl
     return false;
 }
 
+bool instance_wait_fresh(struct instance *i, struct http_exchange *x, const struct table *t,
+                         enum http_result *result) {
+    http_deadline(x, INSTANCE_ANSWER_MS);
+    if (instance_fresh(i, x, t))
+        return true;
+    *result = http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
+    return false;
+}
+
 bool instance_find(struct instance *i, struct http_exchange *x, const struct table *t, struct slice key,
                    const char *what, struct event *row, enum http_result *result) {
     int64_t timeout;
@@ -80,7 +86,7 @@ bool instance_find(struct instance *i, struct http_exchange *x, const struct tab
         *result = instance_unavailable(x, "Kafka does not answer");
     else
         *result = HTTP_WAIT;
-    http_deadline(x, !waits ? ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
+    http_deadline(x, !waits ? INSTANCE_ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
     return false;
 }
 

@@ -65,6 +65,14 @@ void instance_watch(struct instance *i, struct http_exchange *x, const struct ta
  * HTTP_WAIT: the exchange runs again. So a client reads what it wrote, at whichever instance. */
 bool instance_fresh(struct instance *i, struct http_exchange *x, const struct table *t);
 
+/* How long a client waits for what the log should say at once. */
+enum { INSTANCE_ANSWER_MS = 8000 };
+
+/* The same, and what to return while it does not: on false *result, which is HTTP_WAIT, or after
+ * INSTANCE_ANSWER_MS a 503. */
+WARN_UNUSED bool instance_wait_fresh(struct instance *i, struct http_exchange *x, const struct table *t,
+                                     enum http_result *result);
+
 /* Writes a record into the log, once per exchange, acknowledged by all replicas. The record carries the
  * request's trace. While it is PENDING, answer HTTP_WAIT: the exchange runs again. FAILED: nobody knows
  * whether it was written; answer 503. */

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "stream/guard.h"
 #include "stream/transaction.h"
 
 #include <inttypes.h>
@@ -11,7 +12,6 @@
 
 enum {
     BATCH = 100,
-    CALL_DEADLINE_MS = 25 * 1000, /* of a guarded call, as in runtime.h */
     LAZY_COMMIT_MS = 1000,
     RETRY_MS = 200,
     AWAY_FIRST_MS = 250, /* doubles from pause to pause */
@@ -56,22 +56,7 @@ struct deliverer {
     char status[600];
 };
 
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        if (!(call))                                                                                         \
-            return false;                                                                                    \
-    } while (0)
 #define LOG(d, f, ...) ((d)->o.log->ops->f((d)->o.log, __VA_ARGS__))
-#define GUARDED(d, call) (guard_begin(d), guard_end(d, call))
-
-static void guard_begin(struct deliverer *d) {
-    atomic_store(&d->deadline, clock_mono_us() + CALL_DEADLINE_MS * (int64_t)1000);
-}
-
-static bool guard_end(struct deliverer *d, bool ok) {
-    atomic_store(&d->deadline, 0);
-    return ok;
-}
 
 static int64_t now_ms(struct deliverer *d) {
     return d->o.log->ops->now_ms(d->o.log);

@@ -6,6 +6,7 @@
  * Everything here is for the stream's thread, unless it says otherwise. */
 #pragma once
 
+#include "stream/guard.h"
 #include "stream/log.h"
 #include "stream/overlay.h"
 #include "stream/retention.h"
@@ -14,10 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum {
-    BATCH = 1000,                /* records a poll */
-    CALL_DEADLINE_MS = 25 * 1000 /* of a guarded call; more than the longest may take, see kafka.c */
-};
+enum { BATCH = 1000 }; /* records a poll */
 
 /* The reader's place in one partition of a table or a changelog. */
 struct cursor {
@@ -77,12 +75,6 @@ struct stream {
     char status[600];
 };
 
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        if (!(call))                                                                                         \
-            return false;                                                                                    \
-    } while (0)
-
 #define LOG0(s, f) ((s)->o.log->ops->f((s)->o.log))
 #define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
 
@@ -90,11 +82,6 @@ struct stream {
 static inline int64_t now_ms(struct stream *s) {
     return LOG0(s, now_ms);
 }
-
-/* A call that can block says until when it may. */
-#define GUARDED(s, call) (guard_begin(s), guard_end(s, call))
-void guard_begin(struct stream *s);
-bool guard_end(struct stream *s, bool ok);
 
 /* The place up to which the store holds a partition of a table or a view, by store_key_…position; -1: none of
  * it. */

@@ -26,15 +26,6 @@ static void set_status(struct stream *s, const char *text) {
     pthread_mutex_unlock(&s->status_lock);
 }
 
-void guard_begin(struct stream *s) {
-    atomic_store(&s->deadline, clock_mono_us() + CALL_DEADLINE_MS * (int64_t)1000);
-}
-
-bool guard_end(struct stream *s, bool ok) {
-    atomic_store(&s->deadline, 0);
-    return ok;
-}
-
 /* ---- creation ---- */
 
 struct stream *stream_create(const struct stream_options *options) {

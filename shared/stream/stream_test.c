@@ -184,7 +184,8 @@ static void says_what_it_waits_for(void **state) {
     rounds(f, 1);
     assert_string_equal(status_of(f), "waiting for Kafka: init fails");
     rounds(f, 2);
-    assert_string_equal(status_of(f), "waiting for Kafka: init fails"); /* it may fail again soon: one status */
+    assert_string_equal(status_of(f),
+                        "waiting for Kafka: init fails"); /* it may fail again soon: one status */
     f->log->now += 1000;
     rounds(f, 1);
     assert_string_equal(status_of(f), "joining the group bank");

@@ -100,10 +100,7 @@ static int64_t now_ms(struct tail *t) {
 /* ---- records ---- */
 
 static uint32_t bucket_of(struct slice key) {
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < key.size; i++)
-        h = (h ^ (uint8_t)key.data[i]) * 16777619u;
-    return (h ^ h >> 16) % BUCKETS;
+    return (uint32_t)(slice_hash(key) % BUCKETS);
 }
 
 static struct slice pack(char **at, struct slice s) {

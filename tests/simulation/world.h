@@ -7,8 +7,8 @@
  *   world.c    time, who steps next, faults
  *   plan.c     what a seed stands for; how a failing plan is made smaller
  *
- * A workload (toy.c, kept.c, suite.c) says which topologies run, what clients write, and what must be true in the
- * end. */
+ * A workload (toy.c, kept.c, suite.c) says which topologies run, what clients write, and what must be true in
+ * the end. */
 #pragma once
 
 #include "base/buf.h"

@@ -11,15 +11,6 @@
 
 enum { NAME_MAX_BYTES = 100, STATUS_MAX_BYTES = 32, PAGE = 20, PAGE_MAX = 500 };
 
-bool wait_fresh(struct http_exchange *x, struct instance *i, const struct table *t,
-                enum http_result *result) {
-    http_deadline(x, RIDES_ANSWER_MS);
-    if (instance_fresh(i, x, t))
-        return true;
-    *result = http_timed_out(x) ? instance_unavailable(x, "Kafka does not answer") : HTTP_WAIT;
-    return false;
-}
-
 /* ---- positions ---- */
 
 static bool read_flag(struct http_exchange *x, const char *name, bool *flag) {
@@ -45,7 +36,7 @@ enum http_result post_position(struct http_exchange *x, struct instance *i, cons
     struct position p;
     if (!read_position(x, &p))
         return HTTP_DONE;
-    http_deadline(x, RIDES_ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     switch (instance_publish(i, x, t, p.id, &p)) {
     case PUBLISH_DONE:
         return http_reply_empty(x, 202);
@@ -70,7 +61,7 @@ enum http_result get_position(struct http_exchange *x, struct instance *i, const
     struct event row;
     if (!http_path_id(x, "id", &id))
         return HTTP_DONE;
-    if (!wait_fresh(x, i, t, &result))
+    if (!instance_wait_fresh(i, x, t, &result))
         return result;
     if (!instance_row(i, x, t, id, &row))
         return HTTP_DONE;
@@ -97,7 +88,7 @@ bool read_person(struct http_exchange *x, struct instance *i, const struct table
                  struct slice *name, bool *simulated, enum http_result *result) {
     struct event row;
     bool told = http_body_has(x, "name") && http_body_has(x, "simulated");
-    if (!told && !wait_fresh(x, i, positions, result))
+    if (!told && !instance_wait_fresh(i, x, positions, result))
         return false;
     *result = HTTP_DONE;
     if (!instance_row(i, x, positions, id, &row))
@@ -154,7 +145,7 @@ enum http_result send_command(struct http_exchange *x, struct instance *i, const
     if (!instance_row(i, x, &decisions_table, c->ride_id, &row))
         return HTTP_DONE;
     if (row.value == NULL) { /* only a table that has read all there is knows that there is none */
-        if (!wait_fresh(x, i, &decisions_table, &result))
+        if (!instance_wait_fresh(i, x, &decisions_table, &result))
             return result;
         if (!instance_row(i, x, &decisions_table, c->ride_id, &row))
             return HTTP_DONE;
@@ -168,7 +159,7 @@ enum http_result send_command(struct http_exchange *x, struct instance *i, const
         return HTTP_DONE;
     if (reply != NULL)
         return reply_refusal(x, reply);
-    http_deadline(x, RIDES_ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     if (instance_publish(i, x, way->topic, way->key, c) == PUBLISH_FAILED || http_timed_out(x))
         return http_reply_problem(x, 503, NULL,
                                   "no answer in time; it is safe to repeat with commandId " SLICE_FMT,
@@ -206,7 +197,7 @@ enum http_result list_rides(struct http_exchange *x, struct instance *i, char li
     _cleanup_(buf_free) struct buf prefix = {0}, json = {0};
     if (!http_path_id(x, "id", &id) || !http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &limit))
         return HTTP_DONE;
-    if (!wait_fresh(x, i, &rides_table, &result))
+    if (!instance_wait_fresh(i, x, &rides_table, &result))
         return result;
     struct keys keys = keys_create(http_arena(x), (size_t)limit);
     rides_list_prefix((enum rides_list)list, id, &prefix);
@@ -255,12 +246,13 @@ static void put_row(const struct table *t, const struct geo_box *box, const stru
         put_position(row, out);
 }
 
-bool put_near(struct http_exchange *x, struct instance *i, const struct table *t, const struct geo_box *box,
-              const char *name, struct buf *out) {
+static bool put_near(struct http_exchange *x, struct instance *i, const struct near_list *list,
+                     const struct geo_box *box, struct buf *out) {
+    const struct table *t = list->table;
     struct keys keys = keys_create(http_arena(x), NEAR_MAX);
     if (!near_scan(i, x, t, box, keep_key, &keys))
         return false;
-    buf_printf(out, "\"%s\":[", name);
+    buf_printf(out, "\"%s\":[", list->name);
     for (size_t n = 0; n < keys.count; n++) {
         struct event row;
         if (!instance_row(i, x, t, keys.items[n], &row))
@@ -269,4 +261,23 @@ bool put_near(struct http_exchange *x, struct instance *i, const struct table *t
     }
     buf_append_byte(out, ']');
     return true;
+}
+
+enum http_result get_nearby(struct http_exchange *x, struct instance *i, const struct table *positions,
+                            const struct near_list *lists) {
+    struct slice id;
+    struct geo_point place;
+    struct geo_box box;
+    bool known;
+    _cleanup_(buf_free) struct buf json = {0};
+    if (!http_path_id(x, "id", &id) || !find_place(x, i, positions, id, &known, &place) ||
+        !near_box(x, known ? &place : NULL, &box))
+        return HTTP_DONE;
+    for (const struct near_list *list = lists; list->name != NULL; list++) {
+        buf_append_byte(&json, list == lists ? '{' : ',');
+        if (!put_near(x, i, list, &box, &json))
+            return HTTP_DONE;
+    }
+    buf_append_byte(&json, '}');
+    return http_reply_json(x, 200, buf_slice(&json));
 }

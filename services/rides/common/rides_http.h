@@ -4,8 +4,6 @@
 #include "near.h"
 #include "schemas/schemas.gen.h"
 
-enum { RIDES_ANSWER_MS = 8000 }; /* how long a client waits for what the log should say at once */
-
 /* POST …/{id}/position into the topic, 202; GET …/{id}/position from its table, 200 or 404. */
 enum http_result post_position(struct http_exchange *x, struct instance *i, const struct topic *t);
 enum http_result get_position(struct http_exchange *x, struct instance *i, const struct table *t);
@@ -33,17 +31,17 @@ WARN_UNUSED bool find_refusal(struct http_exchange *x, struct instance *i, const
 
 enum http_result reply_ride(struct http_exchange *x, unsigned status, const struct ride *r);
 
-/* Reads to where the table's topic ends now. On false: return *result. */
-WARN_UNUSED bool wait_fresh(struct http_exchange *x, struct instance *i, const struct table *t,
-                            enum http_result *result);
-
 /* GET …/{id}/rides?limit=: {"rides": […]}, newest first. */
 enum http_result list_rides(struct http_exchange *x, struct instance *i, char list);
 
-/* Appends `"name":[…]`: the rows in the box. Of positions those that are shown, with `at`; of rides those
- * that wait for a driver. On false a 503 has been sent. */
-WARN_UNUSED bool put_near(struct http_exchange *x, struct instance *i, const struct table *t,
-                          const struct geo_box *box, const char *name, struct buf *out);
+/* GET …/{id}/nearby: {"name":[…],…}, the rows of each table in the box that the query tells, or around where
+ * `id` was last seen. Of positions those that are shown, with `at`; of rides those that wait for a driver. */
+struct near_list {
+    const char *name; /* NULL ends a list of lists */
+    const struct table *table;
+};
+enum http_result get_nearby(struct http_exchange *x, struct instance *i, const struct table *positions,
+                            const struct near_list *lists);
 
 /* Where somebody was last seen; *known is false when nowhere. On false a 503 has been
  * sent. */

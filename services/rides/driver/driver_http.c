@@ -1,6 +1,5 @@
 #include "driver.h"
 
-#include "base/cleanup.h"
 #include "rides_feed.h"
 #include "tables.h"
 
@@ -16,24 +15,10 @@ static enum http_result list_driver_rides(struct http_exchange *x, void *context
     return list_rides(x, context, RIDES_OF_DRIVER);
 }
 
-static enum http_result get_nearby(struct http_exchange *x, void *context) {
-    struct instance *i = context;
-    struct slice id;
-    struct geo_point place;
-    struct geo_box box;
-    bool known;
-    _cleanup_(buf_free) struct buf json = {0};
-    if (!http_path_id(x, "id", &id) || !find_place(x, i, &driver_positions_table, id, &known, &place) ||
-        !near_box(x, known ? &place : NULL, &box))
-        return HTTP_DONE;
-    buf_append_byte(&json, '{');
-    if (!put_near(x, i, &rider_positions_table, &box, "riders", &json))
-        return HTTP_DONE;
-    buf_append_byte(&json, ',');
-    if (!put_near(x, i, &rides_table, &box, "hails", &json))
-        return HTTP_DONE;
-    buf_append_byte(&json, '}');
-    return http_reply_json(x, 200, buf_slice(&json));
+static enum http_result get_near_driver(struct http_exchange *x, void *context) {
+    return get_nearby(
+        x, context, &driver_positions_table,
+        (const struct near_list[]){{"riders", &rider_positions_table}, {"hails", &rides_table}, {0}});
 }
 
 /* An accept claims first; what follows is between the driver and the ride. */
@@ -76,7 +61,7 @@ const struct http_route driver_routes[] = {
     {"POST", "/v1/drivers/{id}/position", post_driver_position},
     {"GET", "/v1/drivers/{id}/position", get_driver_position},
     {"GET", "/v1/drivers/{id}/rides", list_driver_rides},
-    {"GET", "/v1/drivers/{id}/nearby", get_nearby},
+    {"GET", "/v1/drivers/{id}/nearby", get_near_driver},
     {"POST", "/v1/drivers/{id}/rides/{rideId}/accept", post_accept},
     {"POST", "/v1/drivers/{id}/rides/{rideId}/arrive", post_arrive},
     {"POST", "/v1/drivers/{id}/rides/{rideId}/start", post_start},

@@ -1,6 +1,5 @@
 #include "rider.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "city/city_http.h"
@@ -74,7 +73,7 @@ static enum http_result post_hail(struct http_exchange *x, void *context) {
     }
     if (refusal != NULL)
         return http_reply_problem(x, 409, NULL, SLICE_FMT, SLICE_ARG(refusal->detail));
-    http_deadline(x, RIDES_ANSWER_MS);
+    http_deadline(x, INSTANCE_ANSWER_MS);
     hail->asked = true;
     if (instance_publish(i, x, &topic_rider_commands, c.rider_id, &c) == PUBLISH_FAILED || http_timed_out(x))
         return http_reply_problem(x, 503, NULL, "no answer in time; repeat with id " SLICE_FMT,
@@ -86,21 +85,9 @@ static enum http_result list_rider_rides(struct http_exchange *x, void *context)
     return list_rides(x, context, RIDES_OF_RIDER);
 }
 
-static enum http_result get_nearby(struct http_exchange *x, void *context) {
-    struct instance *i = context;
-    struct slice id;
-    struct geo_point place;
-    struct geo_box box;
-    bool known;
-    _cleanup_(buf_free) struct buf json = {0};
-    if (!http_path_id(x, "id", &id) || !find_place(x, i, &rider_positions_table, id, &known, &place) ||
-        !near_box(x, known ? &place : NULL, &box))
-        return HTTP_DONE;
-    buf_append_byte(&json, '{');
-    if (!put_near(x, i, &driver_positions_table, &box, "drivers", &json))
-        return HTTP_DONE;
-    buf_append_byte(&json, '}');
-    return http_reply_json(x, 200, buf_slice(&json));
+static enum http_result get_near_rider(struct http_exchange *x, void *context) {
+    return get_nearby(x, context, &rider_positions_table,
+                      (const struct near_list[]){{"drivers", &driver_positions_table}, {0}});
 }
 
 static enum http_result get_ride(struct http_exchange *x, void *context) {
@@ -110,7 +97,7 @@ static enum http_result get_ride(struct http_exchange *x, void *context) {
     struct event row;
     if (!http_path_id(x, "id", &id))
         return HTTP_DONE;
-    if (!wait_fresh(x, i, &rides_table, &result))
+    if (!instance_wait_fresh(i, x, &rides_table, &result))
         return result;
     if (!instance_row(i, x, &rides_table, id, &row))
         return HTTP_DONE;
@@ -140,7 +127,7 @@ const struct http_route rider_routes[] = {
     {"GET", "/v1/riders/{id}/position", get_rider_position},
     {"POST", "/v1/riders/{id}/rides", post_hail},
     {"GET", "/v1/riders/{id}/rides", list_rider_rides},
-    {"GET", "/v1/riders/{id}/nearby", get_nearby},
+    {"GET", "/v1/riders/{id}/nearby", get_near_rider},
     {"GET", "/v1/rides/{id}", get_ride},
     {"POST", "/v1/rides/{id}/cancel", post_cancel},
     {"GET", "/v1/events/riders/{id}", get_rider_events},
