@@ -66,7 +66,7 @@ static int setup(void **state) {
     f->worker.instance = &f->instance;
     f->worker.topology = &bank_topology;
     f->worker.name = "bank";
-    pthread_mutex_init(&f->worker.lock, NULL);
+    status_init(&f->worker.status, "starting");
     f->instance.feeds = feeds_create(&f->instance);
     f->instance.http = http_server_create(&(struct http_config){0});
     http_server_mount(f->instance.http, routes, &f->instance);
@@ -89,7 +89,7 @@ static int teardown(void **state) {
     feeds_destroy(f->instance.feeds);
     http_server_destroy(f->instance.http);
     stream_destroy(atomic_load(&f->worker.stream));
-    pthread_mutex_destroy(&f->worker.lock);
+    status_finish(&f->worker.status);
     memory_log_destroy(f->log);
     bank_destroy(f->bank);
     free(f);

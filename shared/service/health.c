@@ -22,20 +22,12 @@ bool worker_ready(struct worker *w) {
     return (s != NULL && stream_ready(s)) || (d != NULL && deliverer_ready(d));
 }
 
-void worker_status(struct worker *w, char *text, size_t size) {
+bool worker_status(struct worker *w, char *text, size_t size) {
     struct stream *s = atomic_load(&w->stream);
     struct deliverer *d = atomic_load(&w->deliverer);
-    if (d != NULL) {
-        deliverer_status(d, text, size);
-        return;
-    }
-    if (s != NULL) {
-        stream_status(s, text, size);
-        return;
-    }
-    pthread_mutex_lock(&w->lock);
-    snprintf(text, size, "%s", w->waiting);
-    pthread_mutex_unlock(&w->lock);
+    return d != NULL   ? deliverer_status(d, text, size)
+           : s != NULL ? stream_status(s, text, size)
+                       : status_read(&w->status, text, size);
 }
 
 static enum http_result readyz(struct http_exchange *x, void *context) {

@@ -1,8 +1,10 @@
 /* A running service, from the inside. service.h has what routes see. */
 #pragma once
 
+#include "base/status.h"
 #include "service/service.h"
 #include "service/settings.h"
+#include "service/telling.h"
 #include "stream/delivery.h"
 #include "stream/producer.h"
 #include "stream/stream.h"
@@ -22,10 +24,9 @@ struct worker {
     _Atomic(struct deliverer *) deliverer; /* likewise */
     struct log *log;
     struct store *store;
-    pthread_mutex_t lock; /* of `waiting` */
-    char waiting[600];    /* what it waits for before there is a stream; "" : nothing */
-    char told[600];       /* the status that was logged last; main thread only */
-    int exit_code;        /* set before the thread ends */
+    struct status status;   /* before there is a stream or deliverer */
+    struct telling telling; /* main thread only */
+    int exit_code;          /* set before the thread ends */
     struct err err;
 };
 
@@ -66,8 +67,8 @@ extern const struct http_route health_routes[];
 int health_ask(void);
 
 bool worker_ready(struct worker *w);
-/* What a worker is doing, for people. */
-void worker_status(struct worker *w, char *text, size_t size);
+/* What a worker is doing, for people. True: it waits for what should be there. */
+bool worker_status(struct worker *w, char *text, size_t size);
 
 /* Callbacks of streams and of the producer: they wake whoever waits. */
 void instance_row_changed(void *worker, const struct table *t, struct slice key, int32_t partition,

@@ -79,8 +79,7 @@ static int setup(void **state) {
     f->worker.instance = &f->instance;
     f->worker.topology = &bank_topology;
     f->worker.name = bank_topology.name;
-    pthread_mutex_init(&f->worker.lock, NULL);
-    snprintf(f->worker.waiting, sizeof f->worker.waiting, "waiting for the store");
+    status_init(&f->worker.status, "waiting for the store");
     f->instance.http = http_server_create(&(struct http_config){0});
     http_server_mount(f->instance.http, health_routes, &f->instance);
     http_server_mount(f->instance.http, routes, &f->instance);
@@ -94,7 +93,7 @@ static int teardown(void **state) {
     struct fixture *f = *state;
     http_server_destroy(f->instance.http);
     stream_destroy(atomic_load(&f->worker.stream));
-    pthread_mutex_destroy(&f->worker.lock);
+    status_finish(&f->worker.status);
     memory_log_destroy(f->log);
     bank_destroy(f->bank);
     free(f);

@@ -28,18 +28,12 @@ static int exit_code_of(const struct err *e) {
 
 /* ---- workers ---- */
 
-static void wait_for(struct worker *w, const char *what) {
-    pthread_mutex_lock(&w->lock);
-    snprintf(w->waiting, sizeof w->waiting, "%s", what);
-    pthread_mutex_unlock(&w->lock);
-}
-
 /* Calls `step` until it succeeds, as long as what it needs is merely away. */
 static bool persist(struct worker *w, bool (*step)(struct worker *, struct err *), struct err *e) {
     while (!step(w, e)) {
         if (e->kind != ERR_RETRY || atomic_load(&w->instance->stopping))
             return false;
-        wait_for(w, e->text);
+        status_trouble(&w->status, e->text);
         poll(NULL, 0, RETRY_MS);
     }
     return true;
@@ -205,7 +199,7 @@ static void worker_destroy(struct worker *w) {
     stream_destroy(atomic_load(&w->stream));
     deliverer_destroy(atomic_load(&w->deliverer));
     store_close(w->store);
-    pthread_mutex_destroy(&w->lock);
+    status_finish(&w->status);
 }
 
 /* ---- the process ---- */
@@ -255,12 +249,10 @@ static int print_topologies(const struct service *service) {
 
 /* One line in the log when what it is doing changes, and no thousand while it stays. */
 static void tell(struct worker *w) {
-    char now[sizeof w->told];
-    worker_status(w, now, sizeof now);
-    if (now[0] == 0 || strcmp(now, w->told) == 0)
-        return;
-    memcpy(w->told, now, sizeof now);
-    logger_write(strstr(now, "waiting for") != NULL ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->name, now);
+    char now[sizeof w->status.text];
+    bool trouble = worker_status(w, now, sizeof now), well = worker_ready(w) && !trouble;
+    if (telling_is_news(&w->telling, well, now))
+        logger_write(trouble ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->name, now);
 }
 
 static bool overdue(struct worker *w) {
@@ -366,8 +358,7 @@ static bool start(struct instance *i, struct err *e) {
         w->topology = k < topologies ? i->service->topologies[k] : NULL;
         w->delivery = k < topologies ? NULL : deliveries[k - topologies];
         w->name = w->topology != NULL ? w->topology->name : w->delivery->name;
-        pthread_mutex_init(&w->lock, NULL);
-        snprintf(w->waiting, sizeof w->waiting, "starting");
+        status_init(&w->status, "starting");
     }
     i->feeds = feeds_create(i);
     if (!start_http(i, e))

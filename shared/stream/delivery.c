@@ -2,11 +2,11 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/status.h"
 #include "stream/guard.h"
 #include "stream/transaction.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -52,20 +52,13 @@ struct deliverer {
     atomic_bool stopping, ready;
     atomic_int_least64_t deadline;
     atomic_uint_fast64_t results[DELIVERY_RESULTS], skipped;
-    pthread_mutex_t status_lock;
-    char status[600];
+    struct status status;
 };
 
 #define LOG(d, f, ...) ((d)->o.log->ops->f((d)->o.log, __VA_ARGS__))
 
 static int64_t now_ms(struct deliverer *d) {
     return d->o.log->ops->now_ms(d->o.log);
-}
-
-static void set_status(struct deliverer *d, const char *text) {
-    pthread_mutex_lock(&d->status_lock);
-    snprintf(d->status, sizeof d->status, "%s", text);
-    pthread_mutex_unlock(&d->status_lock);
 }
 
 struct deliverer *deliverer_create(const struct delivery_options *options) {
@@ -78,8 +71,7 @@ struct deliverer *deliverer_create(const struct delivery_options *options) {
     d->no_state = store_create_memory();
     d->step = step_create(&d->letters, d->o.schemas, d->no_state);
     d->mend = MEND_INIT;
-    pthread_mutex_init(&d->status_lock, NULL);
-    set_status(d, "starting");
+    status_init(&d->status, "starting");
     return d;
 }
 
@@ -88,7 +80,7 @@ void deliverer_destroy(struct deliverer *d) {
         return;
     step_destroy(d->step);
     store_close(d->no_state);
-    pthread_mutex_destroy(&d->status_lock);
+    status_finish(&d->status);
     free(d->lanes);
     free(d);
 }
@@ -155,7 +147,7 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
     struct deliverer *d = context;
     struct err e;
     if (!lost && !commit(d, &e)) /* the next owner repeats what is lost here */
-        set_status(d, e.text);
+        status_trouble(&d->status, e.text);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; tasks[i] < d->partitions && k < 2; k++) {
             struct lane *l = &d->lanes[2 * (size_t)tasks[i] + k];
@@ -308,7 +300,7 @@ static bool moved(struct lane *l, const struct log_record *r, bool ok) {
 /* The rest of the batch comes again after the pause. */
 static bool stay_away(struct deliverer *d, const char *why, struct err *e) {
     d->away_ms = d->away_ms == 0 ? AWAY_FIRST_MS : doubling(d->away_ms, 1, AWAY_MAX_MS);
-    set_status(d, why);
+    status_trouble(&d->status, why);
     pause_all(d, d->away_ms);
     return commit(d, e);
 }
@@ -434,13 +426,13 @@ bool deliverer_step(struct deliverer *d, int wait_ms, struct err *e) {
     if (round_(d, patience(d, wait_ms), e)) {
         atomic_store(&d->ready, d->joined);
         if (d->away_ms == 0)
-            set_status(d, d->joined ? "running" : "joining the group");
+            status_set(&d->status, d->joined ? "running" : "joining the group");
         return true;
     }
     if (e->kind != ERR_RETRY)
         return false;
     atomic_store(&d->ready, false);
-    set_status(d, e->text);
+    status_trouble(&d->status, e->text);
     pause_all(d, RETRY_MS);
     size_t n;
     struct err ignored;
@@ -469,10 +461,8 @@ bool deliverer_ready(const struct deliverer *d) {
     return atomic_load(&d->ready);
 }
 
-void deliverer_status(struct deliverer *d, char *text, size_t size) {
-    pthread_mutex_lock(&d->status_lock);
-    snprintf(text, size, "%s", d->status);
-    pthread_mutex_unlock(&d->status_lock);
+bool deliverer_status(struct deliverer *d, char *text, size_t size) {
+    return status_read(&d->status, text, size);
 }
 
 int64_t deliverer_deadline(const struct deliverer *d) {

@@ -62,6 +62,6 @@ void deliverer_stop(struct deliverer *d);
 /* As stream.h has them, any thread. It is ready when it is a member of its group; the world outside may be
  * away. */
 bool deliverer_ready(const struct deliverer *d);
-void deliverer_status(struct deliverer *d, char *text, size_t size);
+bool deliverer_status(struct deliverer *d, char *text, size_t size);
 int64_t deliverer_deadline(const struct deliverer *d);
 void deliverer_metrics(struct deliverer *d, struct buf *out);

@@ -6,13 +6,13 @@
  * Everything here is for the stream's thread, unless it says otherwise. */
 #pragma once
 
+#include "base/status.h"
 #include "stream/guard.h"
 #include "stream/log.h"
 #include "stream/overlay.h"
 #include "stream/retention.h"
 #include "stream/stream.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 enum { BATCH = 1000 }; /* records a poll */
@@ -71,8 +71,7 @@ struct stream {
     atomic_uint_fast64_t *records_in; /* by source */
     atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,
         rewinds, expired;
-    pthread_mutex_t status_lock;
-    char status[600];
+    struct status status;
 };
 
 #define LOG0(s, f) ((s)->o.log->ops->f((s)->o.log))

@@ -20,12 +20,6 @@ enum {
     FRESH_MS = 5000,
 };
 
-static void set_status(struct stream *s, const char *text) {
-    pthread_mutex_lock(&s->status_lock);
-    snprintf(s->status, sizeof s->status, "%s", text);
-    pthread_mutex_unlock(&s->status_lock);
-}
-
 /* ---- creation ---- */
 
 struct stream *stream_create(const struct stream_options *options) {
@@ -50,8 +44,7 @@ struct stream *stream_create(const struct stream_options *options) {
     s->records_in = xcalloc(s->source_count, sizeof *s->records_in);
     s->cursors = xcalloc(s->table_count, sizeof(struct cursor *));
     s->table_partitions = xcalloc(s->table_count, sizeof *s->table_partitions);
-    pthread_mutex_init(&s->status_lock, NULL);
-    set_status(s, "starting");
+    status_init(&s->status, "starting");
     return s;
 }
 
@@ -73,7 +66,7 @@ void stream_destroy(struct stream *s) {
     free(s->cursors);
     free(s->table_partitions);
     free(s->records_in);
-    pthread_mutex_destroy(&s->status_lock);
+    status_finish(&s->status);
     free(s);
 }
 
@@ -183,7 +176,7 @@ static bool tasks_progress(struct stream *s, struct err *e) {
                 return false;
             s->tasks_retry_at = now_ms(s) + RETRY_MS; /* the others go on meanwhile, */
             s->tasks_first = p + 1;                   /* and the next ones begin before this one */
-            set_status(s, e->text);
+            status_trouble(&s->status, e->text);
         }
         if (task->state == TASK_RESTORING)
             TRY(task_restore_end(s, p, e));
@@ -676,9 +669,9 @@ static void report(struct stream *s) {
         snprintf(text, sizeof text, "joining the group %s", s->topology->name);
     else if (running < assigned)
         snprintf(text, sizeof text, "restoring, %d of %d tasks are done", running, assigned);
-    if (ready != atomic_load(&s->ready) || !ready || strcmp(s->status, "running") != 0)
+    if (ready != atomic_load(&s->ready) || !ready || strcmp(s->status.text, "running") != 0)
         if (ready || (now_ms(s) >= s->tasks_retry_at && now_ms(s) >= s->trouble_until))
-            set_status(s, text);
+            status_set(&s->status, text);
     atomic_store(&s->ready, ready);
     atomic_store(&s->left, left(s));
 }
@@ -734,7 +727,7 @@ bool stream_step(struct stream *s, int wait_ms, struct err *e) {
     switch (trouble.kind) {
     case ERR_RETRY:
         atomic_store(&s->ready, false);
-        set_status(s, trouble.text);
+        status_trouble(&s->status, trouble.text);
         s->trouble_until = now_ms(s) + TROUBLE_MS;
         if (!poll_aside(s, wait_ms < RETRY_MS ? wait_ms : RETRY_MS, &trouble) && trouble.kind != ERR_RETRY) {
             *e = trouble;
@@ -743,12 +736,12 @@ bool stream_step(struct stream *s, int wait_ms, struct err *e) {
         return true;
     case ERR_ABORT:
     case ERR_UNKNOWN:
-        set_status(s, trouble.text);
+        status_trouble(&s->status, trouble.text);
         rewind_tasks(s, trouble.kind == ERR_ABORT ? MEND_ABORT : MEND_INIT);
         return true;
     default:
         *e = trouble;
-        set_status(s, trouble.text);
+        status_trouble(&s->status, trouble.text);
         atomic_store(&s->ready, false);
         return false;
     }
@@ -760,7 +753,7 @@ bool stream_run(struct stream *s, struct err *e) {
     struct err trouble = {0};
     if (s->mend == MEND_NONE && !commit(s, &trouble) && s->in_transaction)
         LOG(s, abort, &trouble); /* whoever comes next fences what could not be aborted */
-    set_status(s, "stopped");
+    status_set(&s->status, "stopped");
     return true;
 }
 

@@ -52,8 +52,8 @@ void stream_stop(struct stream *s); /* any thread */
 bool stream_ready(const struct stream *s);
 
 /* What it is doing, for people: "running", "restoring 2 of 4 tasks", "waiting for Kafka: …". Any thread;
- * copies at most `size` bytes. */
-void stream_status(struct stream *s, char *text, size_t size);
+ * copies at most `size` bytes. True: it waits for what should be there. */
+bool stream_status(struct stream *s, char *text, size_t size);
 
 /* How reading goes. */
 struct stream_progress {

@@ -19,10 +19,11 @@ bool stream_ready(const struct stream *s) {
     return atomic_load(&s->ready) && !call_is_slow(s);
 }
 
-void stream_status(struct stream *s, char *text, size_t size) {
-    pthread_mutex_lock(&s->status_lock);
-    snprintf(text, size, "%s", call_is_slow(s) ? "waiting for Kafka: it does not answer" : s->status);
-    pthread_mutex_unlock(&s->status_lock);
+bool stream_status(struct stream *s, char *text, size_t size) {
+    if (!call_is_slow(s))
+        return status_read(&s->status, text, size);
+    snprintf(text, size, "waiting for Kafka: it does not answer");
+    return true;
 }
 
 int64_t stream_deadline(const struct stream *s) {

@@ -103,6 +103,11 @@ static const char *status_of(struct fixture *f) {
     return text;
 }
 
+static bool in_trouble(struct fixture *f) {
+    char text[600];
+    return stream_status(f->stream, text, sizeof text);
+}
+
 /* Created, assigned all tasks, and ready. */
 static void start(struct fixture *f) {
     create(f);
@@ -173,8 +178,10 @@ static void says_what_it_waits_for(void **state) {
     struct fixture *f = *state;
     create(f);
     assert_string_equal(status_of(f), "starting");
+    assert_false(in_trouble(f));
     f->log->partitions[topic_balances.index] = 0;
     rounds(f, 2);
+    assert_true(in_trouble(f));
     assert_string_equal(status_of(f), "waiting for the topic balances");
     f->log->partitions[topic_balances.index] = 1;
     memory_log_fail(f->log, CALL_ENDS, ERR_RETRY, 1, false);
@@ -189,6 +196,7 @@ static void says_what_it_waits_for(void **state) {
     f->log->now += 1000;
     rounds(f, 1);
     assert_string_equal(status_of(f), "joining the group bank");
+    assert_false(in_trouble(f));
     assert_false(stream_ready(f->stream));
     memory_log_assign(f->log, 1);
     rounds(f, 3);
