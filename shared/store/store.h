@@ -103,6 +103,15 @@ struct store_options {         /* zero: the default */
 WARN_UNUSED bool store_open_rocksdb(const char *path, const struct store_options *options,
                                     struct store **store, struct err *err);
 
+/* Begins the keys of one part of a store that has parts. The name is short and has no '/'. */
+void store_part(struct buf *out, const char *name, uint16_t number);
+
+/* The same, and what begins with a store_part() is a store of its own, with the options `part`, in a
+ * directory beside: made with its first key, and gone with its files when what begins so is deleted. A batch
+ * is whole within each part, a scan sees one part, or what is in none. */
+WARN_UNUSED bool store_open_parts(const char *path, const struct store_options *options,
+                                  const struct store_options *part, struct store **store, struct err *err);
+
 /* Keeps changes in memory until they are `limit` bytes, then applies them to the store `below`, which it
  * owns, sorted and each key once. */
 struct store *store_create_buffered(struct store *below, size_t limit);

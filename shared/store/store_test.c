@@ -501,6 +501,94 @@ static void rocksdb_refuses_damage(void **state) {
     assert_non_null(strstr(err.text, "/proc/nowhere"));
 }
 
+/* ---- parts ---- */
+
+static struct slice in_part(struct fixture *f, const char *name, uint16_t number, const char *key) {
+    struct buf b = {0};
+    store_part(&b, name, number);
+    buf_append(&b, key, strlen(key));
+    struct slice copy = arena_copy(&f->arena, buf_slice(&b));
+    buf_free(&b);
+    return copy;
+}
+
+static void reopen_parts(struct fixture *f) {
+    struct err err = {0};
+    store_close(f->store);
+    f->store = NULL;
+    if (!store_open_parts(f->path, NULL, NULL, &f->store, &err))
+        fail_msg("%s", err.text);
+}
+
+static bool is_there(struct fixture *f, const char *below) {
+    char path[160];
+    snprintf(path, sizeof path, "%s.parts/%s", f->path, below);
+    return access(path, F_OK) == 0;
+}
+
+static bool count_key(void *ctx, struct slice key, struct slice value) {
+    (void)key, (void)value;
+    ++*(int *)ctx;
+    return true;
+}
+
+static int keys_below(struct fixture *f, struct slice prefix) {
+    int n = 0;
+    assert_true(store_scan(f->store, prefix, SLICE_NONE, false, count_key, &n, NULL));
+    return n;
+}
+
+static struct slice value_at(struct fixture *f, struct slice key) {
+    struct slice value;
+    assert_true(store_get(f->store, key, &f->arena, &value, NULL));
+    return value;
+}
+
+static void parts_go_with_their_files(void **state) {
+    struct fixture *f = *state;
+    reopen_parts(f);
+    struct slice one = in_part(f, "a-b", 1, "k"), two = in_part(f, "a-b", 300, "k"), rest = SLICE("k");
+    assert_null(value_at(f, one).data);
+    assert_false(is_there(f, "a-b-1"));
+    const struct store_change changes[] = {
+        {one, SLICE("1")}, {rest, SLICE("0")}, {two, SLICE("2")}, {in_part(f, "a-b", 1, "l"), SLICE("3")}};
+    assert_true(store_apply(f->store, changes, 4, NULL));
+    for (int round = 0; round < 2; round++) { /* and once more after opening it anew */
+        assert_true(slice_equal(value_at(f, one), SLICE("1")));
+        assert_true(slice_equal(value_at(f, two), SLICE("2")));
+        assert_true(slice_equal(value_at(f, rest), SLICE("0")));
+        assert_int_equal(keys_below(f, in_part(f, "a-b", 1, "")), 2);
+        assert_int_equal(keys_below(f, in_part(f, "a-b", 300, "")), 1);
+        assert_int_equal(keys_below(f, SLICE("k")), 1);
+        assert_true(is_there(f, "a-b-1") && is_there(f, "a-b-300"));
+        reopen_parts(f);
+    }
+    assert_true(store_delete_prefix(f->store, in_part(f, "a-b", 1, ""), NULL));
+    assert_false(is_there(f, "a-b-1") || is_there(f, "a-b-1.gone"));
+    assert_null(value_at(f, one).data);
+    assert_true(slice_equal(value_at(f, two), SLICE("2")));
+    assert_true(store_apply(f->store, changes, 1, NULL)); /* and again */
+    assert_int_equal(keys_below(f, in_part(f, "a-b", 1, "")), 1);
+    assert_true(store_delete_prefix(f->store, SLICE(""), NULL));
+    assert_false(is_there(f, "a-b-1") || is_there(f, "a-b-300"));
+    assert_null(value_at(f, rest).data);
+}
+
+static void a_deletion_that_a_crash_ended_is_ended(void **state) {
+    struct fixture *f = *state;
+    char from[160], to[170];
+    reopen_parts(f);
+    assert_true(store_apply(f->store, &(struct store_change){in_part(f, "t", 7, "k"), SLICE("1")}, 1, NULL));
+    store_close(f->store);
+    f->store = NULL;
+    snprintf(from, sizeof from, "%s.parts/t-7", f->path);
+    snprintf(to, sizeof to, "%s.gone", from);
+    assert_int_equal(rename(from, to), 0);
+    reopen_parts(f);
+    assert_false(is_there(f, "t-7.gone"));
+    assert_null(value_at(f, in_part(f, "t", 7, "k")).data);
+}
+
 #define ALL(test)                                                                                            \
     {"memory: " #test, test, setup_memory, teardown, NULL},                                                  \
         {"buffered: " #test, test, setup_buffered, teardown, NULL}, {                                        \
@@ -525,6 +613,8 @@ int main(int argc, char **argv) {
         ROCKSDB(rocksdb_survives_kill),
         ROCKSDB(rocksdb_names_who_has_it_open),
         ROCKSDB(rocksdb_refuses_damage),
+        ROCKSDB(parts_go_with_their_files),
+        ROCKSDB(a_deletion_that_a_crash_ended_is_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

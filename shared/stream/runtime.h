@@ -22,6 +22,13 @@ struct cursor {
     int64_t position, target;
 };
 
+/* Which partitions of a partitioned table. */
+struct holding {
+    atomic_int count; /* of its topic; 0: not known yet */
+    struct partitions reading;
+    struct partitions wanted, held; /* under the lock; held: hydrated, as far as whoever reads can know */
+};
+
 enum task_state { TASK_NONE, TASK_NEW, TASK_RESTORING, TASK_RUNNING };
 
 struct task {
@@ -49,8 +56,9 @@ struct stream {
     struct task *tasks;      /* by partition */
     struct cursor **cursors; /* by table, then partition */
     int32_t *table_partitions;
-    size_t step_started;  /* how far start() got */
-    bool joined, expires; /* expires: a view has a retention */
+    struct holding *holdings; /* by table */
+    size_t step_started;      /* how far start() got */
+    bool joined, expires;     /* expires: a view has a retention */
 
     enum mend mend;
     bool in_transaction;
@@ -71,6 +79,9 @@ struct stream {
     atomic_uint_fast64_t *records_in; /* by source */
     atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,
         rewinds, expired;
+    atomic_bool hold_changed;
+    pthread_mutex_t lock; /* of `assigned` and of the holdings */
+    struct partitions assigned;
     struct status status;
 };
 
@@ -109,5 +120,8 @@ bool tables_reached(const struct stream *s, bool only_fresh);
 WARN_UNUSED bool table_start(struct stream *s, size_t table, struct err *e);
 /* After trouble the reader starts again behind the last record that is in the store. */
 WARN_UNUSED bool tables_reread(struct stream *s, struct err *e);
+/* Of the partitioned tables: starts and stops what stream_hold() has asked for, and notices what is hydrated.
+ */
+WARN_UNUSED bool tables_follow(struct stream *s, struct err *e);
 /* One record, or end, of a table into s->hydrated. */
 WARN_UNUSED bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e);

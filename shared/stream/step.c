@@ -3,6 +3,7 @@
 #include "stream/table.h"
 #include "stream/transaction.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,14 +110,28 @@ void store_key_index_of_view(struct buf *out, const struct view *v, int32_t part
     key_partition(out, partition);
 }
 
-void store_key_row(struct buf *out, const struct table *t, struct slice record_key) {
-    key_begin(out, 't', t->name);
-    buf_append_slice(out, record_key);
+void store_key_part(struct buf *out, const struct table *t, int32_t partition) {
+    buf_clear(out);
+    store_part(out, t->name, (uint16_t)partition);
 }
 
-void store_key_index(struct buf *out, const struct table *t, struct slice index_key) {
-    key_begin(out, 'i', t->name);
-    buf_append_slice(out, index_key);
+static void key_of_table(struct buf *out, char kind, const struct table *t, int32_t partition,
+                         struct slice key) {
+    if (t->partitioned_with == NULL) {
+        key_begin(out, kind, t->name);
+    } else {
+        store_key_part(out, t, partition);
+        buf_append_byte(out, (uint8_t)kind);
+    }
+    buf_append_slice(out, key);
+}
+
+void store_key_row(struct buf *out, const struct table *t, int32_t partition, struct slice record_key) {
+    key_of_table(out, 't', t, partition, record_key);
+}
+
+void store_key_index(struct buf *out, const struct table *t, int32_t partition, struct slice index_key) {
+    key_of_table(out, 'i', t, partition, index_key);
 }
 
 void store_key_positions(struct buf *out, const char *name) {
@@ -126,6 +141,13 @@ void store_key_positions(struct buf *out, const char *name) {
 void store_key_position(struct buf *out, const char *name, int32_t partition) {
     store_key_positions(out, name);
     key_partition(out, partition);
+}
+
+void store_key_table_position(struct buf *out, const struct table *t, int32_t partition) {
+    if (t->partitioned_with == NULL)
+        store_key_position(out, t->name, partition);
+    else
+        key_of_table(out, 'p', t, partition, SLICE(""));
 }
 
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition) {
@@ -297,7 +319,8 @@ void step_each(struct step *s, const struct view *v, struct slice from, struct s
 
 bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
     struct slice bytes;
-    store_key_row(&s->key, t, key);
+    assert(t->partitioned_with == NULL); /* another instance may have the row */
+    store_key_row(&s->key, t, -1, key);
     if (failed(s) || !overlay_remember(&s->rows, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
         return false;
     struct slice payload = table_row_payload(bytes);

@@ -457,7 +457,7 @@ static void a_damaged_view_is_fatal(void **state) {
 
 static void a_damaged_table_is_fatal(void **state) {
     struct buf key = {0};
-    store_key_row(&key, &bank_owners, SLICE("a"));
+    store_key_row(&key, &bank_owners, -1, SLICE("a"));
     assert_fatal(*state, &key, SLICE("24 bytes before the junk junk"), "table owners, key a");
 }
 

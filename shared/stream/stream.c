@@ -44,6 +44,8 @@ struct stream *stream_create(const struct stream_options *options) {
     s->records_in = xcalloc(s->source_count, sizeof *s->records_in);
     s->cursors = xcalloc(s->table_count, sizeof(struct cursor *));
     s->table_partitions = xcalloc(s->table_count, sizeof *s->table_partitions);
+    s->holdings = xcalloc(s->table_count, sizeof *s->holdings);
+    pthread_mutex_init(&s->lock, NULL);
     status_init(&s->status, "starting");
     return s;
 }
@@ -65,7 +67,9 @@ void stream_destroy(struct stream *s) {
     free(s->tasks);
     free(s->cursors);
     free(s->table_partitions);
+    free(s->holdings);
     free(s->records_in);
+    pthread_mutex_destroy(&s->lock);
     status_finish(&s->status);
     free(s);
 }
@@ -488,6 +492,16 @@ static bool process(struct stream *s, size_t n, struct err *e) {
 
 /* ---- the group ---- */
 
+static void note_tasks(struct stream *s, const int32_t *tasks, size_t n, bool assigned) {
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < n; i++)
+        if (tasks[i] < PARTITIONS_MAX)
+            partitions_put(&s->assigned, tasks[i], assigned);
+    pthread_mutex_unlock(&s->lock);
+    if (s->o.moved != NULL)
+        s->o.moved(s->o.context);
+}
+
 static void on_assigned(void *context, const int32_t *tasks, size_t n) {
     struct stream *s = context;
     s->joined = true;
@@ -497,6 +511,7 @@ static void on_assigned(void *context, const int32_t *tasks, size_t n) {
                     s->topology->sources[0].topic->name, s->partitions);
         else if (s->tasks[tasks[i]].state == TASK_NONE)
             s->tasks[tasks[i]].state = TASK_NEW;
+    note_tasks(s, tasks, n, true);
 }
 
 static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost) {
@@ -513,6 +528,7 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
     for (size_t i = 0; i < n; i++)
         if (tasks[i] < s->partitions)
             task_halt(s, tasks[i], TASK_NONE);
+    note_tasks(s, tasks, n, false);
 }
 
 /* ---- the round ---- */
@@ -690,6 +706,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
         TRY(start(s, e));
     TRY(mend(s, e));
     TRY(tasks_progress(s, e));
+    TRY(tables_follow(s, e));
     TRY(refresh(s, e));
     if (s->dirty_since != 0)
         wait_ms = has_output(s) ? BUSY_MS / 4 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
@@ -716,6 +733,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(ticks_write(s, e));
     TRY(!commit_is_due(s, n < BATCH) || commit(s, e));
     TRY(flush(s, e));
+    TRY(tables_follow(s, e));
     report(s);
     return true;
 }

@@ -9,6 +9,7 @@
  * "any thread" may be called from others. */
 #pragma once
 
+#include "stream/partitions.h"
 #include "stream/topology.h"
 
 #include "base/buf.h"
@@ -27,13 +28,16 @@ struct stream_options {
     struct log *log;         /* this stream's alone, not owned */
     size_t expiry_rows;      /* that go in one transaction; 0: 5000 */
     size_t held_outputs;     /* that wait for company before they go to the producer; 0: 4000 */
-    void *context;           /* of the callbacks, which run on the stream's thread */
+    bool divided;  /* of partitioned tables it begins with what the store has; else it holds all partitions */
+    void *context; /* of the callbacks, which run on the stream's thread */
     /* After a row of a table has changed and can be read; where the record is that says so. In the order of
      * the partition. */
     void (*changed)(void *context, const struct table *t, struct slice key, int32_t partition,
                     int64_t offset);
     /* After a stream_refresh() was fulfilled. */
     void (*refreshed)(void *context);
+    /* After stream_tasks() or stream_held() has changed. */
+    void (*moved)(void *context);
 };
 
 struct stream *stream_create(const struct stream_options *options);
@@ -89,6 +93,20 @@ WARN_UNUSED bool stream_scan_rows(struct stream *s, const struct table *t, struc
  * be read, and maybe some behind it. Any thread. */
 WARN_UNUSED bool stream_positions(struct stream *s, const struct table *t, int64_t *offsets, int32_t n,
                                   struct err *e);
+
+/* The same over one partition of a table that is partitioned. */
+WARN_UNUSED bool stream_scan_partition(struct stream *s, const struct table *t, int32_t partition,
+                                       struct slice prefix, struct slice from,
+                                       bool (*each)(void *context, struct slice index_key, struct slice key),
+                                       void *context, struct err *e);
+
+/* Which partitions of a partitioned table it shall hold from now on: it hydrates them, and deletes the others
+ * at once, whoever reads them. And those that are hydrated, hence can be read. Any thread. */
+void stream_hold(struct stream *s, const struct table *t, const struct partitions *wanted);
+void stream_held(struct stream *s, const struct table *t, struct partitions *held);
+
+/* The tasks that it has in its group. Any thread. */
+void stream_tasks(struct stream *s, struct partitions *tasks);
 
 /* Asks for the tables to be hydrated to where their topics end now. stream_fresh(ticket) becomes true
  * when they are; options.refreshed is called then. Any thread. */

@@ -5,6 +5,7 @@
 #include "stream/table.h"
 #include "stream/transaction.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 /* A call to Kafka that takes as long as this waits for a broker that is away. */
@@ -45,11 +46,48 @@ bool stream_fresh(const struct stream *s, uint64_t ticket) {
     return atomic_load(&s->refresh_done) >= ticket;
 }
 
+static struct holding *holding_of(struct stream *s, const struct table *t) {
+    size_t i = 0;
+    while (s->topology->tables[i] != t)
+        i++;
+    return &s->holdings[i];
+}
+
+void stream_hold(struct stream *s, const struct table *t, const struct partitions *wanted) {
+    struct holding *h = holding_of(s, t);
+    pthread_mutex_lock(&s->lock);
+    bool changed = !partitions_equal(&h->wanted, wanted);
+    h->wanted = *wanted;
+    pthread_mutex_unlock(&s->lock);
+    if (changed) {
+        atomic_store(&s->hold_changed, true);
+        s->o.log->ops->wake(s->o.log);
+    }
+}
+
+void stream_held(struct stream *s, const struct table *t, struct partitions *held) {
+    pthread_mutex_lock(&s->lock);
+    *held = holding_of(s, t)->held;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void stream_tasks(struct stream *s, struct partitions *tasks) {
+    pthread_mutex_lock(&s->lock);
+    *tasks = s->assigned;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Where a key is in a partitioned table; -1: in one that is not, or nobody knows yet. */
+static int32_t partition_in(struct stream *s, const struct table *t, struct slice key) {
+    int32_t count = t->partitioned_with == NULL ? 0 : atomic_load(&holding_of(s, t)->count);
+    return count == 0 ? -1 : partition_of(key, count);
+}
+
 bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a, struct event *row,
                 struct err *e) {
     _cleanup_(buf_free) struct buf store_key = {0};
     struct slice stored;
-    store_key_row(&store_key, t, key);
+    store_key_row(&store_key, t, partition_in(s, t, key), key);
     TRY(store_get(s->o.store, buf_slice(&store_key), a, &stored, e));
     if (stored.data == NULL) {
         *row = (struct event){.topic = t->topic, .partition = -1, .offset = -1, .key = key};
@@ -62,7 +100,7 @@ bool stream_positions(struct stream *s, const struct table *t, int64_t *offsets,
     _cleanup_(buf_free) struct buf key = {0};
     int64_t found[n];
     for (int32_t p = 0; p < n; p++) {
-        store_key_position(&key, t->name, p);
+        store_key_table_position(&key, t, p);
         TRY(position_load(s, &key, &found[p], e));
         found[p] = found[p] < 0 ? 0 : found[p];
     }
@@ -87,16 +125,23 @@ static bool scan_index(void *context, struct slice key, struct slice value) {
     return scan->each(scan->context, (struct slice){key.data + scan->prefix, key.size - scan->prefix}, value);
 }
 
-bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
-                 bool (*each)(void *, struct slice, struct slice), void *context, struct err *e) {
+bool stream_scan_partition(struct stream *s, const struct table *t, int32_t partition, struct slice prefix,
+                           struct slice from, bool (*each)(void *, struct slice, struct slice), void *context,
+                           struct err *e) {
     _cleanup_(buf_free) struct buf first = {0}, start_key = {0};
-    store_key_index(&first, t, SLICE(""));
+    store_key_index(&first, t, partition, SLICE(""));
     struct scan scan = {.prefix = first.size, .each = each, .context = context};
     buf_append_slice(&first, prefix);
     if (from.data != NULL)
-        store_key_index(&start_key, t, from);
+        store_key_index(&start_key, t, partition, from);
     return store_scan(s->o.store, buf_slice(&first), from.data == NULL ? SLICE_NONE : buf_slice(&start_key),
                       false, scan_index, &scan, e);
+}
+
+bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
+                 bool (*each)(void *, struct slice, struct slice), void *context, struct err *e) {
+    assert(t->partitioned_with == NULL); /* its keys are in order within a partition only */
+    return stream_scan_partition(s, t, -1, prefix, from, each, context, e);
 }
 
 static bool scan_row(void *context, struct slice key, struct slice value) {
@@ -111,11 +156,12 @@ static bool scan_row(void *context, struct slice key, struct slice value) {
 bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
                       bool (*each)(void *, const struct event *), void *context, struct err *e) {
     _cleanup_(buf_free) struct buf prefix = {0}, start_key = {0};
-    store_key_row(&prefix, t, SLICE(""));
+    assert(t->partitioned_with == NULL);
+    store_key_row(&prefix, t, -1, SLICE(""));
     struct scan scan = {
         .s = s, .table = t, .prefix = prefix.size, .each_row = each, .context = context, .e = e, .ok = true};
     if (from.data != NULL)
-        store_key_row(&start_key, t, from);
+        store_key_row(&start_key, t, -1, from);
     bool ok = store_scan(s->o.store, buf_slice(&prefix),
                          from.data == NULL ? SLICE_NONE : buf_slice(&start_key), false, scan_row, &scan, e);
     arena_free(&scan.row);

@@ -18,6 +18,7 @@ enum { INDEX_KEYS = 16 }; /* of a row, at the most */
 /* The keys of one row. */
 struct index {
     const struct table *table;
+    int32_t partition;
     struct arena *arena;
     struct slice keys[INDEX_KEYS]; /* in the store */
     size_t count;                  /* one more than there is room for: too many */
@@ -29,7 +30,7 @@ void index_key(struct index *to, struct slice key) {
         to->count = INDEX_KEYS + 1;
         return;
     }
-    store_key_index(&to->scratch, to->table, key);
+    store_key_index(&to->scratch, to->table, to->partition, key);
     to->keys[to->count++] = arena_copy(to->arena, buf_slice(&to->scratch));
 }
 
@@ -59,9 +60,9 @@ static bool among(const struct index *of, struct slice key) {
 
 /* Takes away the index keys of the old row and puts those of the new one (value NULL: there is none); what
  * both have stays as it is. */
-static bool reindex(const struct table *t, struct overlay *o, const struct event *old,
+static bool reindex(const struct table *t, struct overlay *o, int32_t partition, const struct event *old,
                     const struct event *new, struct err *e) {
-    struct index before = {.table = t, .arena = &o->arena}, after = {.table = t, .arena = &o->arena};
+    struct index before = {.table = t, .partition = partition, .arena = &o->arena}, after = before;
     if (old->value != NULL)
         t->index(&before, old);
     if (new->value != NULL)
@@ -123,10 +124,10 @@ bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas
     }
 
     _cleanup_(buf_free) struct buf store_key = {0};
-    store_key_row(&store_key, t, key);
+    store_key_row(&store_key, t, r->partition, key);
     struct event old = {0};
     if (t->index != NULL && (!row_before(t, o, schemas, &row, buf_slice(&store_key), key, &old, e) ||
-                             !reindex(t, o, &old, &row, e)))
+                             !reindex(t, o, r->partition, &old, &row, e)))
         return false;
     overlay_put(o, buf_slice(&store_key), stored, NULL, NULL);
     return true;

@@ -53,7 +53,7 @@ static void apply(struct fixture *f) {
 static bool stored_row(struct fixture *f, const char *account, struct event *row) {
     struct buf key = {0};
     struct slice stored;
-    store_key_row(&key, &bank_owners, slice_of(account));
+    store_key_row(&key, &bank_owners, -1, slice_of(account));
     assert_true(store_get(f->bank->store, buf_slice(&key), &f->bank->arena, &stored, NULL));
     buf_free(&key);
     return stored.data != NULL &&
@@ -68,7 +68,7 @@ static const struct owner *owner_of(const struct event *row) {
 
 static bool collect(void *context, struct slice key, struct slice value) {
     struct buf *out = context, prefix = {0};
-    store_key_index(&prefix, &bank_owners, SLICE(""));
+    store_key_index(&prefix, &bank_owners, -1, SLICE(""));
     buf_printf(out, SLICE_FMT "=" SLICE_FMT " ", (int)(key.size - prefix.size), key.data + prefix.size,
                SLICE_ARG(value));
     buf_free(&prefix);
@@ -78,7 +78,7 @@ static bool collect(void *context, struct slice key, struct slice value) {
 /* All index keys and the rows that they lead to. */
 static void assert_index(struct fixture *f, const char *expected) {
     struct buf prefix = {0}, all = {0};
-    store_key_index(&prefix, &bank_owners, SLICE(""));
+    store_key_index(&prefix, &bank_owners, -1, SLICE(""));
     assert_true(store_scan(f->bank->store, buf_slice(&prefix), SLICE_NONE, false, collect, &all, NULL));
     assert_slice(buf_slice(&all), expected);
     buf_free(&prefix);

@@ -36,10 +36,22 @@ static bool forget_table(struct stream *s, const struct table *t, struct err *e)
     _cleanup_(buf_free) struct buf key = {0};
     store_key_positions(&key, t->name);
     TRY(sweep(s, &key, e));
-    store_key_row(&key, t, SLICE(""));
+    store_key_row(&key, t, -1, SLICE(""));
     TRY(sweep(s, &key, e));
-    store_key_index(&key, t, SLICE(""));
+    store_key_index(&key, t, -1, SLICE(""));
     return sweep(s, &key, e);
+}
+
+/* Is it one that counts: when tables are to be as far as their topics? Of a partitioned one what is hydrated,
+ * so that nobody waits for what has just begun. */
+static bool counts(const struct stream *s, size_t i, int32_t p, bool only_fresh) {
+    const struct table *t = s->topology->tables[i];
+    return (!only_fresh || t->fresh) &&
+           (t->partitioned_with == NULL || partitions_has(&s->holdings[i].held, p));
+}
+
+static bool reads(const struct stream *s, size_t i, int32_t p) {
+    return s->topology->tables[i]->partitioned_with == NULL || partitions_has(&s->holdings[i].reading, p);
 }
 
 bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed, struct err *e) {
@@ -53,13 +65,13 @@ bool tables_aim(struct stream *s, bool only_fresh, struct err *e) {
     struct log_position positions[total + 1];
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if (!only_fresh || s->topology->tables[i]->fresh)
+            if (counts(s, i, p, only_fresh))
                 positions[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
     TRY(ends(s, positions, n, true, e));
     n = 0;
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if (!only_fresh || s->topology->tables[i]->fresh)
+            if (counts(s, i, p, only_fresh))
                 s->cursors[i][p].target = positions[n++].offset;
     return true;
 }
@@ -67,14 +79,118 @@ bool tables_aim(struct stream *s, bool only_fresh, struct err *e) {
 bool tables_reached(const struct stream *s, bool only_fresh) {
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if ((!only_fresh || s->topology->tables[i]->fresh) &&
-                s->cursors[i][p].position < s->cursors[i][p].target)
+            if (counts(s, i, p, only_fresh) && s->cursors[i][p].position < s->cursors[i][p].target)
                 return false;
     return true;
 }
 
+/* ---- tables that are partitioned ---- */
+
+static bool partition_forget(struct stream *s, const struct table *t, int32_t p, struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    store_key_table_position(&key, t, p);
+    TRY(sweep(s, &key, e));
+    store_key_part(&key, t, p);
+    return sweep(s, &key, e);
+}
+
+static bool partition_start(struct stream *s, size_t i, int32_t p, struct err *e) {
+    const struct table *t = s->topology->tables[i];
+    struct cursor c;
+    struct log_position end = {t->topic, p, -1};
+    _cleanup_(buf_free) struct buf key = {0};
+    TRY(ends(s, &end, 1, true, e));
+    c.target = end.offset;
+    store_key_table_position(&key, t, p);
+    TRY(position_load(s, &key, &c.position, e));
+    if (c.position < 0 || c.position > c.target) {
+        TRY(partition_forget(s, t, p, e));
+        c.position = 0;
+    }
+    struct log_position from = {t->topic, p, c.position};
+    TRY(LOG(s, read, LOG_TABLES, &from, e));
+    s->cursors[i][p] = c;
+    partitions_put(&s->holdings[i].reading, p, true);
+    return true;
+}
+
+static void set_held(struct stream *s, size_t i, int32_t p, bool held) {
+    pthread_mutex_lock(&s->lock);
+    partitions_put(&s->holdings[i].held, p, held);
+    pthread_mutex_unlock(&s->lock);
+    if (s->o.moved != NULL)
+        s->o.moved(s->o.context);
+}
+
+static bool partition_stop(struct stream *s, size_t i, int32_t p, struct err *e) {
+    const struct table *t = s->topology->tables[i];
+    LOG(s, unread, LOG_TABLES, t->topic, p);
+    partitions_put(&s->holdings[i].reading, p, false);
+    s->cursors[i][p] = (struct cursor){0};
+    set_held(s, i, p, false);
+    return partition_forget(s, t, p, e);
+}
+
+static bool follow(struct stream *s, size_t i, struct err *e) {
+    struct holding *h = &s->holdings[i];
+    pthread_mutex_lock(&s->lock);
+    struct partitions wanted = h->wanted;
+    pthread_mutex_unlock(&s->lock);
+    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+        bool wants = partitions_has(&wanted, p), reading = partitions_has(&h->reading, p);
+        TRY(!wants || reading || partition_start(s, i, p, e));
+        TRY(wants || !reading || partition_stop(s, i, p, e));
+    }
+    return true;
+}
+
+bool tables_follow(struct stream *s, struct err *e) {
+    bool changed = atomic_exchange(&s->hold_changed, false);
+    for (size_t i = 0; i < s->table_count; i++) {
+        struct holding *h = &s->holdings[i];
+        if (s->topology->tables[i]->partitioned_with == NULL)
+            continue;
+        if (changed && !follow(s, i, e)) {
+            atomic_store(&s->hold_changed, true);
+            return false;
+        }
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            if (partitions_has(&h->reading, p) && !partitions_has(&h->held, p) &&
+                s->cursors[i][p].position >= s->cursors[i][p].target)
+                set_held(s, i, p, true);
+    }
+    return true;
+}
+
+/* What the store has is held on to, until somebody says otherwise. */
+static bool partitioned_start(struct stream *s, size_t i, struct err *e) {
+    const struct table *t = s->topology->tables[i];
+    struct holding *h = &s->holdings[i];
+    struct partitions found = {0};
+    _cleanup_(buf_free) struct buf key = {0};
+    if (s->table_partitions[i] > PARTITIONS_MAX)
+        return err_set(e, ERR_CONFIG, "topic %s has more than %d partitions", t->topic->name, PARTITIONS_MAX);
+    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+        int64_t position;
+        store_key_table_position(&key, t, p);
+        TRY(position_load(s, &key, &position, e));
+        partitions_put(&found, p, position >= 0 || !s->o.divided);
+    }
+    pthread_mutex_lock(&s->lock);
+    if (partitions_empty(&h->wanted))
+        h->wanted = found;
+    pthread_mutex_unlock(&s->lock);
+    atomic_store(&h->count, s->table_partitions[i]);
+    atomic_store(&s->hold_changed, true);
+    return true;
+}
+
+/* ---- tables ---- */
+
 bool table_start(struct stream *s, size_t i, struct err *e) {
     const struct table *t = s->topology->tables[i];
+    if (t->partitioned_with != NULL)
+        return partitioned_start(s, i, e);
     struct cursor *cursors = s->cursors[i];
     _cleanup_(buf_free) struct buf key = {0};
     bool longer = false, empty = true;
@@ -99,6 +215,8 @@ bool tables_reread(struct stream *s, struct err *e) {
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++) {
             const struct topic *t = s->topology->tables[i]->topic;
+            if (!reads(s, i, p))
+                continue;
             struct log_position from = {t, p, s->cursors[i][p].position};
             LOG(s, unread, LOG_TABLES, t, p);
             TRY(LOG(s, read, LOG_TABLES, &from, e));
@@ -110,7 +228,7 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
     for (size_t i = 0; i < s->table_count; i++) {
         const struct table *t = s->topology->tables[i];
         struct cursor *c = &s->cursors[i][r->partition];
-        if (t->topic != r->topic || r->offset < c->position)
+        if (t->topic != r->topic || r->offset < c->position || !reads(s, i, r->partition))
             continue;
         if (!r->end) {
             if (!table_put(t, &s->hydrated, s->o.schemas, r, s->table_partitions[i], e)) {
@@ -120,7 +238,7 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
             }
             atomic_fetch_add(&s->hydrated_records, 1);
             _cleanup_(buf_free) struct buf key = {0};
-            store_key_position(&key, t->name, r->partition);
+            store_key_table_position(&key, t, r->partition);
             position_put(&s->hydrated, &key, r->offset + 1);
         }
         c->position = r->offset + !r->end;

@@ -57,7 +57,8 @@ struct view {
 struct index;
 typedef void table_index(struct index *to, const struct event *row);
 
-/* A replica of a whole topic, all partitions on each instance, looked up by any key. */
+/* A replica of a whole topic, all partitions on each instance, looked up by any key; or, where it is
+ * partitioned, the part of it that this instance holds. */
 struct table {
     const char *name;
     const struct topic *topic;
@@ -69,6 +70,10 @@ struct table {
      * letters: what is none is skipped. Pure. NULL: whatever can be decoded. */
     bool (*accepts)(const struct event *row);
     bool fresh; /* before a batch of inputs, hydrate to the topic's end at that moment */
+    /* Divided among the instances of the service: each holds the partitions that are its tasks of this
+     * topology, and those for which it stands by (service.h). Such a table is for HTTP, no handler looks it
+     * up. NULL: all of it is everywhere. */
+    const struct topology *partitioned_with;
 };
 
 struct topology {

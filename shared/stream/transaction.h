@@ -73,11 +73,14 @@ struct overlay *step_overlay(struct step *s);
 void step_clear(struct step *s);
 
 /* Where things are in the store: "v" view partition key, "d" view partition stamp key of what is due, "t"
- * table key, "i" table index key, "p" positions. */
+ * table key, "i" table index key, "p" positions. All of a partition of a table that is partitioned is in a
+ * part of the store (store_part). */
 void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key);
 void store_key_index_of_view(struct buf *out, const struct view *v, int32_t partition);
-void store_key_row(struct buf *out, const struct table *t, struct slice record_key);
-void store_key_index(struct buf *out, const struct table *t, struct slice index_key);
+void store_key_row(struct buf *out, const struct table *t, int32_t partition, struct slice record_key);
+void store_key_index(struct buf *out, const struct table *t, int32_t partition, struct slice index_key);
+void store_key_part(struct buf *out, const struct table *t, int32_t partition);
 void store_key_positions(struct buf *out, const char *name); /* what those of all partitions begin with */
 void store_key_position(struct buf *out, const char *name, int32_t partition);
+void store_key_table_position(struct buf *out, const struct table *t, int32_t partition);
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition);

@@ -136,16 +136,26 @@ void rows_check_view(const struct rows *rows, struct world *w, const struct topo
     buf_free(&prefix);
 }
 
-static void check_table(struct world *w, const struct topology *t, const struct table *table) {
+/* All of it, or the partition (-1: all) that has a place of its own in the store. */
+static void check_rows(struct world *w, const struct topology *t, const struct table *table,
+                       int32_t partition) {
     struct rows rows = {.count = 0};
     struct buf prefix = {0};
     struct store *store;
     for (int32_t p = 0; p < world_plan(w)->partitions; p++)
-        rows_fold(&rows, w, table->topic, p);
-    store_key_row(&prefix, table, SLICE(""));
+        if (partition < 0 || p == partition)
+            rows_fold(&rows, w, table->topic, p);
+    store_key_row(&prefix, table, partition, SLICE(""));
     for (int i = 0; (store = world_store(w, t, i)) != NULL; i++)
         check(&(struct meeting){.rows = &rows, .world = w, .what = table->name}, store, &prefix);
     buf_free(&prefix);
+}
+
+static void check_table(struct world *w, const struct topology *t, const struct table *table) {
+    if (table->partitioned_with == NULL)
+        check_rows(w, t, table, -1);
+    for (int32_t p = 0; table->partitioned_with != NULL && p < world_plan(w)->partitions; p++)
+        check_rows(w, t, table, p);
 }
 
 void rows_check_topology(struct world *w, const struct topology *t) {

@@ -633,9 +633,9 @@ static void make_stale(struct world *w, struct instance *i) {
             ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), row}, 1, &e);
         }
         for (size_t v = 0; t->tables != NULL && v == 0; v++) { /* one: they are looked at in turn */
-            store_key_position(&key, t->tables[v]->name, p);
+            store_key_table_position(&key, t->tables[v], p);
             ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), position}, 1, &e);
-            store_key_row(&key, t->tables[v], SLICE("k0"));
+            store_key_row(&key, t->tables[v], p, SLICE("k0"));
             ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), row}, 1, &e);
         }
     }

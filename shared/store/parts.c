@@ -1,0 +1,283 @@
+/* A store of stores: each part in a directory of its own, so that it goes as a whole, with its memory and its
+ * disk, and at once however large it is. */
+#include "base/cleanup.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PART = 'P', PATH_SIZE = 4096 };
+
+struct part {
+    struct part *next;
+    char *path;
+    struct store *store;
+    size_t prefix_size;
+    char prefix[];
+};
+
+struct parts {
+    struct store store;
+    struct store *rest; /* the keys of no part */
+    char *path;
+    struct store_options options; /* of each part */
+    pthread_rwlock_t lock;        /* of the list: who reads holds it while it does, who changes it writes */
+    struct part *first;
+};
+
+static struct parts *parts_of(struct store *s) {
+    return (struct parts *)s;
+}
+
+void store_part(struct buf *out, const char *name, uint16_t number) {
+    buf_append_byte(out, PART);
+    buf_append_byte(out, (uint8_t)strlen(name));
+    buf_append(out, name, strlen(name));
+    buf_append_byte(out, (uint8_t)(number >> 8));
+    buf_append_byte(out, (uint8_t)number);
+}
+
+/* What a key of a part begins with; data NULL: it is of none. */
+static struct slice prefix_of(struct slice key) {
+    if (key.size < 2 || key.data[0] != PART || key.size < 4 + (size_t)(uint8_t)key.data[1])
+        return SLICE_NONE;
+    return (struct slice){key.data, 4 + (size_t)(uint8_t)key.data[1]};
+}
+
+static struct part *find(const struct parts *p, struct slice prefix) {
+    struct part *part = p->first;
+    while (part != NULL && !slice_equal((struct slice){part->prefix, part->prefix_size}, prefix))
+        part = part->next;
+    return part;
+}
+
+/* In the list, but not open. */
+static struct part *part_add(struct parts *p, struct slice prefix) {
+    const uint8_t *number = (const uint8_t *)prefix.data + prefix.size - 2;
+    struct part *part = xcalloc(1, sizeof *part + prefix.size);
+    _cleanup_(buf_free) struct buf path = {0};
+    buf_printf(&path, "%s/%.*s-%d%c", p->path, (int)prefix.size - 4, prefix.data + 2,
+               number[0] << 8 | number[1], 0);
+    part->path = xstrdup(path.data);
+    part->prefix_size = prefix.size;
+    memcpy(part->prefix, prefix.data, prefix.size);
+    part->next = p->first;
+    p->first = part;
+    return part;
+}
+
+static void part_remove(struct parts *p, struct part *part) {
+    struct part **at = &p->first;
+    while (*at != part)
+        at = &(*at)->next;
+    *at = part->next;
+    store_close(part->store);
+    free(part->path);
+    free(part);
+}
+
+/* The part that a key belongs to is made where it is missing. The writing thread. */
+static bool part_open(struct parts *p, struct slice prefix, struct err *err) {
+    if (find(p, prefix) != NULL)
+        return true;
+    pthread_rwlock_wrlock(&p->lock);
+    struct part *part = part_add(p, prefix);
+    bool ok = store_open_rocksdb(part->path, &p->options, &part->store, err);
+    if (!ok)
+        part_remove(p, part);
+    pthread_rwlock_unlock(&p->lock);
+    return ok;
+}
+
+/* A directory without directories in it. */
+static bool directory_delete(const char *path, struct err *err) {
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        char file[PATH_SIZE];
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlink(file);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return rmdir(path) == 0 || errno == ENOENT ||
+           err_set(err, ERR_FATAL, "store %s: cannot be deleted: %s", path, strerror(errno));
+}
+
+/* Under another name first: what a crash leaves of it is no part any more. */
+static bool part_delete(struct parts *p, struct part *part, struct err *err) {
+    char gone[PATH_SIZE];
+    snprintf(gone, sizeof gone, "%s.gone", part->path);
+    if (!directory_delete(gone, err))
+        return false;
+    pthread_rwlock_wrlock(&p->lock);
+    store_close(part->store);
+    part->store = NULL;
+    bool renamed = rename(part->path, gone) == 0;
+    if (!renamed)
+        err_set(err, ERR_FATAL, "store %s: cannot be deleted: %s", part->path, strerror(errno));
+    part_remove(p, part);
+    pthread_rwlock_unlock(&p->lock);
+    return renamed && directory_delete(gone, err);
+}
+
+static bool parts_get(struct store *s, struct slice key, struct arena *arena, struct slice *value,
+                      struct err *err) {
+    struct parts *p = parts_of(s);
+    struct slice prefix = prefix_of(key);
+    if (prefix.data == NULL)
+        return store_get(p->rest, key, arena, value, err);
+    pthread_rwlock_rdlock(&p->lock);
+    struct part *part = find(p, prefix);
+    bool ok = true;
+    if (part == NULL)
+        *value = SLICE_NONE;
+    else
+        ok = store_get(part->store, key, arena, value, err);
+    pthread_rwlock_unlock(&p->lock);
+    return ok;
+}
+
+/* A batch is whole in each part; changes of different parts are different batches. */
+static bool parts_apply(struct store *s, const struct store_change *changes, size_t count, struct err *err) {
+    struct parts *p = parts_of(s);
+    struct store_change *own = xmalloc((count + 1) * sizeof *own);
+    bool *done = xcalloc(count + 1, sizeof *done), ok = true;
+    for (size_t first = 0; ok && first < count; first++) {
+        if (done[first])
+            continue;
+        struct slice prefix = prefix_of(changes[first].key);
+        size_t n = 0;
+        for (size_t i = first; i < count; i++) {
+            bool same = prefix.data == NULL ? !done[i] && prefix_of(changes[i].key).data == NULL
+                                            : !done[i] && slice_starts_with(changes[i].key, prefix);
+            if (same)
+                own[n++] = changes[i];
+            done[i] = done[i] || same;
+        }
+        ok = prefix.data == NULL || part_open(p, prefix, err);
+        ok = ok && store_apply(prefix.data == NULL ? p->rest : find(p, prefix)->store, own, n, err);
+    }
+    free(own);
+    free(done);
+    return ok;
+}
+
+static bool parts_scan(struct store *s, struct slice prefix, struct slice from, bool reverse,
+                       store_visit *visit, void *ctx, struct err *err) {
+    struct parts *p = parts_of(s);
+    struct slice of = prefix_of(prefix);
+    if (of.data == NULL)
+        return store_scan(p->rest, prefix, from, reverse, visit, ctx, err);
+    pthread_rwlock_rdlock(&p->lock);
+    struct part *part = find(p, of);
+    bool ok = part == NULL || store_scan(part->store, prefix, from, reverse, visit, ctx, err);
+    pthread_rwlock_unlock(&p->lock);
+    return ok;
+}
+
+static bool parts_delete_prefix(struct store *s, struct slice prefix, struct err *err) {
+    struct parts *p = parts_of(s);
+    struct slice of = prefix_of(prefix);
+    if (of.data != NULL) {
+        struct part *part = find(p, of);
+        return part == NULL || (of.size == prefix.size ? part_delete(p, part, err)
+                                                       : store_delete_prefix(part->store, prefix, err));
+    }
+    while (prefix.size == 0 && p->first != NULL)
+        if (!part_delete(p, p->first, err))
+            return false;
+    return store_delete_prefix(p->rest, prefix, err);
+}
+
+static bool parts_flush(struct store *s, struct err *err) {
+    struct parts *p = parts_of(s);
+    for (struct part *part = p->first; part != NULL; part = part->next)
+        if (!store_flush(part->store, err))
+            return false;
+    return store_flush(p->rest, err);
+}
+
+static void parts_metrics(struct store *s, struct store_metrics *metrics) {
+    struct parts *p = parts_of(s);
+    store_metrics(p->rest, metrics);
+    pthread_rwlock_rdlock(&p->lock);
+    for (struct part *part = p->first; part != NULL; part = part->next) {
+        struct store_metrics m;
+        store_metrics(part->store, &m);
+        metrics->keys += m.keys;
+        metrics->bytes += m.bytes;
+        metrics->memory_bytes += m.memory_bytes;
+    }
+    pthread_rwlock_unlock(&p->lock);
+}
+
+static void parts_close(struct store *s) {
+    struct parts *p = parts_of(s);
+    while (p->first != NULL)
+        part_remove(p, p->first);
+    store_close(p->rest);
+    pthread_rwlock_destroy(&p->lock);
+    free(p->path);
+    free(p);
+}
+
+/* Opens the parts that are there already, and ends what a crash has left of deletions. */
+static bool parts_find(struct parts *p, struct err *err) {
+    DIR *dir = opendir(p->path);
+    struct dirent *entry;
+    bool ok = true;
+    while (ok && dir != NULL && (entry = readdir(dir)) != NULL) {
+        _cleanup_(buf_free) struct buf prefix = {0}, gone = {0};
+        char *dash = strrchr(entry->d_name, '-'), *end = NULL;
+        unsigned long number = dash == NULL ? 0 : strtoul(dash + 1, &end, 10);
+        if (dash == NULL || end == dash + 1 || number > UINT16_MAX)
+            continue;
+        if (strcmp(end, ".gone") == 0) {
+            buf_printf(&gone, "%s/%s%c", p->path, entry->d_name, 0);
+            ok = directory_delete(gone.data, err);
+        } else if (*end == 0) {
+            *dash = 0;
+            store_part(&prefix, entry->d_name, (uint16_t)number);
+            ok = part_open(p, buf_slice(&prefix), err);
+        }
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return ok;
+}
+
+bool store_open_parts(const char *path, const struct store_options *options, const struct store_options *part,
+                      struct store **store, struct err *err) {
+    static const struct store_ops ops = {
+        .get = parts_get,
+        .apply = parts_apply,
+        .scan = parts_scan,
+        .delete_prefix = parts_delete_prefix,
+        .flush = parts_flush,
+        .metrics = parts_metrics,
+        .close = parts_close,
+    };
+    struct store *rest;
+    if (!store_open_rocksdb(path, options, &rest, err))
+        return false;
+    struct parts *p = xcalloc(1, sizeof *p);
+    _cleanup_(buf_free) struct buf below = {0};
+    buf_printf(&below, "%s.parts%c", path, 0);
+    p->store.ops = &ops;
+    p->rest = rest;
+    p->path = xstrdup(below.data);
+    p->options = part == NULL ? (struct store_options){0} : *part;
+    pthread_rwlock_init(&p->lock, NULL);
+    if (!parts_find(p, err)) {
+        parts_close(&p->store);
+        return false;
+    }
+    *store = &p->store;
+    return true;
+}
