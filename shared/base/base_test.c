@@ -51,6 +51,20 @@ static void buf_grows(void **state) {
     assert_null(b.data);
 }
 
+static void buf_writes_whole_numbers(void **state) {
+    (void)state;
+    struct buf b = {0};
+    static const int64_t numbers[] = {0, 7, -7, 10, 99, 100, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        buf_append_int(&b, numbers[i]);
+        buf_append_byte(&b, ' ');
+    }
+    static const char text[] = "0 7 -7 10 99 100 9223372036854775807 -9223372036854775808 ";
+    assert_int_equal(b.size, sizeof text - 1);
+    assert_memory_equal(b.data, text, b.size);
+    buf_free(&b);
+}
+
 static void buf_wipes_what_it_held(void **state) {
     (void)state;
     struct buf b = {0};
@@ -171,6 +185,7 @@ int main(void) {
         cmocka_unit_test(err_keeps_kind_and_prefixes_text),
         cmocka_unit_test(err_truncates_long_text),
         cmocka_unit_test(buf_grows),
+        cmocka_unit_test(buf_writes_whole_numbers),
         cmocka_unit_test(buf_wipes_what_it_held),
         cmocka_unit_test(descending_keys_sort_newest_first),
         cmocka_unit_test(arena_survives_large_and_small),

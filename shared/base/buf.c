@@ -38,28 +38,21 @@ void buf_wipe(struct buf *b) {
     buf_free(b);
 }
 
-char *buf_reserve(struct buf *b, size_t extra) {
-    if (b->capacity - b->size < extra) {
-        size_t wanted = b->capacity * 2 > b->size + extra ? b->capacity * 2 : b->size + extra;
-        b->capacity = wanted < 64 ? 64 : wanted;
-        b->data = xrealloc(b->data, b->capacity);
-    }
-    return b->data + b->size;
+void buf_grow(struct buf *b, size_t extra) {
+    size_t wanted = b->capacity * 2 > b->size + extra ? b->capacity * 2 : b->size + extra;
+    b->capacity = wanted < 64 ? 64 : wanted;
+    b->data = xrealloc(b->data, b->capacity);
 }
 
-void buf_append(struct buf *b, const void *data, size_t size) {
-    if (size == 0)
-        return;
-    memcpy(buf_reserve(b, size), data, size);
-    b->size += size;
-}
-
-void buf_append_slice(struct buf *b, struct slice s) {
-    buf_append(b, s.data, s.size);
-}
-
-void buf_append_byte(struct buf *b, uint8_t byte) {
-    buf_append(b, &byte, 1);
+void buf_append_int(struct buf *b, int64_t n) {
+    char digits[20], *at = digits + sizeof digits;
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (n < 0)
+        *--at = '-';
+    buf_append(b, at, (size_t)(digits + sizeof digits - at));
 }
 
 void buf_append_descending(struct buf *b, int64_t n) {

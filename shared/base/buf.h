@@ -24,11 +24,28 @@ void buf_wipe(struct buf *b);
 static inline void buf_clear(struct buf *b) {
     b->size = 0;
 }
+void buf_grow(struct buf *b, size_t extra);
 /* Makes room for `extra` bytes behind size and returns where they begin. */
-char *buf_reserve(struct buf *b, size_t extra);
-void buf_append(struct buf *b, const void *data, size_t size);
-void buf_append_slice(struct buf *b, struct slice s);
-void buf_append_byte(struct buf *b, uint8_t byte);
+static inline char *buf_reserve(struct buf *b, size_t extra) {
+    if (b->capacity - b->size < extra)
+        buf_grow(b, extra);
+    return b->data + b->size;
+}
+static inline void buf_append(struct buf *b, const void *data, size_t size) {
+    if (size == 0)
+        return;
+    memcpy(buf_reserve(b, size), data, size);
+    b->size += size;
+}
+static inline void buf_append_slice(struct buf *b, struct slice s) {
+    buf_append(b, s.data, s.size);
+}
+static inline void buf_append_byte(struct buf *b, uint8_t byte) {
+    *buf_reserve(b, 1) = (char)byte;
+    b->size++;
+}
+/* A number in decimal. */
+void buf_append_int(struct buf *b, int64_t n);
 /* Sixteen hex digits that fall as `n` rises: keys that begin so sort newest first. */
 void buf_append_descending(struct buf *b, int64_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -2,7 +2,6 @@
 
 #include "base/utf8.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -95,7 +94,7 @@ void json_put_string(struct json *j, struct slice s) {
 
 void json_put_int(struct json *j, int64_t n) {
     before_value(j);
-    buf_printf(j->out, "%" PRId64, n);
+    buf_append_int(j->out, n);
 }
 
 void json_put_double(struct json *j, double d) {

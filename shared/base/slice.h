@@ -36,17 +36,17 @@ static inline int slice_compare(struct slice a, struct slice b) {
 
 /* FNV-1a over words: for keys that are short, and that nobody can choose to collide at a profit. */
 static inline uint64_t slice_hash(struct slice s) {
-    uint64_t h = 0xcbf29ce484222325;
-    size_t i = 0;
-    for (; i + 8 <= s.size; i += 8) {
-        uint64_t word;
-        memcpy(&word, s.data + i, 8);
+    uint64_t h = 0xcbf29ce484222325 ^ s.size, word = 0;
+    for (; s.size >= 8; s.data += 8, s.size -= 8) {
+        memcpy(&word, s.data, 8);
         h = (h ^ word) * 0x100000001b3;
         h ^= h >> 32;
     }
-    for (; i < s.size; i++)
-        h = (h ^ (unsigned char)s.data[i]) * 0x100000001b3;
-    return h ^ h >> 29;
+    word = 0;
+    for (size_t i = 0; i < s.size; i++)
+        word = word << 8 | (unsigned char)s.data[i];
+    h = (h ^ word) * 0x100000001b3;
+    return h ^ h >> 29 ^ h >> 47;
 }
 
 static inline bool slice_starts_with(struct slice s, struct slice prefix) {

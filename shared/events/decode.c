@@ -38,7 +38,8 @@ static size_t left(const struct in *in) {
 
 /* --- What both walks read --- */
 
-static bool read_long_slow(struct in *in, int64_t *value) {
+/* A number of ten bytes, or one that is none. */
+__attribute__((cold, noinline)) static bool read_long_odd(struct in *in, int64_t *value) {
     uint64_t n = 0;
     for (size_t i = 0; i < 10; i++) {
         if (i == left(in))
@@ -57,12 +58,19 @@ static bool read_long_slow(struct in *in, int64_t *value) {
 }
 
 static inline bool read_long(struct in *in, int64_t *value) {
-    if (in->at < in->end && *in->at < 0x80) {
-        uint8_t n = *in->at++;
-        *value = (n >> 1) ^ -(int64_t)(n & 1);
-        return true;
-    }
-    return read_long_slow(in, value);
+    const uint8_t *at = in->at, *stop = left(in) < 9 ? in->end : at + 9;
+    uint64_t n = 0, byte;
+    int shift = 0;
+    do {
+        if (at == stop)
+            return read_long_odd(in, value);
+        byte = *at++;
+        n |= (byte & 0x7f) << shift;
+        shift += 7;
+    } while (byte >= 0x80);
+    in->at = at;
+    *value = (int64_t)(n >> 1) ^ -(int64_t)(n & 1);
+    return true;
 }
 
 static bool read_int(struct in *in, int64_t *value) {
@@ -185,6 +193,7 @@ static bool enter(struct in *in) {
 /* --- Into a struct --- */
 
 static bool decode(struct in *in, const struct node *n, char *base);
+static inline bool decode_field(struct in *in, const struct node *n, char *base);
 
 static bool store_number(const struct node *n, void *value, int64_t number) {
     switch (n->to) {
@@ -222,7 +231,7 @@ static bool decode_record(struct in *in, const struct node *n, char *record) {
     if (n->image != NULL)
         memcpy(record, n->image, n->size);
     for (const struct node *f = n->children; f < n->children + n->count; f++) {
-        if (!decode(in, f, record))
+        if (!decode_field(in, f, record))
             return err_prefix(in->err, "%.64s", f->name);
     }
     in->depth--;
@@ -292,8 +301,9 @@ static bool decode_double(struct in *in, const struct node *n, double *value) {
     return true;
 }
 
-/* Reads what `n` describes into the struct at `base`; a skipped value has none. */
-static bool decode(struct in *in, const struct node *n, char *base) {
+/* Reads what `n` describes into the struct at `base`; a skipped value has none. Inline in the loop over a
+ * record's fields, most of which are numbers. */
+static inline bool decode_field(struct in *in, const struct node *n, char *base) {
     void *value = n->to == NODE_SKIP ? NULL : base + n->value;
     int64_t number;
     size_t index;
@@ -335,6 +345,10 @@ static bool decode(struct in *in, const struct node *n, char *base) {
         return FAIL(in, "%s", n->why);
     }
     __builtin_unreachable();
+}
+
+static bool decode(struct in *in, const struct node *n, char *base) {
+    return decode_field(in, n, base);
 }
 
 static bool begin(struct in *in, struct slice payload, size_t from, struct arena *arena, struct err *err) {

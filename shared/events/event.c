@@ -42,7 +42,7 @@ size_t event_optional_value(enum event_kind kind) {
 
 /* --- Encoding --- */
 
-static void put_long(struct buf *out, int64_t value) {
+static inline void put_long(struct buf *out, int64_t value) {
     uint64_t n = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
     uint8_t *p = (uint8_t *)buf_reserve(out, 10);
     size_t size = 0;
