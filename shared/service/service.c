@@ -85,7 +85,9 @@ static bool register_schemas(struct worker *w, struct err *e) {
     return true;
 }
 
-/* Left behind by a process that was fenced, for the one after it. */
+/* Left behind by a process that was fenced, for the one after it: who it was in its group. Kafka fences also
+ * those whose transaction it ended by itself, after it was away; then the group still has the dead process as
+ * this member, and nobody needs to wait until its session is over. */
 static void fenced_path(const struct worker *w, char *path, size_t size) {
     const struct settings *s = &w->instance->settings;
     snprintf(path, size, "%s/views/%s-%d/%s.fenced", s->data_dir, w->instance->service->name, s->slot,
@@ -93,11 +95,15 @@ static void fenced_path(const struct worker *w, char *path, size_t size) {
 }
 
 static bool identity_free(struct worker *w, struct err *e) {
-    char path[4096];
+    char path[4096], predecessor[256] = "";
     fenced_path(w, path, sizeof path);
-    if (access(path, F_OK) != 0)
+    FILE *mark = fopen(path, "re");
+    if (mark == NULL)
         return true;
-    if (!kafka_identity_free(w->log, e))
+    if (fgets(predecessor, sizeof predecessor, mark) == NULL)
+        predecessor[0] = 0; /* it was no member yet */
+    fclose(mark);
+    if (!kafka_identity_free(w->log, predecessor, e))
         return false;
     unlink(path);
     return true;
@@ -106,9 +112,11 @@ static bool identity_free(struct worker *w, struct err *e) {
 static void mark_fenced(const struct worker *w) {
     char path[4096];
     fenced_path(w, path, sizeof path);
-    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-    if (fd >= 0)
-        close(fd);
+    FILE *mark = fopen(path, "we");
+    if (mark == NULL)
+        return; /* without it the next one fences once more */
+    fputs(kafka_member_id(w->log), mark);
+    fclose(mark);
 }
 
 /* A view is of one log. Where Kafka has become another one (its data lost, the service's kept), it starts

@@ -85,7 +85,7 @@ static const struct setting transaction_settings[] = {
 
 struct kafka {
     struct log log;
-    char *brokers, *group, *identity;
+    char *brokers, *group, *identity, member_id[256];
     rd_kafka_t *member, *readers[LOG_QUEUES], *producer, *asker;
     rd_kafka_queue_t *member_queue, *queues[LOG_QUEUES];
     int event; /* an eventfd: something happened on a queue, or log_wake */
@@ -375,7 +375,11 @@ bool kafka_cluster(struct log *l, char *id, size_t size, struct err *e) {
     return true;
 }
 
-bool kafka_identity_free(struct log *l, struct err *e) {
+const char *kafka_member_id(const struct log *l) {
+    return ((const struct kafka *)l)->member_id;
+}
+
+bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e) {
     struct kafka *k = of(l);
     rd_kafka_t *rk;
     char text[256];
@@ -400,7 +404,8 @@ bool kafka_identity_free(struct log *l, struct err *e) {
             const rd_kafka_MemberDescription_t *member =
                 rd_kafka_ConsumerGroupDescription_member(found[g], m);
             const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
-            if (instance != NULL && strcmp(instance, k->identity) == 0)
+            if (instance != NULL && strcmp(instance, k->identity) == 0 &&
+                strcmp(rd_kafka_MemberDescription_consumer_id(member), predecessor) != 0)
                 ok = err_set(e, ERR_RETRY,
                              "waiting: another process is %s, at %s; stop it, or give this one another SLOT",
                              k->identity, rd_kafka_MemberDescription_host(member));
@@ -421,6 +426,10 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
     for (int i = 0; i < list->cnt; i++)
         tasks[i] = list->elems[i].partition;
     k->told = true;
+    char *id = rd_kafka_memberid(rk);
+    if (id != NULL && id[0] != 0)
+        snprintf(k->member_id, sizeof k->member_id, "%s", id);
+    rd_kafka_mem_free(rk, id);
     rd_kafka_error_t *error;
     if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         error = rd_kafka_incremental_assign(rk, list);

@@ -16,10 +16,13 @@ WARN_UNUSED bool kafka_create(const struct kafka_options *options, struct log **
 /* The cluster's id, NUL-terminated. ERR_RETRY when Kafka is away. */
 WARN_UNUSED bool kafka_cluster(struct log *l, char *id, size_t size, struct err *e);
 
-/* True when no member of the group has this identity. ERR_RETRY, and the text says who, while one has (a dead
- * one for its session's 6 s) or while Kafka is away. To be asked by who was fenced, before it joins again:
- * two that have one identity must not fence each other for ever. */
-WARN_UNUSED bool kafka_identity_free(struct log *l, struct err *e);
+/* The group's name for this very process's membership, NUL-terminated; "" before it had any. */
+const char *kafka_member_id(const struct log *l);
+
+/* True when no member of the group has this identity, other than `predecessor` (a member id), who is known to
+ * be dead. ERR_RETRY, and the text says who, while one has or while Kafka is away. To be asked by who was
+ * fenced, before it joins again: two that have one identity must not fence each other for ever. */
+WARN_UNUSED bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e);
 
 static inline void log_destroy(struct log *l) {
     if (l != NULL)
