@@ -34,11 +34,14 @@ const struct topology orders_view_topology = {
     .tables = (const struct table *const[]){&orders_table, NULL},
 };
 
-/* To the log, and to its two indexes: whoever follows a product or a customer sees each fact in order. */
+/* To the log, and to those of its indexes whose readers do something about it: stock is released by the way
+ * on which it was reserved. */
 static void emit_order(struct step *s, const struct order *o) {
     step_emit(s, &topic_orders, o->id, o);
-    step_emit(s, &topic_orders_by_product, o->product_id, o);
-    step_emit(s, &topic_orders_by_customer, o->customer_id, o);
+    if (o->state != ORDER_STATE_VALIDATED)
+        step_emit(s, &topic_orders_by_product, o->product_id, o);
+    if (o->state == ORDER_STATE_CREATED)
+        step_emit(s, &topic_orders_by_customer, o->customer_id, o);
 }
 
 /* The first request of an id makes the order; later ones, equal or not, change nothing. */

@@ -55,12 +55,15 @@ void buf_append_int(struct buf *b, int64_t n) {
     buf_append(b, at, (size_t)(digits + sizeof digits - at));
 }
 
+void buf_append_hex(struct buf *b, uint64_t n) {
+    char *at = buf_reserve(b, 16);
+    for (int i = 15; i >= 0; i--, n >>= 4)
+        at[i] = "0123456789abcdef"[n & 15];
+    b->size += 16;
+}
+
 void buf_append_descending(struct buf *b, int64_t n) {
-    uint64_t descending = UINT64_MAX - ((uint64_t)n ^ (UINT64_C(1) << 63));
-    char hex[16];
-    for (int i = 15; i >= 0; i--, descending >>= 4)
-        hex[i] = "0123456789abcdef"[descending & 15];
-    buf_append(b, hex, sizeof hex);
+    buf_append_hex(b, UINT64_MAX - ((uint64_t)n ^ (UINT64_C(1) << 63)));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...) {

@@ -46,6 +46,8 @@ static inline void buf_append_byte(struct buf *b, uint8_t byte) {
 }
 /* A number in decimal. */
 void buf_append_int(struct buf *b, int64_t n);
+/* In sixteen hex digits. */
+void buf_append_hex(struct buf *b, uint64_t n);
 /* Sixteen hex digits that fall as `n` rises: keys that begin so sort newest first. */
 void buf_append_descending(struct buf *b, int64_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -155,22 +155,14 @@ bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, sto
     return true;
 }
 
-static int by_key(const void *a, const void *b) {
-    return slice_compare(((const struct store_change *)a)->key, ((const struct store_change *)b)->key);
-}
-
 bool overlay_apply(struct overlay *o, struct err *e) {
     size_t n = 0;
     for (size_t i = 0; i < o->count; i++)
         if (o->live[i])
             o->changes[n++] = o->changes[i];
-    /* The indexes are gone now: whatever comes next is a clear, or the end of the stream. Sorted, a batch
-     * costs the store half: each key is found near the last one. */
-    if (n > 0) {
-        qsort(o->changes, n, sizeof *o->changes, by_key);
-        if (!store_apply(o->store, o->changes, n, e))
-            return false;
-    }
+    /* The indexes are gone now: whatever comes next is a clear, or the end of the stream. */
+    if (n > 0 && !store_apply(o->store, o->changes, n, e))
+        return false;
     overlay_clear(o);
     return true;
 }

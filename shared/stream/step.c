@@ -52,10 +52,10 @@ struct step {
     struct change *changes;
     size_t change_capacity;
 
-    const struct event *in; /* during a handler */
-    struct task_time *time; /* of its task */
-    int64_t now;            /* stream time, with the event that is handled */
-    struct slice traceparent;
+    const struct event *in;         /* during a handler */
+    struct task_time *time;         /* of its task */
+    int64_t now;                    /* stream time, with the event that is handled */
+    const char *trace;              /* the trace id of the input; NULL: it has none */
     struct log_header *out_headers; /* of all that follows from the input; NULL: not made yet */
     struct err err;                 /* kind ERR_NONE: all is well */
     struct undo *undo;
@@ -63,7 +63,7 @@ struct step {
 
     struct emission *emissions;
     size_t emission_count, emission_capacity, emission_taken;
-    struct buf key, record_key, bytes; /* scratch */
+    struct buf key, record_key, bytes, header; /* scratch */
 };
 
 struct step *step_create(const struct topology *t, struct schemas *schemas, struct store *store) {
@@ -85,6 +85,7 @@ void step_destroy(struct step *s) {
     buf_free(&s->key);
     buf_free(&s->record_key);
     buf_free(&s->bytes);
+    buf_free(&s->header);
     free(s);
 }
 
@@ -341,29 +342,40 @@ static uint64_t trace_number(const struct cause *in, const char *salt) {
     return h ^ h >> 27;
 }
 
-static bool traceparent_valid(struct slice t) {
+static bool is_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+/* The trace id in a valid traceparent; NULL: it is none. */
+static const char *trace_of(struct slice t) {
     if (t.size != 55 || !slice_starts_with(t, SLICE("00-")) || t.data[35] != '-' || t.data[52] != '-')
-        return false;
+        return NULL;
     for (size_t i = 3; i < 55; i++)
-        if (i != 35 && i != 52 && !(t.data[i] >= '0' && t.data[i] <= '9') &&
-            !(t.data[i] >= 'a' && t.data[i] <= 'f'))
-            return false;
-    return true;
+        if (i != 35 && i != 52 && !is_hex(t.data[i]))
+            return NULL;
+    return t.data + 3;
 }
 
 /* Of what follows from an input: the trace that the input has (NULL: one of its own) with a span of ours. */
-static struct slice traceparent_of(struct step *s, const struct cause *in, const char *trace) {
-    unsigned long long span = trace_number(in, s->topology->name) | 1;
-    if (trace != NULL)
-        return arena_printf(&s->overlay.arena, "00-%.*s-%016llx-01", TRACE_ID, trace, span);
-    return arena_printf(&s->overlay.arena, "00-%016llx%016llx-%016llx-01",
-                        (unsigned long long)trace_number(in, "a") | 1,
-                        (unsigned long long)trace_number(in, "b"), span);
+static void append_traceparent(struct step *s, const struct cause *in, const char *trace, struct buf *out) {
+    buf_append_slice(out, SLICE("00-"));
+    if (trace != NULL) {
+        buf_append(out, trace, TRACE_ID);
+    } else {
+        buf_append_hex(out, trace_number(in, "a") | 1);
+        buf_append_hex(out, trace_number(in, "b"));
+    }
+    buf_append_byte(out, '-');
+    buf_append_hex(out, trace_number(in, s->topology->name) | 1);
+    buf_append_slice(out, SLICE("-01"));
 }
 
-/* The trace id of the input; NULL: it has none. */
-static const char *trace_given(const struct step *s) {
-    return traceparent_valid(s->traceparent) ? s->traceparent.data + 3 : NULL;
+static void append_cause(struct buf *out, const struct cause *in) {
+    buf_append_slice(out, slice_of(in->topic->name));
+    buf_append_byte(out, '/');
+    buf_append_int(out, in->partition);
+    buf_append_byte(out, '/');
+    buf_append_int(out, in->offset);
 }
 
 /* The headers of everything that is emitted for the input: its trace, and its place. */
@@ -371,12 +383,14 @@ static const struct log_header *headers(struct step *s) {
     if (s->out_headers != NULL)
         return s->out_headers;
     struct arena *a = &s->overlay.arena;
-    const struct event *in = s->in;
-    const struct cause cause = {in->topic, in->partition, in->offset};
+    const struct cause cause = {s->in->topic, s->in->partition, s->in->offset};
     s->out_headers = arena_alloc(a, 2 * sizeof *s->out_headers);
-    s->out_headers[0] = (struct log_header){"traceparent", traceparent_of(s, &cause, trace_given(s))};
-    s->out_headers[1] = (struct log_header){
-        "caused-by", arena_printf(a, "%s/%d/%lld", in->topic->name, in->partition, (long long)in->offset)};
+    buf_clear(&s->header);
+    append_traceparent(s, &cause, s->trace, &s->header);
+    s->out_headers[0] = (struct log_header){"traceparent", arena_copy(a, buf_slice(&s->header))};
+    buf_clear(&s->header);
+    append_cause(&s->header, &cause);
+    s->out_headers[1] = (struct log_header){"caused-by", arena_copy(a, buf_slice(&s->header))};
     return s->out_headers;
 }
 
@@ -449,10 +463,9 @@ static const struct cause *cause_at(const struct change *c, size_t k) {
 static void add_cause(struct change *c, struct step *s) {
     struct cause now = {s->in->topic, s->in->partition, s->in->offset};
     c->timestamp = c->view->retention_ms > 0 ? s->now : s->in->timestamp; /* the row's stamp */
-    const char *trace = trace_given(s); /* what is put again and again is written once: no text until then */
-    c->has_trace = trace != NULL;
-    if (trace != NULL)
-        memcpy(c->trace, trace, TRACE_ID);
+    c->has_trace = s->trace != NULL; /* what is put again and again is written once: no text until then */
+    if (s->trace != NULL)
+        memcpy(c->trace, s->trace, TRACE_ID);
     if (c->causes > 0) {
         const struct cause *last = cause_at(c, c->causes - 1);
         if (last->topic == now.topic && last->partition == now.partition && last->offset == now.offset)
@@ -471,7 +484,7 @@ static void add_cause(struct change *c, struct step *s) {
 
 static void begin(struct step *s, const struct event *in, struct slice traceparent, struct task_time *time) {
     s->in = in;
-    s->traceparent = traceparent;
+    s->trace = trace_of(traceparent);
     s->time = time;
     s->now = in->timestamp > time->now ? in->timestamp : time->now;
     s->out_headers = NULL;
@@ -616,7 +629,7 @@ bool step_tick(struct step *s, int32_t partition, int32_t partitions, int64_t ti
         return false;
     struct event in = {.topic = t, .partition = partition, .offset = time, .timestamp = time};
     s->in = &in;
-    s->traceparent = SLICE_NONE;
+    s->trace = NULL;
     s->out_headers = NULL;
     *emission_add(s) = (struct emission){.topic = t,
                                          .partition = partition,
@@ -670,10 +683,10 @@ void step_dead_letter(struct step *s, const struct log_record *r, const struct l
 
     struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL, SLICE_NONE};
     s->in = &in;
-    s->traceparent = SLICE_NONE;
+    s->trace = NULL;
     for (size_t i = 0; i < kept_count; i++)
         if (strcmp(kept[i].name, "traceparent") == 0)
-            s->traceparent = kept[i].value;
+            s->trace = trace_of(kept[i].value);
     s->out_headers = NULL;
     encode_letter(s, r, printable(a, reason));
     struct log_header *all = arena_alloc(a, (kept_count + 2) * sizeof *all);
@@ -713,14 +726,16 @@ bool step_changelogs(struct step *s, int32_t partition,
         struct change *c = &s->changes[i];
         if (!s->overlay.live[i] || c->partition != partition)
             continue;
-        struct buf causes = {0};
+        buf_clear(&s->bytes);
+        buf_clear(&s->header);
         for (size_t k = c->causes > CAUSES ? c->causes - CAUSES : 0; k < c->causes; k++) {
-            const struct cause *cause = cause_at(c, k);
-            buf_printf(&causes, "%s%s/%d/%lld", causes.size > 0 ? "," : "", cause->topic->name,
-                       cause->partition, (long long)cause->offset);
+            if (s->bytes.size > 0)
+                buf_append_byte(&s->bytes, ',');
+            append_cause(&s->bytes, cause_at(c, k));
         }
-        struct slice trace = traceparent_of(s, cause_at(c, c->causes - 1), c->has_trace ? c->trace : NULL);
-        struct log_header both[] = {{"traceparent", trace}, {"caused-by", buf_slice(&causes)}};
+        append_traceparent(s, cause_at(c, c->causes - 1), c->has_trace ? c->trace : NULL, &s->header);
+        struct log_header both[] = {{"traceparent", buf_slice(&s->header)},
+                                    {"caused-by", buf_slice(&s->bytes)}};
         struct emission record = {.topic = c->view->changelog,
                                   .partition = c->partition,
                                   .timestamp = c->timestamp,
@@ -729,9 +744,7 @@ bool step_changelogs(struct step *s, int32_t partition,
                                   .headers = both,
                                   .header_count = 2,
                                   .view = c->view};
-        bool go_on = each(context, &record);
-        buf_free(&causes);
-        if (!go_on)
+        if (!each(context, &record))
             return false;
     }
     return true;
