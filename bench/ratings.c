@@ -289,8 +289,8 @@ static int64_t metric(const char *metrics, const char *start) {
 
 /* From the first ratings that are seen counted to the commit of the last. */
 static bool count_all(struct bench *b, struct err *err) {
-    static const char in[] = "records_in_total{topology=\"ratings\",topic=\"raw-ratings\"}";
-    static const char commits[] = "transactions_committed_total{topology=\"ratings\"}";
+    static const char in[] = "insideout_records_in_total{topology=\"ratings\",topic=\"raw-ratings\"}";
+    static const char commits[] = "insideout_transactions_committed_total{topology=\"ratings\"}";
     _cleanup_(buf_free) struct buf body = {0};
     int64_t start = clock_mono_us(), first = 0, before = 0, seen = 0, done = -1;
     while (done < 0 || metric(body.data, commits) <= done) {

@@ -157,7 +157,7 @@ command_rewind() {
         from=${EPOCHREALTIME/./}
         start_process "$key"
         wait_ready 300 "$key" || exit 1
-        printf '%s: %s events in %ss\n' "$key" "$(metric "$key" "(restored|hydrated)_records_total")" \
+        printf '%s: %s events in %ss\n' "$key" "$(metric "$key" "insideout_(restored|hydrated)_records_total")" \
             "$(printf '%.2f ' "$(((${EPOCHREALTIME/./} - from) / 10000))e-2")"
     done
 }

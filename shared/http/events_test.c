@@ -180,9 +180,13 @@ static void assert_end(int fd) {
 static unsigned streams(struct fixture *f) {
     struct buf out = {0};
     unsigned n = 0;
-    http_metrics(f->server, &out);
+    struct metrics all = {0};
+    http_metrics(f->server, &all);
+    metrics_write(&all, &out);
+    metrics_free(&all);
     buf_append_byte(&out, 0);
-    assert_int_equal(sscanf(strstr(out.data, "\nhttp_streams "), "\nhttp_streams %u", &n), 1);
+    assert_int_equal(sscanf(strstr(out.data, "\ninsideout_http_streams "), "\ninsideout_http_streams %u", &n),
+                     1);
     buf_free(&out);
     return n;
 }

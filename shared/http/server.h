@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "http/exchange.h"
 
 #include <stdint.h>
@@ -56,6 +57,6 @@ void http_server_destroy(struct http_server *s);
  * after stop too; a short lock and one lookup when nobody watches. */
 void http_wake(struct http_server *s, struct slice key);
 
-/* Appends what was served as Prometheus text: http_requests_total{route,method,status},
- * http_request_duration_seconds{route,method}, http_requests_waiting, http_streams. Any thread. */
-void http_metrics(struct http_server *s, struct buf *out);
+/* What was served, by method, route (as it is declared) and status; how long it took; what waits and what
+ * streams now. Any thread. */
+void http_metrics(struct http_server *s, struct metrics *m);

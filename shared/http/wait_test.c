@@ -97,10 +97,14 @@ static void row_set(struct fixture *f, int row, int value) {
 
 static unsigned waiting(struct fixture *f) {
     struct buf out = {0};
-    http_metrics(f->server, &out);
+    struct metrics all = {0};
+    http_metrics(f->server, &all);
+    metrics_write(&all, &out);
+    metrics_free(&all);
     buf_append_byte(&out, 0);
     unsigned n = 0;
-    assert_int_equal(sscanf(strstr(out.data, "\nhttp_requests_waiting "), "\nhttp_requests_waiting %u", &n),
+    assert_int_equal(sscanf(strstr(out.data, "\ninsideout_http_requests_waiting "),
+                            "\ninsideout_http_requests_waiting %u", &n),
                      1);
     buf_free(&out);
     return n;

@@ -1,15 +1,12 @@
-/* What a process says of itself: /livez, /readyz, /metrics. */
+/* Whether a process lives and is ready: /livez, /readyz. */
 #include "service/instance.h"
 
 #include "base/cleanup.h"
 #include "base/json.h"
 
 #include <curl/curl.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 static enum http_result livez(struct http_exchange *x, void *context) {
     (void)context;
@@ -71,51 +68,8 @@ void instance_progress(struct instance *i, struct buf *out) {
     json_end_object(&j);
 }
 
-static long resident_bytes(void) {
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f != NULL) {
-        if (fscanf(f, "%*d %ld", &pages) != 1)
-            pages = 0;
-        fclose(f);
-    }
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
-static int open_fds(void) {
-    int n = -3; /* ".", "..", and the directory itself */
-    DIR *d = opendir("/proc/self/fd");
-    while (d != NULL && readdir(d) != NULL)
-        n++;
-    if (d != NULL)
-        closedir(d);
-    return n;
-}
-
-static enum http_result metrics(struct http_exchange *x, void *context) {
-    struct instance *i = context;
-    _cleanup_(buf_free) struct buf out = {0};
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    for (size_t k = 0; k < i->worker_count; k++) {
-        struct stream *s = atomic_load(&i->workers[k].stream);
-        struct deliverer *d = atomic_load(&i->workers[k].deliverer);
-        if (s != NULL)
-            stream_metrics(s, &out);
-        if (d != NULL)
-            deliverer_metrics(d, &out);
-    }
-    http_metrics(i->http, &out);
-    buf_printf(&out, "process_resident_memory_bytes %ld\n", resident_bytes());
-    buf_printf(&out, "process_cpu_seconds_total %.3f\n",
-               (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
-    buf_printf(&out, "process_open_fds %d\n", open_fds());
-    return http_reply_text(x, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&out));
-}
-
 const struct http_route health_routes[] = {
-    {"GET", "/livez", livez}, {"GET", "/readyz", readyz}, {"GET", "/metrics", metrics}, {0}};
+    {"GET", "/livez", livez}, {"GET", "/readyz", readyz}, {"GET", "/metrics", metrics_answer}, {0}};
 
 int health_ask(void) {
     struct settings s;

@@ -1,6 +1,7 @@
 /* A running service, from the inside. service.h has what routes see. */
 #pragma once
 
+#include "base/metrics.h"
 #include "base/status.h"
 #include "service/service.h"
 #include "service/settings.h"
@@ -26,6 +27,7 @@ struct worker {
     struct store *store;
     struct status status;   /* before there is a stream or deliverer */
     struct telling telling; /* main thread only */
+    counter fencings;       /* of the processes before, too */
     int exit_code;          /* set before the thread ends */
     struct err err;
 };
@@ -61,6 +63,8 @@ struct stream *instance_stream(struct instance *i, const struct table *t);
 
 /* Routes /livez, /readyz and /metrics. */
 extern const struct http_route health_routes[];
+
+enum http_result metrics_answer(struct http_exchange *x, void *instance);
 
 /* Asks /readyz of the process that runs with the same settings, and prints the answer. Returns an exit code:
  * 0 is ready. */

@@ -85,18 +85,20 @@ static bool register_schemas(struct worker *w, struct err *e) {
     return true;
 }
 
-/* Left behind by a process that was fenced, for the one after it: who it was in its group. Kafka fences also
- * those whose transaction it ended by itself, after it was away; then the group still has the dead process as
- * this member, and nobody needs to wait until its session is over. */
-static void fenced_path(const struct worker *w, char *path, size_t size) {
+static void worker_path(const struct worker *w, const char *suffix, char *path, size_t size) {
     const struct settings *s = &w->instance->settings;
-    snprintf(path, size, "%s/views/%s-%d/%s.fenced", s->data_dir, w->instance->service->name, s->slot,
-             w->name);
+    snprintf(path, size, "%s/views/%s-%d/%s.%s", s->data_dir, w->instance->service->name, s->slot, w->name,
+             suffix);
 }
+
+/* Left behind by a process that was fenced, for the one after it: who it was in its group, and how often that
+ * happened. Kafka fences also those whose transaction it ended by itself, after it was away; then the group
+ * still has the dead process as this member, and nobody needs to wait until its session is over. */
+static const char fenced[] = "fenced", fencings[] = "fencings";
 
 static bool identity_free(struct worker *w, struct err *e) {
     char path[4096], predecessor[256] = "";
-    fenced_path(w, path, sizeof path);
+    worker_path(w, fenced, path, sizeof path);
     FILE *mark = fopen(path, "re");
     if (mark == NULL)
         return true;
@@ -109,14 +111,31 @@ static bool identity_free(struct worker *w, struct err *e) {
     return true;
 }
 
-static void mark_fenced(const struct worker *w) {
+static void count_fencings(struct worker *w) {
     char path[4096];
-    fenced_path(w, path, sizeof path);
-    FILE *mark = fopen(path, "we");
-    if (mark == NULL)
+    unsigned long long n;
+    worker_path(w, fencings, path, sizeof path);
+    FILE *f = fopen(path, "re");
+    if (f != NULL && fscanf(f, "%llu", &n) == 1)
+        atomic_store(&w->fencings, n);
+    if (f != NULL)
+        fclose(f);
+}
+
+static void mark_fenced(struct worker *w) {
+    char path[4096];
+    worker_path(w, fenced, path, sizeof path);
+    FILE *f = fopen(path, "we");
+    if (f == NULL)
         return; /* without it the next one fences once more */
-    fputs(kafka_member_id(w->log), mark);
-    fclose(mark);
+    fputs(kafka_member_id(w->log), f);
+    fclose(f);
+    counter_add(&w->fencings, 1);
+    worker_path(w, fencings, path, sizeof path);
+    if ((f = fopen(path, "we")) == NULL)
+        return;
+    fprintf(f, "%llu\n", (unsigned long long)counter_get(&w->fencings));
+    fclose(f);
 }
 
 /* A view is of one log. Where Kafka has become another one (its data lost, the service's kept), it starts
@@ -187,6 +206,7 @@ static void *worker_main(void *context) {
     char name[16];
     snprintf(name, sizeof name, "%.15s", w->name);
     prctl(PR_SET_NAME, name);
+    count_fencings(w);
     if (!work(w, &w->err) && !atomic_load(&w->instance->stopping))
         w->exit_code = exit_code_of(&w->err);
     if (w->exit_code == EXIT_FENCED)
@@ -213,20 +233,10 @@ static void worker_destroy(struct worker *w) {
 /* ---- the process ---- */
 
 static size_t count_topics(const struct service *service) {
-    int top = 0;
-#define SEE(t) (top = (t) != NULL && (t)->index > top ? (t)->index : top)
-    for (const struct topology *const *p = service->topologies; *p != NULL; p++) {
-        const struct topology *t = *p;
-        for (const struct source *s = t->sources; s != NULL && s->topic != NULL; s++)
-            SEE(s->topic);
-        for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
-            SEE((*v)->changelog);
-        for (const struct table *const *r = t->tables; r != NULL && *r != NULL; r++)
-            SEE((*r)->topic);
-        for (const struct topic *const *o = t->outputs; o != NULL && *o != NULL; o++)
-            SEE(*o);
-        SEE(t->dead_letters);
-    }
+    size_t count = 0;
+#define SEE(t) (count = (size_t)(t)->index + 1 > count ? (size_t)(t)->index + 1 : count)
+    for (const struct topology *const *t = service->topologies; *t != NULL; t++)
+        count = topology_topics(*t) > count ? topology_topics(*t) : count;
     for (const struct topic *const *o = service->publishes; o != NULL && *o != NULL; o++)
         SEE(*o);
     for (const struct topic *const *o = service->follows; o != NULL && *o != NULL; o++)
@@ -237,7 +247,7 @@ static size_t count_topics(const struct service *service) {
         SEE((*d)->undelivered);
     }
 #undef SEE
-    return (size_t)top + 1;
+    return count > 0 ? count : 1;
 }
 
 static int print_topologies(const struct service *service) {

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "stream/figures.h"
 #include "stream/guard.h"
 #include "stream/transaction.h"
 
@@ -28,7 +29,8 @@ struct lane {
     int32_t partition;
     bool held, known, reading; /* known: `next` and `committed` are */
     int64_t next, committed;
-    int64_t not_before; /* of now_ms: nothing is read until then */
+    int64_t not_before;    /* of now_ms: nothing is read until then */
+    _Atomic int64_t shown; /* `next` for other threads; -1: it is not ours now */
 };
 
 enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
@@ -51,7 +53,8 @@ struct deliverer {
     /* Shared with other threads. */
     atomic_bool stopping, ready;
     atomic_int_least64_t deadline;
-    atomic_uint_fast64_t results[DELIVERY_RESULTS], skipped;
+    _Atomic(struct lane *) lanes_known; /* the lanes; NULL before the topics are known */
+    counter results[DELIVERY_RESULTS], skipped, undelivered, commits, aborts;
     struct status status;
 };
 
@@ -175,6 +178,8 @@ static bool survive(struct deliverer *d, struct err *e) {
 }
 
 static bool mend(struct deliverer *d, struct err *e) {
+    if (d->mend == MEND_ABORT)
+        counter_add(&d->aborts, 1);
     if (d->mend == MEND_ABORT && !GUARDED(d, LOG(d, abort, e))) {
         if (e->kind != ERR_ABORT && e->kind != ERR_UNKNOWN && e->kind != ERR_RETRY)
             return false;
@@ -211,6 +216,7 @@ static bool transact(struct deliverer *d, const struct log_message *moved, struc
         survive(d, e);
         return false;
     }
+    counter_add(&d->commits, 1);
     for (size_t i = 0; i < d->lane_count; i++)
         d->lanes[i].committed = d->lanes[i].next;
     d->lazy_since = 0;
@@ -287,6 +293,7 @@ static bool move_undelivered(struct deliverer *d, struct lane *l, const struct l
                                              .header_count = m->header_count},
                        e);
     step_clear(d->step);
+    counter_add(&d->undelivered, ok);
     return ok;
 }
 
@@ -310,7 +317,7 @@ static bool settle(struct deliverer *d, struct lane *l, const struct log_record 
     char why[sizeof e->text];
     long tries;
     memcpy(why, e->text, sizeof why);
-    atomic_fetch_add(&d->results[result], 1);
+    counter_add(&d->results[result], 1);
     if (result == DELIVERY_AWAY)
         return stay_away(d, why, e);
     d->away_ms = 0;
@@ -348,7 +355,7 @@ static bool process(struct deliverer *d, const struct log_record *r, struct err 
     if (!good && e->kind == ERR_RETRY) /* the registry is away */
         return settle(d, l, r, DELIVERY_AWAY, e);
     if (!good) {
-        atomic_fetch_add(&d->skipped, 1);
+        counter_add(&d->skipped, 1);
         return settle(d, l, r, DELIVERY_IGNORED, e);
     }
     struct event in = {.topic = r->topic,
@@ -380,7 +387,7 @@ static bool partitions_known(struct deliverer *d, struct err *e) {
             return err_set(e, ERR_CONFIG, "%s has %d partitions, %s has %d; they must be the same",
                            topics[0]->name, d->partitions, topics[k]->name, count);
         for (int32_t p = 0; p < count; p++)
-            d->lanes[2 * (size_t)p + k] = (struct lane){.topic = topics[k], .partition = p};
+            d->lanes[2 * (size_t)p + k] = (struct lane){.topic = topics[k], .partition = p, .shown = -1};
     }
     return true;
 }
@@ -392,6 +399,7 @@ static bool round_(struct deliverer *d, int wait_ms, struct err *e) {
         TRY(mend(d, e));
         TRY(LOG(d, subscribe, d->delivery->topic, &listener, e));
         d->subscribed = true;
+        atomic_store(&d->lanes_known, d->lanes);
     }
     TRY(mend(d, e));
     if (d->lazy_since != 0 && now_ms(d) - d->lazy_since >= LAZY_COMMIT_MS)
@@ -423,7 +431,11 @@ static int patience(struct deliverer *d, int wait_ms) {
 }
 
 bool deliverer_step(struct deliverer *d, int wait_ms, struct err *e) {
-    if (round_(d, patience(d, wait_ms), e)) {
+    bool ok = round_(d, patience(d, wait_ms), e);
+    for (size_t i = 0; i < d->lane_count; i++)
+        atomic_store_explicit(&d->lanes[i].shown, d->lanes[i].held ? d->lanes[i].next : -1,
+                              memory_order_relaxed);
+    if (ok) {
         atomic_store(&d->ready, d->joined);
         if (d->away_ms == 0)
             status_set(&d->status, d->joined ? "running" : "joining the group");
@@ -469,11 +481,36 @@ int64_t deliverer_deadline(const struct deliverer *d) {
     return atomic_load(&d->deadline);
 }
 
-void deliverer_metrics(struct deliverer *d, struct buf *out) {
-    static const char *const names[DELIVERY_RESULTS] = {"done", "ignored", "away", "later", "refused"};
+static void show_lag(struct deliverer *d, struct metrics *m) {
+    const struct lane *lanes = atomic_load(&d->lanes_known);
+    for (size_t i = 0; lanes != NULL && i < d->lane_count; i++) {
+        const struct lane *l = &lanes[i];
+        int64_t position = atomic_load_explicit(&l->shown, memory_order_relaxed), end = -1;
+        if (position >= 0)
+            end = LOG(d, seen_end, LOG_INPUTS, l->topic, l->partition);
+        if (end < 0)
+            continue;
+        char partition[12];
+        snprintf(partition, sizeof partition, "%d", l->partition);
+        metrics_add(m, &figure_input_lag, end > position ? (double)(end - position) : 0, "topology",
+                    d->delivery->name, "topic", l->topic->name, "partition", partition, NULL);
+    }
+}
+
+void deliverer_metrics(struct deliverer *d, struct metrics *m) {
+    static const struct metric records = {
+        "insideout_delivery_records_total", METRIC_COUNTER,
+        "Attempts to hand a record to the world outside, by what came of it."};
+    static const char *const results[DELIVERY_RESULTS] = {"done", "ignored", "away", "later", "refused"};
+    const char *name = d->delivery->name, *topic = d->delivery->topic->name;
+    metrics_add(m, &figure_ready, deliverer_ready(d), "topology", name, NULL);
     for (int i = 0; i < DELIVERY_RESULTS; i++)
-        buf_printf(out, "delivery_records_total{delivery=\"%s\",result=\"%s\"} %" PRIuFAST64 "\n",
-                   d->delivery->name, names[i], atomic_load(&d->results[i]));
-    buf_printf(out, "delivery_skipped_records_total{delivery=\"%s\"} %" PRIuFAST64 "\n", d->delivery->name,
-               atomic_load(&d->skipped));
+        metrics_add(m, &records, (double)counter_get(&d->results[i]), "topology", name, "result", results[i],
+                    NULL);
+    metrics_add(m, &figure_skipped, (double)counter_get(&d->skipped), "topology", name, "topic", topic, NULL);
+    metrics_add(m, &figure_dead_letters, (double)counter_get(&d->undelivered), "topology", name, "topic",
+                topic, NULL);
+    metrics_add(m, &figure_committed, (double)counter_get(&d->commits), "topology", name, NULL);
+    metrics_add(m, &figure_aborted, (double)counter_get(&d->aborts), "topology", name, NULL);
+    show_lag(d, m);
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/metrics.h"
 #include "events/schemas.h"
 #include "stream/log.h"
 #include "stream/topology.h"
@@ -64,4 +65,4 @@ void deliverer_stop(struct deliverer *d);
 bool deliverer_ready(const struct deliverer *d);
 bool deliverer_status(struct deliverer *d, char *text, size_t size);
 int64_t deliverer_deadline(const struct deliverer *d);
-void deliverer_metrics(struct deliverer *d, struct buf *out);
+void deliverer_metrics(struct deliverer *d, struct metrics *m);

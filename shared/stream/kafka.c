@@ -83,10 +83,15 @@ static const struct setting transaction_settings[] = {
     {NULL, NULL},
 };
 
+enum client { CLIENT_MEMBER, CLIENT_READERS, CLIENT_PRODUCER = CLIENT_READERS + LOG_QUEUES, CLIENT_ASKER };
+enum { CLIENTS = CLIENT_ASKER + 1 };
+
 struct kafka {
     struct log log;
     char *brokers, *group, *identity, member_id[256];
-    rd_kafka_t *member, *readers[LOG_QUEUES], *producer, *asker;
+    rd_kafka_t *member, *producer, *asker;
+    _Atomic(rd_kafka_t *) readers[LOG_QUEUES]; /* made once, for other threads to see */
+    struct kafka_traffic traffic[CLIENTS];
     rd_kafka_queue_t *member_queue, *queues[LOG_QUEUES];
     int event; /* an eventfd: something happened on a queue, or log_wake */
     size_t topic_count;
@@ -122,9 +127,10 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 }
 
 bool kafka_client(rd_kafka_type_t type, const char *brokers, const struct setting *const *settings,
-                  rd_kafka_conf_t *conf, rd_kafka_t **rk, struct err *e) {
+                  rd_kafka_conf_t *conf, struct kafka_traffic *traffic, rd_kafka_t **rk, struct err *e) {
     char text[256];
     const struct setting own[] = {{"bootstrap.servers", brokers}, {NULL, NULL}};
+    kafka_traffic_count(conf, traffic);
     rd_kafka_conf_set_log_cb(conf, on_log);
     bool ok = set_all(conf, own, e) && set_all(conf, common_settings, e);
     for (; ok && *settings != NULL; settings++)
@@ -147,11 +153,12 @@ static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque
         atomic_store(&((struct kafka *)opaque)->down, true);
 }
 
-static bool client(struct kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+static bool client(struct kafka *k, enum client role, rd_kafka_conf_t *conf,
                    const struct setting *const *settings, rd_kafka_t **rk, struct err *e) {
+    rd_kafka_type_t type = role < CLIENT_PRODUCER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
     rd_kafka_conf_set_opaque(conf, k);
     rd_kafka_conf_set_error_cb(conf, on_error);
-    return kafka_client(type, k->brokers, settings, conf, rk, e);
+    return kafka_client(type, k->brokers, settings, conf, &k->traffic[role], rk, e);
 }
 
 static void watch(struct kafka *k, rd_kafka_queue_t *queue) {
@@ -161,16 +168,18 @@ static void watch(struct kafka *k, rd_kafka_queue_t *queue) {
 
 static bool reader(struct kafka *k, enum log_queue q, rd_kafka_t **rk, struct err *e) {
     if (k->readers[q] == NULL) {
+        rd_kafka_t *made;
         const struct setting *const settings[] = {reader_settings, q == LOG_INPUTS ? NULL : aside_settings,
                                                   NULL};
-        if (!client(k, RD_KAFKA_CONSUMER, rd_kafka_conf_new(), settings, &k->readers[q], e))
+        if (!client(k, CLIENT_READERS + q, rd_kafka_conf_new(), settings, &made, e))
             return false;
-        k->queues[q] = rd_kafka_queue_new(k->readers[q]);
-        rd_kafka_queue_t *main = rd_kafka_queue_get_main(k->readers[q]);
+        k->queues[q] = rd_kafka_queue_new(made);
+        rd_kafka_queue_t *main = rd_kafka_queue_get_main(made);
         rd_kafka_queue_forward(main, k->queues[q]); /* its callbacks are served with the records */
         rd_kafka_queue_destroy(main);
         watch(k, k->queues[q]);
         k->topics[q] = xcalloc(k->topic_count, sizeof(rd_kafka_topic_t *));
+        atomic_store(&k->readers[q], made);
     }
     *rk = k->readers[q];
     return true;
@@ -180,7 +189,7 @@ static bool reader(struct kafka *k, enum log_queue q, rd_kafka_t **rk, struct er
  * fetch waits there for up to half a second. */
 static bool asker(struct kafka *k, rd_kafka_t **rk, struct err *e) {
     const struct setting *const settings[] = {NULL};
-    if (k->asker == NULL && !client(k, RD_KAFKA_PRODUCER, rd_kafka_conf_new(), settings, &k->asker, e))
+    if (k->asker == NULL && !client(k, CLIENT_ASKER, rd_kafka_conf_new(), settings, &k->asker, e))
         return false;
     *rk = k->asker;
     return true;
@@ -453,7 +462,7 @@ static bool kafka_subscribe(struct log *l, const struct topic *lead, const struc
     const struct setting *const settings[] = {member_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-    if (!client(k, RD_KAFKA_CONSUMER, conf, settings, &k->member, e))
+    if (!client(k, CLIENT_MEMBER, conf, settings, &k->member, e))
         return false;
     rd_kafka_poll_set_consumer(k->member);
     k->member_queue = rd_kafka_queue_get_consumer(k->member);
@@ -666,7 +675,7 @@ static bool kafka_init(struct log *l, struct err *e) {
     const struct setting *const settings[] = {producer_settings, transaction_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    if (!client(k, RD_KAFKA_PRODUCER, conf, settings, &k->producer, e))
+    if (!client(k, CLIENT_PRODUCER, conf, settings, &k->producer, e))
         return false;
     return transaction_error(k, rd_kafka_init_transactions(k->producer, INIT_MS), ERR_RETRY,
                              "init_transactions", e);
@@ -741,6 +750,22 @@ static bool kafka_abort(struct log *l, struct err *e) {
 
 /* ---- the rest ---- */
 
+static int64_t kafka_seen_end(struct log *l, enum log_queue q, const struct topic *t, int32_t partition) {
+    rd_kafka_t *reader = atomic_load(&of(l)->readers[q]);
+    int64_t first, end;
+    if (reader == NULL || rd_kafka_get_watermark_offsets(reader, t->name, partition, &first, &end) !=
+                              RD_KAFKA_RESP_ERR_NO_ERROR)
+        return -1;
+    return end < 0 ? -1 : end;
+}
+
+void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
+    static const char *const roles[CLIENTS] = {"group",      "inputs",       "tables",
+                                               "changelogs", "transactions", "questions"};
+    for (int i = 0; i < CLIENTS; i++)
+        kafka_traffic_metrics(&of(l)->traffic[i], topology, roles[i], m);
+}
+
 static void kafka_wake(struct log *l) {
     uint64_t one = 1;
     if (write(of(l)->event, &one, sizeof one) < 0)
@@ -799,6 +824,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
         .produce = kafka_produce,
         .commit = kafka_commit,
         .abort = kafka_abort,
+        .seen_end = kafka_seen_end,
         .wake = kafka_wake,
         .destroy = kafka_destroy,
     };

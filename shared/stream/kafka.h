@@ -1,6 +1,7 @@
 /* The log of log.h on a real Kafka, by librdkafka. Settings and their reasons stand in kafka.c, once. */
 #pragma once
 
+#include "base/metrics.h"
 #include "stream/log.h"
 
 struct kafka_options {
@@ -23,6 +24,9 @@ const char *kafka_member_id(const struct log *l);
  * be dead. ERR_RETRY, and the text says who, while one has or while Kafka is away. To be asked by who was
  * fenced, before it joins again: two that have one identity must not fence each other for ever. */
 WARN_UNUSED bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e);
+
+/* What it exchanges with brokers, each sample with the labels topology and client. Any thread. */
+void kafka_metrics(struct log *l, const char *topology, struct metrics *m);
 
 static inline void log_destroy(struct log *l) {
     if (l != NULL)

@@ -1,6 +1,7 @@
 /* What kafka.c and producer.c share of librdkafka. Internal: included by .c files only. */
 #pragma once
 
+#include "stream/kafka_traffic.h"
 #include "stream/log.h"
 
 #include <librdkafka/rdkafka.h>
@@ -11,10 +12,10 @@ struct setting {
 
 extern const struct setting producer_settings[]; /* up to {NULL} */
 
-/* A client with the settings common to all and then those of `settings` (NULL-terminated). Consumes `conf`.
- */
+/* A client with the settings common to all and then those of `settings` (NULL-terminated), counted in
+ * `traffic`. Consumes `conf`. */
 bool kafka_client(rd_kafka_type_t type, const char *brokers, const struct setting *const *settings,
-                  rd_kafka_conf_t *conf, rd_kafka_t **rk, struct err *e);
+                  rd_kafka_conf_t *conf, struct kafka_traffic *traffic, rd_kafka_t **rk, struct err *e);
 
 /* The client's handle of a topic, made at its first use in `handles`, a table by the topic's index. */
 rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const struct topic *t);

@@ -115,6 +115,10 @@ struct log_ops {
     bool (*commit)(struct log *l, const struct log_committed *inputs, size_t n, struct err *e);
     bool (*abort)(struct log *l, struct err *e);
 
+    /* Where a partition that is being read ends, as its reader has last heard; -1: it has not, or reads it no
+     * more. Asks nobody. Any thread, from after poll has returned first until destroy. */
+    int64_t (*seen_end)(struct log *l, enum log_queue q, const struct topic *t, int32_t partition);
+
     void (*wake)(struct log *l);
     /* Leaves everything: an open transaction is aborted. */
     void (*destroy)(struct log *l);

@@ -17,6 +17,7 @@ static const struct setting publish_settings[] = {
 struct producer {
     struct producer_options options;
     rd_kafka_t *rk;
+    struct kafka_traffic traffic;
     pthread_t thread; /* serves the delivery reports */
     atomic_bool stopping;
     pthread_mutex_t lock; /* of topics */
@@ -45,7 +46,7 @@ bool producer_create(const struct producer_options *options, struct producer **o
     rd_kafka_conf_set_opaque(conf, p);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     const struct setting *const settings[] = {producer_settings, publish_settings, NULL};
-    if (!kafka_client(RD_KAFKA_PRODUCER, options->brokers, settings, conf, &p->rk, e)) {
+    if (!kafka_client(RD_KAFKA_PRODUCER, options->brokers, settings, conf, &p->traffic, &p->rk, e)) {
         free(p);
         return false;
     }
@@ -95,4 +96,11 @@ bool producer_send(struct producer *p, const struct log_message *m, void *ticket
     rd_kafka_resp_err_t error = kafka_send(p->rk, topic, partition_of(m->key, count), m, ticket);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
            err_set(e, ERR_RETRY, "%s cannot be written: %s", m->topic->name, rd_kafka_err2str(error));
+}
+
+void producer_metrics(struct producer *p, struct metrics *m) {
+    static const struct metric queued = {"insideout_kafka_publish_queue_records", METRIC_GAUGE,
+                                         "Records of requests that are not acknowledged yet."};
+    metrics_add(m, &queued, rd_kafka_outq_len(p->rk), NULL);
+    kafka_traffic_metrics(&p->traffic, "", "publisher", m);
 }

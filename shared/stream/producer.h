@@ -2,6 +2,7 @@
  * thread of its own for the acknowledgements. */
 #pragma once
 
+#include "base/metrics.h"
 #include "stream/log.h"
 
 struct producer;
@@ -28,3 +29,6 @@ void producer_destroy(struct producer *p);
 /* Sends a record to its key's partition (m->partition and m->delivered are not used); never blocks. Any
  * thread. ERR_RETRY when the topic was not prepared or the queue is full; `done` is not called then. */
 WARN_UNUSED bool producer_send(struct producer *p, const struct log_message *m, void *ticket, struct err *e);
+
+/* What it exchanges with brokers. Any thread. */
+void producer_metrics(struct producer *p, struct metrics *m);

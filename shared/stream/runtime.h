@@ -6,6 +6,7 @@
  * Everything here is for the stream's thread, unless it says otherwise. */
 #pragma once
 
+#include "base/metrics.h"
 #include "base/status.h"
 #include "stream/guard.h"
 #include "stream/log.h"
@@ -41,6 +42,25 @@ struct task {
     struct task_time time;
 };
 
+/* Records of one topic, which can be several things to a topology. */
+struct topic_counts {
+    const struct topic *topic;
+    bool input, output, table, changelog;
+    counter in, out, hydrated, restored; /* as each of these; a changelog is an output too */
+    counter skipped, dead_letters;
+};
+
+/* How far each partition is that is read, for others to see. */
+struct place {
+    const struct topic *topic;
+    int32_t partition;
+    _Atomic int64_t position; /* -1: it is not ours now */
+};
+struct places {
+    size_t inputs, count; /* inputs first, by partition and source; then tables, by table and partition */
+    struct place place[];
+};
+
 /* What must happen before the next transaction. */
 enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
 
@@ -63,6 +83,7 @@ struct stream {
     enum mend mend;
     bool in_transaction;
     size_t transaction_records;
+    int64_t transaction_since_us;
     int64_t dirty_since; /* when the first input came that is not committed; 0: there is none */
     int64_t tasks_retry_at, trouble_until, tick_at, flush_at;
     int32_t tasks_first;
@@ -76,9 +97,10 @@ struct stream {
     atomic_int_least64_t deadline;
     atomic_uint_fast64_t left; /* see struct stream_progress */
     atomic_uint_fast64_t refresh_wanted, refresh_done;
-    atomic_uint_fast64_t *records_in; /* by source */
-    atomic_uint_fast64_t records_out, restored, hydrated_records, skipped, dead_letters, commits, aborts,
-        rewinds, expired;
+    struct topic_counts *counts; /* by the topic's index */
+    counter commits, aborts, rewinds, expired;
+    struct histogram transaction_us, transaction_inputs;
+    _Atomic(struct places *) places; /* NULL before the topics are known */
     atomic_bool hold_changed;
     pthread_mutex_t lock; /* of `assigned` and of the holdings */
     struct partitions assigned;
@@ -100,6 +122,9 @@ void position_put(struct overlay *o, const struct buf *key, int64_t position);
 /* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
 WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
 
+/* One for each topic that the topology names. */
+struct topic_counts *topic_counts_create(const struct topology *t);
+
 /* Ends the transaction, then moves the store to what it says. */
 WARN_UNUSED bool commit(struct stream *s, struct err *e);
 
@@ -116,6 +141,8 @@ WARN_UNUSED bool ends(struct stream *s, struct log_position *positions, size_t n
 /* Sets the targets of the tables (of the fresh ones, or of all) to where their topics end now. */
 WARN_UNUSED bool tables_aim(struct stream *s, bool only_fresh, struct err *e);
 bool tables_reached(const struct stream *s, bool only_fresh);
+/* How far a partition of a table is; -1: it is not read. */
+int64_t table_place(const struct stream *s, size_t table, int32_t p);
 /* Reads a table from where the store is; from the beginning when that is behind the end of the log. */
 WARN_UNUSED bool table_start(struct stream *s, size_t table, struct err *e);
 /* After trouble the reader starts again behind the last record that is in the store. */

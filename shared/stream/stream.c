@@ -41,7 +41,7 @@ struct stream *stream_create(const struct stream_options *options) {
         s->expires = s->expires || t->views[i]->retention_ms > 0;
     s->step = step_create(t, options->schemas, options->store);
     s->hydrated.store = options->store;
-    s->records_in = xcalloc(s->source_count, sizeof *s->records_in);
+    s->counts = topic_counts_create(t);
     s->cursors = xcalloc(s->table_count, sizeof(struct cursor *));
     s->table_partitions = xcalloc(s->table_count, sizeof *s->table_partitions);
     s->holdings = xcalloc(s->table_count, sizeof *s->holdings);
@@ -68,8 +68,9 @@ void stream_destroy(struct stream *s) {
     free(s->cursors);
     free(s->table_partitions);
     free(s->holdings);
-    free(s->records_in);
     pthread_mutex_destroy(&s->lock);
+    free(s->counts);
+    free(atomic_load(&s->places));
     status_finish(&s->status);
     free(s);
 }
@@ -103,7 +104,7 @@ static void rewind_tasks(struct stream *s, enum mend mend) {
     for (int32_t p = 0; p < s->partitions; p++)
         if (s->tasks[p].state != TASK_NONE)
             task_halt(s, p, TASK_NEW);
-    atomic_fetch_add(&s->rewinds, 1);
+    counter_add(&s->rewinds, 1);
     if (s->fruitless++ > 0) /* what comes back at once will again: no busy loop */
         s->tasks_retry_at = now_ms(s) + RETRY_MS;
 }
@@ -222,11 +223,11 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
                                      !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
                 if (r->key.size > 0 && e->kind != ERR_POISON)
                     return false;
-                atomic_fetch_add(&s->skipped, 1);
+                counter_add(&s->counts[r->topic->index].skipped, 1);
             } else {
                 TRY(restore_row(s, v, r, e));
             }
-            atomic_fetch_add(&s->restored, 1);
+            counter_add(&s->counts[r->topic->index].restored, 1);
             store_key_view_position(&key, v, r->partition);
             position_put(&s->hydrated, &key, r->offset + 1);
         }
@@ -284,11 +285,17 @@ static bool poll_aside(struct stream *s, int wait_ms, struct err *e) {
 
 /* ---- transactions ---- */
 
+static bool begin(struct stream *s, struct err *e) {
+    if (s->in_transaction)
+        return true;
+    TRY(GUARDED(s, LOG(s, begin, e)));
+    s->in_transaction = true;
+    s->transaction_since_us = clock_mono_us();
+    return true;
+}
+
 static bool produce(struct stream *s, const struct emission *m, int64_t *delivered, struct err *e) {
-    if (!s->in_transaction) {
-        TRY(GUARDED(s, LOG(s, begin, e)));
-        s->in_transaction = true;
-    }
+    TRY(begin(s, e));
     struct log_message message = {.topic = m->topic,
                                   .partition = m->partition,
                                   .timestamp = m->timestamp,
@@ -298,7 +305,7 @@ static bool produce(struct stream *s, const struct emission *m, int64_t *deliver
                                   .header_count = m->header_count,
                                   .delivered = delivered};
     TRY(GUARDED(s, LOG(s, produce, &message, e)));
-    atomic_fetch_add_explicit(&s->records_out, 1, memory_order_relaxed);
+    counter_add(&s->counts[m->topic->index].out, 1);
     return true;
 }
 
@@ -353,10 +360,7 @@ bool commit(struct stream *s, struct err *e) {
     TRY(produce_emissions(s, e));
     for (int32_t p = 0; p < s->partitions; p++)
         TRY(step_changelogs(s->step, p, produce_changelog, &(struct changelog_context){s, e}));
-    if (!s->in_transaction) {
-        TRY(GUARDED(s, LOG(s, begin, e)));
-        s->in_transaction = true;
-    }
+    TRY(begin(s, e));
     struct log_committed inputs[(size_t)s->partitions * s->source_count + 1];
     size_t n = 0;
     for (int32_t p = 0; p < s->partitions; p++)
@@ -365,11 +369,13 @@ bool commit(struct stream *s, struct err *e) {
                 inputs[n++] = (struct log_committed){s->topology->sources[i].topic, p, s->tasks[p].inputs[i],
                                                      s->expires ? s->tasks[p].time.now : 0};
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));
+    histogram_observe(&s->transaction_us, &buckets_us, clock_mono_us() - s->transaction_since_us);
+    histogram_observe(&s->transaction_inputs, &buckets_records, (int64_t)s->transaction_records);
+    counter_add(&s->commits, 1);
     s->in_transaction = false;
     s->dirty_since = 0;
     s->transaction_records = 0;
     s->fruitless = 0;
-    atomic_fetch_add(&s->commits, 1);
 
     struct overlay *changes = step_overlay(s->step);
     _cleanup_(buf_free) struct buf key = {0};
@@ -411,13 +417,13 @@ static bool bad_record(struct stream *s, const struct log_record *r, const char 
     const struct topology *t = s->topology;
     if (t->dead_letters == NULL || r->topic->dead_letters == NULL ||
         strcmp(r->topic->dead_letters, t->name) != 0) {
-        atomic_fetch_add(&s->skipped, 1);
+        counter_add(&s->counts[r->topic->index].skipped, 1);
         return true;
     }
     struct log_header kept[64];
     size_t n = s->o.log->ops->headers(r, kept, sizeof kept / sizeof *kept);
     step_dead_letter(s->step, r, kept, n, reason);
-    atomic_fetch_add(&s->dead_letters, 1);
+    counter_add(&s->counts[r->topic->index].dead_letters, 1);
     return produce_emissions(s, e);
 }
 
@@ -449,7 +455,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
     if (s->dirty_since == 0)
         s->dirty_since = now_ms(s);
     s->transaction_records++;
-    atomic_fetch_add_explicit(&s->records_in[i], 1, memory_order_relaxed);
+    counter_add(&s->counts[r->topic->index].in, 1);
     return true;
 }
 
@@ -548,6 +554,21 @@ static bool not_copartitioned(struct stream *s, const struct topic *t, int32_t c
                    s->topology->name, s->topology->sources[0].topic->name, s->partitions, t->name, count);
 }
 
+static void places_create(struct stream *s) {
+    size_t n = (size_t)s->partitions * s->source_count;
+    for (size_t i = 0; i < s->table_count; i++)
+        n += (size_t)s->table_partitions[i];
+    struct places *all = xcalloc(1, sizeof *all + n * sizeof(struct place));
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; i < s->source_count; i++)
+            all->place[all->count++] = (struct place){s->topology->sources[i].topic, p, -1};
+    all->inputs = all->count;
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            all->place[all->count++] = (struct place){s->topology->tables[i]->topic, p, -1};
+    atomic_store(&s->places, all);
+}
+
 /* Gets to know the topics; one step after the other, each taken once. */
 static bool start(struct stream *s, struct err *e) {
     const struct topology *t = s->topology;
@@ -588,6 +609,7 @@ static bool start(struct stream *s, struct err *e) {
             TRY(count_partitions(s, t->outputs[i], &count, e));
         if (t->dead_letters != NULL)
             TRY(count_partitions(s, t->dead_letters, &count, e));
+        places_create(s);
         s->step_started = 1;
     }
     if (s->step_started == 1) {
@@ -616,7 +638,7 @@ static bool started(const struct stream *s) {
 
 static bool mend(struct stream *s, struct err *e) {
     if (s->mend == MEND_ABORT) {
-        atomic_fetch_add(&s->aborts, 1);
+        counter_add(&s->aborts, 1);
         if (!GUARDED(s, LOG(s, abort, e))) {
             if (e->kind == ERR_ABORT || e->kind == ERR_UNKNOWN) {
                 s->mend = MEND_INIT;
@@ -669,6 +691,17 @@ static uint64_t left(const struct stream *s) {
     return n;
 }
 
+static void places_update(struct stream *s) {
+    struct place *at = atomic_load_explicit(&s->places, memory_order_relaxed)->place;
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; i < s->source_count; i++, at++)
+            atomic_store_explicit(&at->position, s->tasks[p].state == TASK_RUNNING ? s->tasks[p].read[i] : -1,
+                                  memory_order_relaxed);
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++, at++)
+            atomic_store_explicit(&at->position, table_place(s, i, p), memory_order_relaxed);
+}
+
 static void report(struct stream *s) {
     int running = 0, assigned = 0;
     char text[100] = "running";
@@ -690,6 +723,7 @@ static void report(struct stream *s) {
             status_set(&s->status, text);
     atomic_store(&s->ready, ready);
     atomic_store(&s->left, left(s));
+    places_update(s);
 }
 
 /* What the store has in memory is read from the log again after a crash: that must not become long, nor so

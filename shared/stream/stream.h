@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "events/schemas.h"
 #include "store/store.h"
 
@@ -71,8 +72,8 @@ struct stream_progress stream_progress(const struct stream *s); /* any thread */
  * the process after that: calls of a transaction have been seen to hang. Any thread. */
 int64_t stream_deadline(const struct stream *s);
 
-/* Prometheus text, each sample with the label topology="…". Any thread. */
-void stream_metrics(struct stream *s, struct buf *out);
+/* Its figures, each with the label topology="…". Any thread. */
+void stream_metrics(struct stream *s, struct metrics *m);
 
 /* Reads of tables. Any thread. `row` is decoded into the arena; `row.value` NULL: there is none. */
 WARN_UNUSED bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a,

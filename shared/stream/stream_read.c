@@ -32,8 +32,10 @@ int64_t stream_deadline(const struct stream *s) {
 }
 
 struct stream_progress stream_progress(const struct stream *s) {
-    return (struct stream_progress){.records = atomic_load(&s->restored) + atomic_load(&s->hydrated_records),
-                                    .left = atomic_load(&s->left)};
+    struct stream_progress progress = {.left = atomic_load(&s->left)};
+    for (size_t i = 0, n = topology_topics(s->topology); i < n; i++)
+        progress.records += counter_get(&s->counts[i].restored) + counter_get(&s->counts[i].hydrated);
+    return progress;
 }
 
 uint64_t stream_refresh(struct stream *s) {
@@ -166,34 +168,4 @@ bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from
                          from.data == NULL ? SLICE_NONE : buf_slice(&start_key), false, scan_row, &scan, e);
     arena_free(&scan.row);
     return ok && scan.ok;
-}
-
-void stream_metrics(struct stream *s, struct buf *out) {
-    const char *name = s->topology->name;
-    for (size_t i = 0; i < s->source_count; i++)
-        buf_printf(out, "records_in_total{topology=\"%s\",topic=\"%s\"} %llu\n", name,
-                   s->topology->sources[i].topic->name, (unsigned long long)atomic_load(&s->records_in[i]));
-    const struct {
-        const char *metric;
-        atomic_uint_fast64_t *value;
-    } counters[] = {
-        {"records_out_total", &s->records_out},
-        {"restored_records_total", &s->restored},
-        {"hydrated_records_total", &s->hydrated_records},
-        {"skipped_records_total", &s->skipped},
-        {"dead_letters_total", &s->dead_letters},
-        {"transactions_committed_total", &s->commits},
-        {"transactions_aborted_total", &s->aborts},
-        {"rewinds_total", &s->rewinds},
-        {"expired_rows_total", &s->expired},
-    };
-    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
-        buf_printf(out, "%s{topology=\"%s\"} %llu\n", counters[i].metric, name,
-                   (unsigned long long)atomic_load(counters[i].value));
-    struct store_metrics m;
-    store_metrics(s->o.store, &m);
-    buf_printf(
-        out,
-        "store_keys{topology=\"%s\"} %llu\nstore_bytes{topology=\"%s\"} %llu\nready{topology=\"%s\"} %d\n",
-        name, (unsigned long long)m.keys, name, (unsigned long long)m.bytes, name, stream_ready(s));
 }

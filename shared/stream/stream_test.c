@@ -165,18 +165,23 @@ static int64_t group_offset(struct fixture *f, const struct topic *t) {
     return f->log->parts[t->index][0].group;
 }
 
+/* Over all topics. */
 static long metric(struct fixture *f, const char *name) {
+    struct metrics all = {0};
     struct buf out = {0};
     char sample[100];
-    long value = -1;
-    stream_metrics(f->stream, &out);
+    long sum = 0;
+    stream_metrics(f->stream, &all);
+    metrics_write(&all, &out);
     buf_append_byte(&out, 0);
-    snprintf(sample, sizeof sample, "%s{topology=\"bank\"} ", name);
+    snprintf(sample, sizeof sample, "\ninsideout_%s{topology=\"bank\"", name);
     const char *at = strstr(out.data, sample);
     assert_non_null(at);
-    value = atol(at + strlen(sample));
+    for (; at != NULL; at = strstr(at + 1, sample))
+        sum += atol(strchr(at, ' '));
     buf_free(&out);
-    return value;
+    metrics_free(&all);
+    return sum;
 }
 
 /* ---- from the start to ready ---- */
@@ -1080,11 +1085,38 @@ static void *run(void *context) {
     return stream_run(f->stream, &e) ? NULL : &e;
 }
 
+static void says_how_far_it_is_behind(void **state) {
+    struct fixture *f = *state;
+    for (int i = 0; i < 2500; i++)
+        deposit(f, "a", 1, "");
+    create(f);
+    struct metrics none = {0};
+    stream_metrics(f->stream, &none); /* nothing is known yet: no sample is a lie */
+    struct buf out = {0};
+    metrics_write(&none, &out);
+    buf_append_byte(&out, 0);
+    assert_null(strstr(out.data, "lag"));
+    buf_free(&out);
+    metrics_free(&none);
+    memory_log_assign(f->log, 1);
+    while (metric(f, "records_in_total") == 0)
+        rounds(f, 1);
+    long behind = metric(f, "input_lag_records");
+    assert_in_range(behind, 1, 2499);
+    assert_int_equal(behind, 2500 - metric(f, "records_in_total"));
+    rounds(f, 10);
+    assert_int_equal(metric(f, "input_lag_records"), 0);
+    assert_int_equal(metric(f, "table_lag_records"), 0);
+    assert_int_equal(metric(f, "transaction_input_records_sum"), 2500);
+    assert_int_equal(metric(f, "transaction_duration_seconds_count"),
+                     metric(f, "transactions_committed_total"));
+}
+
 static void runs_in_a_thread_until_stopped(void **state) {
     struct fixture *f = *state;
     pthread_t thread;
     struct arena a = {0};
-    struct buf metrics = {0};
+    struct metrics metrics = {0};
     struct event row;
     void *trouble;
     owner(f, "a", "Ann");
@@ -1105,7 +1137,7 @@ static void runs_in_a_thread_until_stopped(void **state) {
     assert_null(trouble);
     assert_string_equal(status_of(f), "stopped");
     assert_int_equal(stream_deadline(f->stream), 0);
-    buf_free(&metrics);
+    metrics_free(&metrics);
     arena_free(&a);
 }
 
@@ -1315,6 +1347,7 @@ int main(void) {
         TEST(a_revoke_that_cannot_commit_aborts),
         TEST_4(other_tasks_go_on_over_a_revoke),
         TEST(a_topic_that_grows_ends_it),
+        TEST(says_how_far_it_is_behind),
         TEST(runs_in_a_thread_until_stopped),
         TEST(stopping_commits),
         TEST(calls_have_a_deadline),

@@ -12,8 +12,8 @@ bool expire_due(struct stream *s, size_t source, const struct log_record *r, str
     struct expiry x = {.more = s->expires && r->timestamp > task->time.due};
     while (x.more) {
         TRY(step_expire(s->step, r, trace, s->o.expiry_rows, &task->time, &x, e));
-        atomic_fetch_add(&s->expired, x.rows);
-        atomic_fetch_add(&s->skipped, x.rejected);
+        counter_add(&s->expired, x.rows);
+        counter_add(&s->counts[r->topic->index].skipped, x.rejected);
         task->inputs[source] = r->offset;
         task->committed[source] = -1;
         if (s->dirty_since == 0)

@@ -54,6 +54,10 @@ static bool reads(const struct stream *s, size_t i, int32_t p) {
     return s->topology->tables[i]->partitioned_with == NULL || partitions_has(&s->holdings[i].reading, p);
 }
 
+int64_t table_place(const struct stream *s, size_t i, int32_t p) {
+    return reads(s, i, p) ? s->cursors[i][p].position : -1;
+}
+
 bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed, struct err *e) {
     return n == 0 || GUARDED(s, LOG(s, ends, positions, n, committed, e));
 }
@@ -234,9 +238,9 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
             if (!table_put(t, &s->hydrated, s->o.schemas, r, s->table_partitions[i], e)) {
                 if (e->kind != ERR_POISON)
                     return false;
-                atomic_fetch_add(&s->skipped, 1);
+                counter_add(&s->counts[r->topic->index].skipped, 1);
             }
-            atomic_fetch_add(&s->hydrated_records, 1);
+            counter_add(&s->counts[r->topic->index].hydrated, 1);
             _cleanup_(buf_free) struct buf key = {0};
             store_key_table_position(&key, t, r->partition);
             position_put(&s->hydrated, &key, r->offset + 1);

@@ -11,6 +11,23 @@ static void topic_names_json(struct json *j, const char *key, const struct topic
     json_end_array(j);
 }
 
+size_t topology_topics(const struct topology *t) {
+    int top = -1;
+#define SEE(t) (top = (t) != NULL && (t)->index > top ? (t)->index : top)
+    for (const struct source *s = t->sources; s != NULL && s->topic != NULL; s++)
+        SEE(s->topic);
+    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
+        SEE((*v)->changelog);
+    for (const struct table *const *r = t->tables; r != NULL && *r != NULL; r++)
+        SEE((*r)->topic);
+    for (const struct topic *const *o = t->outputs; o != NULL && *o != NULL; o++)
+        SEE(*o);
+    SEE(t->dead_letters);
+    SEE(t->ticks);
+#undef SEE
+    return (size_t)(top + 1);
+}
+
 void topology_json(const struct topology *t, struct buf *out) {
     struct json j = {.out = out};
     json_begin_object(&j);

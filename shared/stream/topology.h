@@ -96,5 +96,8 @@ struct topology {
 /* The partition of a key among `count`, as the Java clients have it: murmur2. */
 int32_t partition_of(struct slice key, int32_t count);
 
+/* One more than the highest index of the topics that it names: the size of a table by topic->index. */
+size_t topology_topics(const struct topology *t);
+
 /* Writes the declared graph as one JSON object: name, sources, views, tables, outputs. */
 void topology_json(const struct topology *t, struct buf *out);

@@ -75,7 +75,7 @@ class Mail(SuiteTest):
 
     def metric(self, result):
         text = self.suite.http("GET", "/metrics", port=self.suite.service_port("email")).body.decode()
-        name = f'delivery_records_total{{delivery="email-sender",result="{result}"}} '
+        name = f'insideout_delivery_records_total{{topology="email-sender",result="{result}"}} '
         return int(next(line[len(name):] for line in text.splitlines() if line.startswith(name)))
 
     def test_what_is_written_arrives(self):

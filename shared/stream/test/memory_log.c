@@ -219,6 +219,7 @@ static size_t take_partition(struct memory_log *l, enum log_queue q, const struc
     size_t n = 0;
     if (!p->readers[q].reading)
         return 0;
+    atomic_store(&p->readers[q].end_seen, stable + 1);
     for (int64_t *at = &p->readers[q].position; n < max && *at < stable; ++*at) {
         if (p->entries[*at].state != ENTRY_COMMITTED)
             continue;
@@ -355,6 +356,10 @@ static bool log_abort(struct log *log, struct err *e) {
 
 /* ---- the rest ---- */
 
+static int64_t log_seen_end(struct log *log, enum log_queue q, const struct topic *t, int32_t partition) {
+    return atomic_load(&part(of(log), t, partition)->readers[q].end_seen) - 1;
+}
+
 static void log_wake(struct log *log) {
     atomic_store(&of(log)->woken, true);
 }
@@ -384,6 +389,7 @@ struct memory_log *memory_log_create(int32_t partitions) {
         .produce = log_produce,
         .commit = log_commit,
         .abort = log_abort,
+        .seen_end = log_seen_end,
         .wake = log_wake,
     };
     struct memory_log *l = xcalloc(1, sizeof *l);

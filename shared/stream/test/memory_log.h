@@ -41,6 +41,7 @@ struct memory_partition {
     struct {
         bool reading;
         int64_t position, end_told;
+        _Atomic int64_t end_seen; /* and one more; 0: nothing was heard yet */
     } readers[LOG_QUEUES];
     int64_t *delivered; /* of our last record in the open transaction */
 };
