@@ -21,9 +21,9 @@ extern const struct topic *const orders_followed[];
 /* Where an order stands after these checks: the first FAIL makes FAILED, three times PASS VALIDATED. */
 enum order_state orders_outcome(const struct order_decision *d);
 
-/* Index keys of orders_table, newest first: those of all orders, of a customer's, of a state's, of both.
- * Appends the part that all keys of such a list begin with. No customer: data NULL; no state: -1. */
-void orders_list_prefix(struct slice customer_id, int state, struct buf *out);
+/* Index keys of orders_table, newest first: of a state's orders there is one list, and one for each customer.
+ * Appends the part that all keys of such a list begin with. No customer: data NULL. */
+void orders_list_prefix(struct slice customer_id, enum order_state state, struct buf *out);
 
 /* Appends what follows the prefix, an order's place in each of its lists; also the cursor of a page. */
 void orders_list_place(int64_t timestamp, struct slice id, struct buf *out);

@@ -7,6 +7,8 @@
 #include "http/body.h"
 #include "service/feed.h"
 
+#include <stdlib.h>
+
 enum {
     OUTCOME_MS = 10000, /* how long a client waits for an outcome, unless it says how long */
     WAIT_MAX_MS = 60000,
@@ -155,26 +157,59 @@ static bool read_query(struct http_exchange *x, struct query *q) {
     return true;
 }
 
+struct listed {
+    struct slice place, id;
+};
+
 struct page {
     struct arena *arena;
-    struct slice after; /* the cursor that the page begins behind, as an index key */
-    struct slice *ids, last;
-    size_t count, limit, prefix_size;
+    struct listed *orders;
+    size_t count, limit;
+    size_t first, prefix_size; /* of the list that is being read */
     bool more;
 };
 
 static bool take(void *context, struct slice index_key, struct slice id) {
     struct page *p = context;
-    if (slice_equal(index_key, p->after))
-        return true;
-    if (p->count == p->limit) {
-        p->more = true;
-        return false;
+    struct slice place = {index_key.data + p->prefix_size, index_key.size - p->prefix_size};
+    p->orders[p->count++] = (struct listed){arena_copy(p->arena, place), arena_copy(p->arena, id)};
+    return p->count - p->first <= p->limit; /* one more than fits tells that there are more */
+}
+
+/* The orders of one state. */
+static bool read_list(struct instance *i, struct http_exchange *x, const struct query *q,
+                      enum order_state state, struct page *p) {
+    _cleanup_(buf_free) struct buf prefix = {0}, from = {0};
+    orders_list_prefix(q->customer_id, state, &prefix);
+    buf_append_slice(&from, buf_slice(&prefix));
+    if (q->after.data != NULL) {
+        buf_append_slice(&from, q->after);
+        buf_append_byte(&from, 0); /* behind it */
     }
-    p->ids[p->count++] = arena_copy(p->arena, id);
-    if (p->count == p->limit)
-        p->last = arena_copy(
-            p->arena, (struct slice){index_key.data + p->prefix_size, index_key.size - p->prefix_size});
+    p->first = p->count;
+    p->prefix_size = prefix.size;
+    return instance_scan(i, x, &orders_table, buf_slice(&prefix), buf_slice(&from), take, p);
+}
+
+static int by_place(const void *a, const void *b) {
+    return slice_compare(((const struct listed *)a)->place, ((const struct listed *)b)->place);
+}
+
+/* CREATED comes first: an order that goes on meanwhile is seen twice, and never not at all. */
+static bool read_page(struct instance *i, struct http_exchange *x, const struct query *q, struct page *p) {
+    static const enum order_state states[] = {ORDER_STATE_CREATED, ORDER_STATE_VALIDATED, ORDER_STATE_FAILED};
+    enum { STATES = sizeof states / sizeof *states };
+    p->orders = arena_alloc(p->arena, STATES * (p->limit + 1) * sizeof *p->orders);
+    for (size_t n = 0; n < STATES; n++)
+        if ((q->state < 0 || (enum order_state)q->state == states[n]) && !read_list(i, x, q, states[n], p))
+            return false;
+    qsort(p->orders, p->count, sizeof *p->orders, by_place);
+    size_t kept = 0;
+    for (size_t n = 0; n < p->count; n++)
+        if (kept == 0 || !slice_equal(p->orders[n].place, p->orders[kept - 1].place))
+            p->orders[kept++] = p->orders[n];
+    p->more = kept > p->limit;
+    p->count = p->more ? p->limit : kept;
     return true;
 }
 
@@ -183,8 +218,9 @@ static void put_cursor(const struct query *q, const struct page *p, struct json 
         json_key(j, "next"), json_put_null(j);
         return;
     }
+    struct slice last = p->orders[p->count - 1].place;
     struct slice next = arena_printf(p->arena, "/v1/orders?limit=%lld&after=" SLICE_FMT, (long long)q->limit,
-                                     SLICE_ARG(p->last));
+                                     SLICE_ARG(last));
     if (q->customer_id.data != NULL)
         next = arena_printf(p->arena, SLICE_FMT "&customerId=" SLICE_FMT, SLICE_ARG(next),
                             SLICE_ARG(q->customer_id));
@@ -192,7 +228,7 @@ static void put_cursor(const struct query *q, const struct page *p, struct json 
         next = arena_printf(p->arena, SLICE_FMT "&state=%s", SLICE_ARG(next),
                             event_enum_name(&order_state_enum, q->state));
     json_key(j, "next"), json_put_string(j, next);
-    json_key(j, "after"), json_put_string(j, p->last);
+    json_key(j, "after"), json_put_string(j, last);
 }
 
 static enum http_result list_orders(struct http_exchange *x, void *context) {
@@ -204,14 +240,9 @@ static enum http_result list_orders(struct http_exchange *x, void *context) {
     if (!instance_wait_fresh(i, x, &orders_table, &result))
         return result;
 
-    struct arena *a = http_arena(x);
-    _cleanup_(buf_free) struct buf prefix = {0}, json = {0};
-    orders_list_prefix(q.customer_id, q.state, &prefix);
-    struct page p = {.arena = a, .limit = (size_t)q.limit, .prefix_size = prefix.size};
-    p.ids = arena_alloc(a, p.limit * sizeof *p.ids);
-    if (q.after.data != NULL)
-        p.after = arena_printf(a, SLICE_FMT SLICE_FMT, SLICE_ARG(buf_slice(&prefix)), SLICE_ARG(q.after));
-    if (!instance_scan(i, x, &orders_table, buf_slice(&prefix), p.after, take, &p))
+    _cleanup_(buf_free) struct buf json = {0};
+    struct page p = {.arena = http_arena(x), .limit = (size_t)q.limit};
+    if (!read_page(i, x, &q, &p))
         return HTTP_DONE;
 
     struct json j = {.out = &json};
@@ -219,7 +250,7 @@ static enum http_result list_orders(struct http_exchange *x, void *context) {
     json_key(&j, "orders"), json_begin_array(&j);
     for (size_t n = 0; n < p.count; n++) {
         struct event row;
-        if (!instance_row(i, x, &orders_table, p.ids[n], &row))
+        if (!instance_row(i, x, &orders_table, p.orders[n].id, &row))
             return HTTP_DONE;
         const struct order *o = row.value;
         if (o == NULL || (q.state >= 0 && (int)o->state != q.state))

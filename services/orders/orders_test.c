@@ -219,15 +219,15 @@ static void lists_are_newest_first(void **state) {
 
 static void no_list_begins_as_another(void **state) {
     (void)state;
-    const struct slice customers[] = {SLICE_NONE, SLICE("a"), SLICE("ab"), SLICE("CREATED")};
-    struct buf prefixes[16] = {0};
-    for (size_t i = 0; i < 16; i++)
-        orders_list_prefix(customers[i / 4], (int)(i % 4) - 1, &prefixes[i]);
-    for (size_t i = 0; i < 16; i++)
-        for (size_t k = 0; k < 16; k++)
+    const struct slice customers[] = {SLICE_NONE, SLICE("a"), SLICE("ab"), SLICE("1")};
+    struct buf prefixes[12] = {0};
+    for (size_t i = 0; i < 12; i++)
+        orders_list_prefix(customers[i / 3], (enum order_state)(i % 3), &prefixes[i]);
+    for (size_t i = 0; i < 12; i++)
+        for (size_t k = 0; k < 12; k++)
             if (i != k)
                 assert_false(slice_starts_with(buf_slice(&prefixes[k]), buf_slice(&prefixes[i])));
-    for (size_t i = 0; i < 16; i++)
+    for (size_t i = 0; i < 12; i++)
         buf_free(&prefixes[i]);
 }
 

@@ -58,8 +58,8 @@ MUTATIONS = {
                                 "    task->inputs[i] = r->offset + 1;\n"
                                 "    struct slice trace = s->o.log->ops->header(r, \"traceparent\");")],
     # Who was fenced takes its identity back.
-    "fenced_goes_on": [("    case ERR_ABORT:\n    case ERR_UNKNOWN:\n        set_status",
-                        "    case ERR_ABORT:\n    case ERR_FENCED:\n    case ERR_UNKNOWN:\n        set_status")],
+    "fenced_goes_on": [("    case ERR_ABORT:\n    case ERR_UNKNOWN:\n        status_trouble",
+                        "    case ERR_ABORT:\n    case ERR_FENCED:\n    case ERR_UNKNOWN:\n        status_trouble")],
     # Partitions are given back without an end to the transaction.
     "revoke_without_commit": [("    } else if (!commit(s, &s->callback_err)) {", "    } else if (false) {")],
     # A dead letter is committed by itself, not with the offset that moves past its record.
