@@ -55,7 +55,7 @@ class BadInput(SuiteTest):
         for method, path, headers, body, status in [
             ("GET", "/v1/nothing", {}, None, 404), ("GET", "/v1/orders/a/b/c", {}, None, 404), ("GET", "/v1", {}, None, 404),
             ("GET", "/no/such/page", {}, None, 404), ("GET", "/v1/stock/no-such-product", {}, None, 404),
-            ("DELETE", "/v1/orders/a", {"Content-Type": "application/json"}, None, 405), ("PUT", "/v1/orders", {}, ORDER, 405),
+            ("DELETE", "/v1/orders/a", {"Content-Type": None}, None, 405), ("PUT", "/v1/orders", {}, ORDER, 405),
             ("POST", "/v1/stock", {}, b"{}", 405), ("POST", "/v1/customers/a", {}, b"{}", 405),
             ("POST", "/v1/orders", {"Content-Type": "text/plain"}, ORDER, 415), ("POST", "/v1/orders", {"Content-Type": None}, ORDER, 415),
             ("POST", "/v1/orders", {"Content-Type": "application/x-www-form-urlencoded"}, b"a=b", 415),
