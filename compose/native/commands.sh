@@ -9,7 +9,7 @@ command_down() {
     [ -d "$DATA_DIR" ] || return 0
     lock
     # shellcheck disable=SC2046
-    end_processes 5 $(instances_of simulator)
+    end_processes 5 $(instances_of simulator) $(instances_of prometheus)
     for key in $(all_keys); do
         if is_infrastructure "${key%-*}"; then rest+=("$key"); else services+=("$key"); fi
     done
@@ -22,7 +22,7 @@ command_down() {
 command_reset() {
     command_down
     # Only what is ours: a DATA_DIR may be anybody's directory.
-    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,views,secrets,log,lock}
+    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,prometheus,views,secrets,log,lock}
     rmdir "$DATA_DIR" 2>/dev/null || true
     say "all data is deleted"
 }
@@ -211,6 +211,7 @@ command_test() {
         pattern+="|$label"
     done
     install_all
+    [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus # for promtool
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
     [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build_suite

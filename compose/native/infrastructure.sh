@@ -1,7 +1,7 @@
 # The processes of the suite: which there are, how each is started, when it is ready. Sourced by demo.
 # shellcheck shell=bash
 
-INFRASTRUCTURE=(kafka registry postgres connect gateway simulator)
+INFRASTRUCTURE=(kafka registry postgres connect gateway simulator prometheus)
 SERVICES=()
 declare -A SERVICE_BINARY=() SERVICE_INDEX=() SERVICE_PATHS=()
 
@@ -13,6 +13,7 @@ declare -A INFRASTRUCTURE_SETTINGS=(
     [connect]="KAFKA_PORT CONNECT_PORT CONNECT_HEAP"
     [gateway]="PORT"
     [simulator]="PORT BUILD_DIR"
+    [prometheus]="PROMETHEUS_PORT"
 )
 
 load_services() {
@@ -46,6 +47,7 @@ ports_of() { # ports_of KEY
     postgres-*) echo "$POSTGRES_PORT" ;;
     gateway-*) echo "$PORT" ;;
     simulator-*) echo 0 ;;
+    prometheus-*) echo "$PROMETHEUS_PORT" ;;
     *) echo $((SERVICE_PORT + 10 * SERVICE_INDEX[${1%-*}] + ${1##*-})) ;;
     esac
 }
@@ -120,6 +122,7 @@ is_ready() { # is_ready KEY
         jq -e '[.connector, .tasks[]] | length > 1 and all(.state == "RUNNING")' >/dev/null 2>&1 ;;
     gateway-*) is_open "$port" ;;
     simulator-*) ;;
+    prometheus-*) get "http://127.0.0.1:$port/-/ready" >/dev/null ;;
     *) get "http://127.0.0.1:$port/readyz" >/dev/null ;;
     esac
 }

@@ -36,7 +36,7 @@ install_packages() { # install_packages PACKAGE…
             apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $missing; } || package=$?
     [ $ours = 0 ] || as_root rm -f "$policy"
     if [ -d /run/systemd/system ]; then # nor at the next boot
-        for policy in nginx postgresql; do
+        for policy in nginx postgresql prometheus; do
             grep -qw "$policy" <<<"$missing" && as_root systemctl disable "$policy" >/dev/null 2>&1
         done
     fi

@@ -138,6 +138,7 @@ command_up() {
         await_snapshot ratings movies movie_id /v1/movies
     fi
     simulate
+    observe " $* "
     say "ready"
     print_addresses
 }
@@ -150,6 +151,16 @@ simulate() {
     elif want simulator && [ -n "$(instances_of rider)" ] && [ -n "$(instances_of driver)" ] && [ -n "$(instances_of gateway)" ]; then
         launch simulator-0
     fi
+}
+
+# Prometheus comes only when it is asked for: by OBSERVE, or by name.
+observe() { # observe NAMES
+    want prometheus || return 0
+    [[ $OBSERVE == 1 || $1 == *" prometheus "* || -n $(instances_of prometheus) ]] || return 0
+    install_packages prometheus
+    configure_prometheus
+    launch prometheus-0
+    ! running prometheus-0 || wait_ready 60 prometheus-0 || exit 1
 }
 
 # The connector runs before its first snapshot is in the log: an order in between would find empty shelves. Waits until
@@ -187,4 +198,5 @@ print_addresses() {
   Kafka Connect   http://localhost:$CONNECT_PORT
   PostgreSQL      postgresql://legacy:legacy@localhost:$POSTGRES_PORT/legacy
 END
+    [ -z "$(instances_of prometheus)" ] || echo "  Prometheus      http://localhost:$PROMETHEUS_PORT"
 }

@@ -206,7 +206,6 @@ static void *worker_main(void *context) {
     char name[16];
     snprintf(name, sizeof name, "%.15s", w->name);
     prctl(PR_SET_NAME, name);
-    count_fencings(w);
     if (!work(w, &w->err) && !atomic_load(&w->instance->stopping))
         w->exit_code = exit_code_of(&w->err);
     if (w->exit_code == EXIT_FENCED)
@@ -377,6 +376,7 @@ static bool start(struct instance *i, struct err *e) {
         w->delivery = k < topologies ? NULL : deliveries[k - topologies];
         w->name = w->topology != NULL ? w->topology->name : w->delivery->name;
         status_init(&w->status, "starting");
+        count_fencings(w);
     }
     i->feeds = feeds_create(i);
     if (!start_http(i, e))

@@ -25,7 +25,7 @@ LONG = os.environ.get("E2E_LONG") == "1"  # the long forms: more rounds, more lo
 SERVICE_INDEX = {row[0]: int(row[2]) for row in (line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines())
                  if not row[0].startswith("#")}
 SERVICES = list(SERVICE_INDEX)
-PORTS = ["PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "SERVICE_PORT"]
+PORTS = ["PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "PROMETHEUS_PORT", "SERVICE_PORT"]
 
 
 def wait_until(condition, timeout, what):
@@ -93,7 +93,7 @@ class Suite:
             self.data, self.own_data = tempfile.mkdtemp(prefix="e2e-"), True
             self.ports = free_ports()
         self.env = os.environ | {name: str(port) for name, port in self.ports.items()}
-        self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions), "SIMULATE": "0"}
+        self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions), "SIMULATE": "0", "OBSERVE": "0"}
         self.build = ROOT / "build" / os.environ.get("BUILD", "release")
         self.partitions = partitions
         self.live = False
