@@ -64,13 +64,26 @@ chosen() { # chosen NAME [N]
     echo "$keys"
 }
 
+# Lines of services as people read them, others without the supervisor's time.
+for_people() {
+    exec jq --unbuffered -Rr --arg plain "${NO_COLOR-}" '
+        def colour(code): if $plain == "" then "\u001b[\(code)m\(.)\u001b[0m" else . end;
+        (capture("^\\S+ (?<rest>.*)").rest // .) as $line
+        | try ($line | fromjson | "\(.time[11:23]) \(.level + " " * (5 - (.level | length))) \(.service)-\(.instance)" as $head
+            | ($head | if .[13:17] == "warn" then colour("33") elif .[13:18] == "error" then colour("31") else colour("2") end)
+            + "  " + (.message | gsub("[[:cntrl:]]"; " "))
+            + (if .trace_id then "  trace \(.trace_id)" | colour("2") else "" end))
+        catch $line'
+}
+
 command_logs() {
     local keys key files=()
     [ $# = 1 ] || usage_error "usage: ./demo logs SERVICE"
     known "$1"
     for key in "$DATA_DIR/log/$1"-[0-9]*; do [ -e "$key/current" ] && files+=("$key/current"); done
     [ ${#files[@]} -gt 0 ] || die "$1 has not logged anything yet"
-    exec tail -n 50 -F "${files[@]}"
+    [ -t 1 ] || exec tail -n 50 -F "${files[@]}"
+    tail -q -n 50 -F "${files[@]}" 2>/dev/null | for_people
 }
 
 command_kill() {

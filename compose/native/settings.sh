@@ -13,6 +13,7 @@ accepted_form() { # accepted_form TYPE
     url) echo "scheme://host[:port][/path], or nothing" ;;
     address) echo "name@domain" ;;
     flag) echo "0 or 1" ;;
+    level) echo "debug, info, warn or error" ;;
     size) echo "a number with k, m or g, such as 256m" ;;
     word) echo "letters, digits, - and _" ;;
     image) echo "an image name, such as debian:bookworm-slim" ;;
@@ -29,6 +30,7 @@ is_accepted() { # is_accepted TYPE VALUE
     url) [[ -z $2 || $2 =~ ^[a-z][a-z0-9+.-]*://[^[:space:]/]+(/[^[:space:]]*)?$ ]] ;;
     address) [[ $2 =~ ^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$ ]] ;;
     flag) [[ $2 == [01] ]] ;;
+    level) [[ $2 =~ ^(debug|info|warn|error)$ ]] ;;
     size) [[ $2 =~ ^[1-9][0-9]*[kmg]$ ]] ;;
     word) [[ $2 =~ ^[A-Za-z0-9_-]+$ ]] ;;
     image) [[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._/:@-]*$ ]] ;;

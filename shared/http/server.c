@@ -51,7 +51,16 @@ static void exchange_destroy(struct http_exchange *x) {
 
 static enum MHD_Result send_reply(struct http_exchange *x) {
     struct route_metrics *m = x->route != NULL ? x->route->metrics : x->server->unmatched;
-    route_metrics_add(m, x->status, clock_mono_us() - x->started_us);
+    const struct http_config *config = &x->server->config;
+    int64_t duration_us = clock_mono_us() - x->started_us;
+    route_metrics_add(m, x->status, duration_us);
+    if (config->answered != NULL)
+        config->answered(config->context, &(struct http_answered){
+                                              .method = x->route != NULL ? x->route->spec->method : "other",
+                                              .route = x->route != NULL ? x->route->spec->path : "other",
+                                              .status = x->status,
+                                              .duration_us = duration_us,
+                                              .exchange = x});
     return MHD_queue_response(x->connection, x->status, x->response);
 }
 

@@ -22,6 +22,14 @@ struct http_route {
     http_handler handle;
 };
 
+/* An answer that is on its way. */
+struct http_answered {
+    const char *method, *route; /* as declared; "other": there is none */
+    unsigned status;
+    int64_t duration_us; /* from the headers on */
+    struct http_exchange *exchange;
+};
+
 struct http_config {
     const char *address;      /* numeric; NULL: 127.0.0.1 */
     uint16_t port;            /* 0: one that is free */
@@ -29,6 +37,8 @@ struct http_config {
     unsigned max_streams;     /* 0: 2048; of events (events.h) at a time */
     unsigned beat_ms;         /* 0: 15000; a stream is not silent for longer */
     unsigned idle_timeout_s;  /* 0: 10; for a connection on which nothing arrives, waiting requests apart */
+    void (*answered)(void *context, const struct http_answered *a); /* NULL: nobody cares. HTTP thread */
+    void *context;
 };
 
 struct http_server;

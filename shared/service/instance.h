@@ -27,8 +27,10 @@ struct worker {
     struct store *store;
     struct status status;   /* before there is a stream or deliverer */
     struct telling telling; /* main thread only */
-    counter fencings;       /* of the processes before, too */
-    int exit_code;          /* set before the thread ends */
+    int64_t letters_since;  /* bad records that were told of in this second; its own thread only */
+    int letters;
+    counter fencings; /* of the processes before, too */
+    int exit_code;    /* set before the thread ends */
     struct err err;
 };
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum exit_code { EXIT_OVERDUE = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
-enum { RETRY_MS = 250, REGISTRY_TIMEOUT_MS = 2000, DRAIN_MS = 10000, FILES = 8192 };
+enum { RETRY_MS = 250, REGISTRY_TIMEOUT_MS = 2000, DRAIN_MS = 10000, FILES = 8192, LETTERS_A_SECOND = 5 };
 
 static int exit_code_of(const struct err *e) {
     return e->kind == ERR_CONFIG ? EXIT_BAD_CONFIG : e->kind == ERR_FENCED ? EXIT_FENCED : EXIT_FAILURE;
@@ -169,6 +169,22 @@ static bool open_log(struct worker *w, struct err *e) {
     return kafka_create(&kafka, &w->log, e);
 }
 
+/* Whoever floods a topic with garbage does not flood the log too. */
+static void dead_letter(void *context, const struct log_record *r, const char *reason,
+                        struct slice traceparent) {
+    struct worker *w = context;
+    int64_t now = clock_mono_us();
+    if (now - w->letters_since > 1000 * 1000) {
+        if (w->letters > LETTERS_A_SECOND)
+            logger_write(LEVEL_WARN, "%s: and %d more bad records", w->name, w->letters - LETTERS_A_SECOND);
+        w->letters_since = now;
+        w->letters = 0;
+    }
+    if (++w->letters <= LETTERS_A_SECOND)
+        logger_write_trace(LEVEL_WARN, traceparent, "%s: bad record %s/%d/%lld: %s", w->name, r->topic->name,
+                           r->partition, (long long)r->offset, reason);
+}
+
 static bool run_stream(struct worker *w, struct err *e) {
     struct instance *i = w->instance;
     if (!persist(w, open_store, e) || !persist(w, same_cluster, e) || !persist(w, identity_free, e))
@@ -180,7 +196,8 @@ static bool run_stream(struct worker *w, struct err *e) {
                                      .log = w->log,
                                      .context = w,
                                      .changed = instance_row_changed,
-                                     .refreshed = instance_refreshed};
+                                     .refreshed = instance_refreshed,
+                                     .dead_letter = dead_letter};
     atomic_store(&w->stream, stream_create(&options));
     return atomic_load(&i->stopping) || stream_run(atomic_load(&w->stream), e);
 }
@@ -342,8 +359,18 @@ static void join_workers(struct instance *i) {
     i->background_running = false;
 }
 
+/* With the route and not the path, which may have what is nobody's business in it. */
+static void answered(void *context, const struct http_answered *a) {
+    enum log_level level = a->status == 500 ? LEVEL_ERROR : LEVEL_DEBUG;
+    (void)context;
+    if (logger_wants(level))
+        logger_write_trace(level, http_traceparent(a->exchange), "%s %s: %u in %.1f ms", a->method, a->route,
+                           a->status, (double)a->duration_us / 1000);
+}
+
 static bool start_http(struct instance *i, struct err *e) {
-    struct http_config config = {.address = i->settings.address, .port = i->settings.port};
+    struct http_config config = {
+        .address = i->settings.address, .port = i->settings.port, .answered = answered};
     i->http = http_server_create(&config);
     http_server_mount(i->http, health_routes, i);
     if (i->service->routes != NULL)
@@ -429,18 +456,18 @@ int service_main(int argc, char **argv, const struct service *service) {
         fprintf(stderr,
                 "usage: %s [--topology | --ready]\nSettings are environment variables: KAFKA_BROKERS, "
                 "REGISTRY_URL, "
-                "DATA_DIR, PARTITIONS, SLOT, PORT, LISTEN.\n",
+                "DATA_DIR, PARTITIONS, SLOT, PORT, LISTEN, LOG_LEVEL.\n",
                 service->name);
         return strcmp(argv[1], "--help") == 0 ? 0 : 2;
     }
     struct instance i = {.service = service, .wake_fd = eventfd(0, EFD_CLOEXEC)};
     struct err e = {0};
-    logger_init(service->name, 0);
+    logger_init(service->name, 0, LEVEL_INFO);
     if (!settings_read(&i.settings, &e) || !settings_take_slot(&i.settings, service->name, &e)) {
         logger_write(LEVEL_ERROR, "%s", e.text);
         return EXIT_BAD_CONFIG;
     }
-    logger_init(service->name, i.settings.slot);
+    logger_init(service->name, i.settings.slot, i.settings.log_level);
     if (service->start != NULL && !service->start(&i.settings, &e)) {
         logger_write(LEVEL_ERROR, "%s", e.text);
         return exit_code_of(&e);

@@ -4,6 +4,7 @@
 #include "bank.h"
 #include "service/logger.h"
 
+#include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -122,26 +123,30 @@ static void waits_and_stops(void **state) {
 
 /* ---- the log ---- */
 
+static struct slice logged_trace;
+
+/* "": nothing was. */
 static const char *logged(const char *message) {
     static char line[4000];
     int fds[2], keep = dup(STDERR_FILENO);
     assert_int_equal(pipe(fds), 0);
     dup2(fds[1], STDERR_FILENO);
-    logger_write(LEVEL_WARN, "%s", message);
+    logger_write_trace(LEVEL_WARN, logged_trace, "%s", message);
     dup2(keep, STDERR_FILENO);
     close(keep);
     close(fds[1]);
     ssize_t size = read(fds[0], line, sizeof line - 1);
     close(fds[0]);
-    assert_true(size > 0);
+    assert_true(size >= 0);
     line[size] = 0;
-    assert_ptr_equal(strchr(line, '\n'), line + size - 1); /* one line, whatever the message */
+    if (size > 0)
+        assert_ptr_equal(strchr(line, '\n'), line + size - 1); /* one line, whatever the message */
     return line;
 }
 
 static void the_log_is_json_lines(void **state) {
     (void)state;
-    logger_init("bank", 3);
+    logger_init("bank", 3, LEVEL_INFO);
     const char *line = logged("a \"quoted\"\nmessage");
     assert_ptr_equal(strstr(line, "{\"time\":\"20"), line);
     assert_non_null(strstr(line, "Z\",\"level\":\"warn\",\"service\":\"bank\",\"instance\":3,"
@@ -162,6 +167,73 @@ static void the_log_stays_valid_whatever_it_is_told(void **state) {
             assert_int_equal(p[1], 0xa9);
 }
 
+static void the_log_has_the_trace(void **state) {
+    (void)state;
+    static const char id[] = "0af7651916cd43dd8448eb211c80319c";
+    char parent[60];
+    logger_init("bank", 3, LEVEL_INFO);
+    snprintf(parent, sizeof parent, "00-%s-b7ad6b7169203331-01", id);
+    logged_trace = slice_of(parent);
+    assert_non_null(strstr(logged("hello"), "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"message\""));
+    const char *const none[] = {"", "00-", "00-0af7651916cd43dd8448eb211c80319c", "junk"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        logged_trace = slice_of(none[i]);
+        assert_null(strstr(logged("hello"), "trace"));
+    }
+    parent[20] = '"'; /* from a stranger, and not hex */
+    logged_trace = slice_of(parent);
+    assert_null(strstr(logged("hello"), "trace"));
+    logged_trace = SLICE_NONE;
+}
+
+static void what_is_below_the_level_is_not_logged(void **state) {
+    (void)state;
+    enum log_level level = LEVEL_INFO;
+    assert_true(logger_level_of("error", &level));
+    assert_int_equal(level, LEVEL_ERROR);
+    assert_false(logger_level_of("loud", &level));
+    assert_false(logger_level_of(NULL, &level));
+    logger_init("bank", 3, level);
+    assert_false(logger_wants(LEVEL_WARN));
+    assert_true(logger_wants(LEVEL_ERROR));
+    assert_string_equal(logged("warned"), "");
+    logger_init("bank", 3, LEVEL_DEBUG);
+    assert_non_null(strstr(logged("warned"), "warned"));
+}
+
+/* Standard error is a terminal while it writes. */
+static const char *on_a_terminal(const char *message) {
+    static char line[4000];
+    int terminal, theirs, keep = dup(STDERR_FILENO);
+    assert_int_equal(openpty(&terminal, &theirs, NULL, NULL, NULL), 0);
+    dup2(theirs, STDERR_FILENO);
+    logger_write_trace(LEVEL_WARN, logged_trace, "%s", message);
+    dup2(keep, STDERR_FILENO);
+    close(keep);
+    ssize_t size = read(terminal, line, sizeof line - 1);
+    close(theirs);
+    close(terminal);
+    assert_true(size > 0);
+    line[size] = 0;
+    return line;
+}
+
+static void people_get_a_line_for_people(void **state) {
+    (void)state;
+    logger_init("bank", 3, LEVEL_INFO);
+    setenv("NO_COLOR", "1", 1);
+    const char *line = on_a_terminal("a \"quoted\" message\033[2J\r\n");
+    assert_int_equal(strlen(line), strlen("12:34:56.789 warn  bank-3  a \"quoted\" message [2J  \r\n"));
+    assert_non_null(strstr(line, " warn  bank-3  a \"quoted\" message [2J  \r\n"));
+    assert_null(strchr(line, 033));
+    logged_trace = SLICE("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    assert_non_null(strstr(on_a_terminal("x"), "bank-3  x  trace 0af7651916cd43dd8448eb211c80319c\r\n"));
+    logged_trace = SLICE_NONE;
+    unsetenv("NO_COLOR");
+    line = on_a_terminal("x");
+    assert_ptr_equal(strstr(line, "\033[33m"), line);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_its_topologies),
@@ -171,6 +243,9 @@ int main(void) {
         cmocka_unit_test(waits_and_stops),
         cmocka_unit_test(the_log_is_json_lines),
         cmocka_unit_test(the_log_stays_valid_whatever_it_is_told),
+        cmocka_unit_test(the_log_has_the_trace),
+        cmocka_unit_test(what_is_below_the_level_is_not_logged),
+        cmocka_unit_test(people_get_a_line_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,10 @@ bool settings_read(struct settings *s, struct err *e) {
     if (strncmp(registry_url, "http://", 7) != 0 && strncmp(registry_url, "https://", 8) != 0)
         return err_set(e, ERR_CONFIG, "REGISTRY_URL: \"%s\" does not begin with http:// or https://",
                        registry_url);
+    enum log_level level;
+    if (!logger_level_of(text("LOG_LEVEL", "info"), &level))
+        return err_set(e, ERR_CONFIG, "LOG_LEVEL: \"%s\" is not debug, info, warn or error",
+                       getenv("LOG_LEVEL"));
     *s = (struct settings){
         .brokers = text("KAFKA_BROKERS", "localhost:9092"),
         .registry_url = registry_url,
@@ -44,6 +48,7 @@ bool settings_read(struct settings *s, struct err *e) {
         .partitions = (int32_t)partitions,
         .slot = (int32_t)slot,
         .port = (uint16_t)port,
+        .log_level = level,
     };
     return true;
 }

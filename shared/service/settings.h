@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "service/logger.h"
 
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct settings {
     int32_t partitions;       /* PARTITIONS, 4: what the topics must have */
     int32_t slot;             /* SLOT, 0: which instance of the service this is; -1 for "auto" */
     uint16_t port;            /* PORT, 8080: HTTP */
+    enum log_level log_level; /* LOG_LEVEL, info: the least that is logged */
 };
 
 /* Strings point into the environment. ERR_CONFIG names the setting and what it must be. */

@@ -13,7 +13,7 @@
 static int forget_all(void **state) {
     (void)state;
     static const char *const names[] = {"KAFKA_BROKERS", "REGISTRY_URL", "DATA_DIR", "LISTEN",
-                                        "PARTITIONS",    "SLOT",         "PORT"};
+                                        "PARTITIONS",    "SLOT",         "PORT",     "LOG_LEVEL"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
     return 0;
@@ -111,12 +111,29 @@ static void slots_are_taken_in_order_and_left_at_the_end(void **state) {
     assert_int_equal(rmdir(dir), 0);
 }
 
+static void the_log_has_a_level(void **state) {
+    (void)state;
+    struct settings s;
+    struct err e = {0};
+    assert_true(settings_read(&s, &e));
+    assert_int_equal(s.log_level, LEVEL_INFO);
+    setenv("LOG_LEVEL", "debug", 1);
+    assert_true(settings_read(&s, &e));
+    assert_int_equal(s.log_level, LEVEL_DEBUG);
+    setenv("LOG_LEVEL", "loud", 1);
+    assert_false(settings_read(&s, &e));
+    assert_int_equal(e.kind, ERR_CONFIG);
+    assert_string_equal(e.text, "LOG_LEVEL: \"loud\" is not debug, info, warn or error");
+    unsetenv("LOG_LEVEL");
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, forget_all, forget_all)
     const struct CMUnitTest tests[] = {
         TEST(defaults_stand_for_what_is_not_set),
         TEST(the_environment_counts),
         TEST(what_is_malformed_is_refused),
+        TEST(the_log_has_a_level),
         TEST(slots_are_taken_in_order_and_left_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

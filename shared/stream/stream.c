@@ -423,6 +423,8 @@ static bool bad_record(struct stream *s, const struct log_record *r, const char 
     struct log_header kept[64];
     size_t n = s->o.log->ops->headers(r, kept, sizeof kept / sizeof *kept);
     step_dead_letter(s->step, r, kept, n, reason);
+    if (s->o.dead_letter != NULL)
+        s->o.dead_letter(s->o.context, r, reason, s->o.log->ops->header(r, "traceparent"));
     counter_add(&s->counts[r->topic->index].dead_letters, 1);
     return produce_emissions(s, e);
 }

@@ -19,6 +19,7 @@
 #include "store/store.h"
 
 struct log;
+struct log_record;
 struct stream;
 
 struct stream_options {
@@ -37,6 +38,9 @@ struct stream_options {
                     int64_t offset);
     /* After a stream_refresh() was fulfilled. */
     void (*refreshed)(void *context);
+    /* A bad record goes to the dead letters, unless its transaction is aborted. NULL: nobody cares. */
+    void (*dead_letter)(void *context, const struct log_record *r, const char *reason,
+                        struct slice traceparent);
     /* After stream_tasks() or stream_held() has changed. */
     void (*moved)(void *context);
 };
