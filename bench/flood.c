@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PRODUCTS_MAX = 50, UNACKNOWLEDGED_MAX = 30000, LOOK_MS = 20, IDLE_MS = 10000 };
+enum { PRODUCTS_MAX = 50, UNACKNOWLEDGED_MAX = 30000, LOOK_MS = 200, IDLE_MS = 10000 };
 
 static const struct topic *const read_topics[] = {&topic_stock, &topic_orders, NULL};
 static const char *const services[] = {"orders", "inventory", "fraud", "order-details", "customers", NULL};

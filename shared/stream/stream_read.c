@@ -124,7 +124,8 @@ struct scan {
 
 static bool scan_index(void *context, struct slice key, struct slice value) {
     struct scan *scan = context;
-    return scan->each(scan->context, (struct slice){key.data + scan->prefix, key.size - scan->prefix}, value);
+    return scan->each(scan->context, (struct slice){key.data + scan->prefix, key.size - scan->prefix},
+                      table_index_row(key, value));
 }
 
 bool stream_scan_partition(struct stream *s, const struct table *t, int32_t partition, struct slice prefix,

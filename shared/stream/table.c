@@ -34,6 +34,25 @@ void index_key(struct index *to, struct slice key) {
     to->keys[to->count++] = arena_copy(to->arena, buf_slice(&to->scratch));
 }
 
+/* An index key mostly ends with the key of its row, and then that is not stored again: only how long it is.
+ */
+static struct slice index_value(struct arena *a, struct slice index_key, struct slice row_key) {
+    bool ends_so =
+        row_key.size <= UINT8_MAX && row_key.size <= index_key.size &&
+        slice_equal((struct slice){index_key.data + index_key.size - row_key.size, row_key.size}, row_key);
+    char *value = arena_alloc(a, 1 + row_key.size);
+    value[0] = (char)(ends_so ? row_key.size : 0);
+    if (!ends_so)
+        memcpy(value + 1, row_key.data, row_key.size);
+    return (struct slice){value, ends_so ? 1 : 1 + row_key.size};
+}
+
+struct slice table_index_row(struct slice index_key, struct slice value) {
+    size_t size = (uint8_t)value.data[0];
+    return size > 0 ? (struct slice){index_key.data + index_key.size - size, size}
+                    : (struct slice){value.data + 1, value.size - 1};
+}
+
 struct slice table_row_payload(struct slice stored) {
     return (struct slice){stored.data + sizeof(struct row_head), stored.size - sizeof(struct row_head)};
 }
@@ -78,7 +97,7 @@ static bool reindex(const struct table *t, struct overlay *o, int32_t partition,
     bool known = t->replaced == NULL; /* that the old row's keys are in the store */
     for (size_t i = 0; i < after.count; i++)
         if (!known || !among(&before, after.keys[i]))
-            overlay_put(o, after.keys[i], new->key, NULL, NULL);
+            overlay_put(o, after.keys[i], index_value(&o->arena, after.keys[i], new->key), NULL, NULL);
     buf_free(&before.scratch);
     buf_free(&after.scratch);
     return true;

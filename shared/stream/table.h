@@ -11,6 +11,9 @@
 WARN_UNUSED bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas,
                            const struct log_record *r, int32_t partitions, struct err *e);
 
+/* The key of the row to which an entry of an index belongs. */
+struct slice table_index_row(struct slice index_key, struct slice value);
+
 /* A stored row's payload in wire format. */
 struct slice table_row_payload(struct slice stored);
 

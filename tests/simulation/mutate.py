@@ -43,8 +43,8 @@ MUTATIONS = {
         TRY(overlay_apply(step_overlay(s->step), e));
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));""")],
     # An abort does not take the tasks back to what is committed.
-    "no_rewind": [("        if (s->tasks[p].state != TASK_NONE)\n            task_halt(s, p, TASK_NEW);\n    atomic_fetch_add(&s->rewinds, 1);",
-                   "        if (s->tasks[p].state == TASK_RESTORING)\n            task_halt(s, p, TASK_NEW);\n    atomic_fetch_add(&s->rewinds, 1);")],
+    "no_rewind": [("        if (s->tasks[p].state != TASK_NONE)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);",
+                   "        if (s->tasks[p].state == TASK_RESTORING)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);")],
     # Restoring ends where committed readers end: a transaction whose markers are late is not waited for.
     "restore_committed_end": [("TRY(ends(s, changelogs, s->view_count, false, e));",
                                "TRY(ends(s, changelogs, s->view_count, true, e));")],
@@ -63,8 +63,8 @@ MUTATIONS = {
     # Partitions are given back without an end to the transaction.
     "revoke_without_commit": [("    } else if (!commit(s, &s->callback_err)) {", "    } else if (false) {")],
     # A dead letter is committed by itself, not with the offset that moves past its record.
-    "letter_outside": [("    atomic_fetch_add(&s->dead_letters, 1);\n    return produce_emissions(s, e);",
-                        """    atomic_fetch_add(&s->dead_letters, 1);
+    "letter_outside": [("    counter_add(&s->counts[r->topic->index].dead_letters, 1);\n    return produce_emissions(s, e);",
+                        """    counter_add(&s->counts[r->topic->index].dead_letters, 1);
     TRY(produce_emissions(s, e));
     TRY(GUARDED(s, LOG(s, commit, NULL, 0, e)));
     s->in_transaction = false;
@@ -88,10 +88,10 @@ MUTATIONS = {
     "stale_store": [("        if (c->position < 0 || c->position > c->target) {",
                      "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],
     # The rows of a store that is longer than its log go first, and then the position.
-    "rows_before_position": [("    store_key_positions(&key, t->name);\n    TRY(sweep(s, &key, e));\n    store_key_row(&key, t, SLICE(\"\"));",
-                              "    store_key_row(&key, t, SLICE(\"\"));"),
-                             ("    store_key_index(&key, t, SLICE(\"\"));\n    return sweep(s, &key, e);",
-                              "    store_key_index(&key, t, SLICE(\"\"));\n    TRY(sweep(s, &key, e));\n"
+    "rows_before_position": [("    store_key_positions(&key, t->name);\n    TRY(sweep(s, &key, e));\n    store_key_row(&key, t, -1, SLICE(\"\"));",
+                              "    store_key_row(&key, t, -1, SLICE(\"\"));"),
+                             ("    store_key_index(&key, t, -1, SLICE(\"\"));\n    return sweep(s, &key, e);",
+                              "    store_key_index(&key, t, -1, SLICE(\"\"));\n    TRY(sweep(s, &key, e));\n"
                               "    store_key_positions(&key, t->name);\n    return sweep(s, &key, e);")],
     # The buffer of a store goes down in the middle of a batch.
     "batch_split": [("        put(b, &changes[i]);\n    pthread_mutex_unlock(&b->lock);",
