@@ -115,6 +115,13 @@ void arena_reset(struct arena *a) {
     a->used = 0;
 }
 
+size_t arena_size(const struct arena *a) {
+    size_t size = a->used;
+    for (const struct arena_block *b = a->block == NULL ? NULL : a->block->next; b != NULL; b = b->next)
+        size += b->size;
+    return size;
+}
+
 void *arena_alloc(struct arena *a, size_t size) {
     size_t align = alignof(max_align_t);
     size = (size + align - 1) & ~(align - 1);

@@ -63,6 +63,8 @@ struct arena { /* zero-initialise */
 void arena_free(struct arena *a);
 /* Everything allocated becomes invalid; the first block is kept for the next use. */
 void arena_reset(struct arena *a);
+/* Bytes that it holds. */
+size_t arena_size(const struct arena *a);
 /* Aligned for any type, not zeroed. */
 void *arena_alloc(struct arena *a, size_t size) __attribute__((malloc, returns_nonnull));
 struct slice arena_copy(struct arena *a, struct slice s);

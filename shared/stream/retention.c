@@ -11,13 +11,9 @@ int64_t retention_end(const struct view *v, int64_t stamp) {
     return sat_add(stamp, v->retention_ms);
 }
 
-struct slice row_stored(const struct view *v, struct arena *a, int64_t stamp, struct slice payload) {
-    if (v->retention_ms == 0 || payload.data == NULL)
-        return payload;
-    char *bytes = arena_alloc(a, sizeof stamp + payload.size);
-    memcpy(bytes, &stamp, sizeof stamp);
-    memcpy(bytes + sizeof stamp, payload.data, payload.size);
-    return (struct slice){bytes, sizeof stamp + payload.size};
+void row_begin(const struct view *v, int64_t stamp, struct buf *out) {
+    if (v->retention_ms > 0)
+        buf_append(out, &stamp, sizeof stamp);
 }
 
 struct slice row_payload(const struct view *v, struct slice stored) {

@@ -18,8 +18,9 @@ struct task_time {
 /* When a row with this stamp has had its time: at a stream time beyond this. */
 int64_t retention_end(const struct view *v, int64_t stamp);
 
-/* A row as it is stored, and back; SLICE_NONE stays what it is. */
-struct slice row_stored(const struct view *v, struct arena *a, int64_t stamp, struct slice payload);
+/* Appends what a row has before its payload where it is stored; and such a row's payload, SLICE_NONE of
+ * SLICE_NONE. */
+void row_begin(const struct view *v, int64_t stamp, struct buf *out);
 struct slice row_payload(const struct view *v, struct slice stored);
 int64_t row_stamp(struct slice stored);
 

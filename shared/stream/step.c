@@ -36,6 +36,11 @@ struct change {
     size_t causes;
     struct cause only;  /* while there is one */
     struct cause *ring; /* of CAUSES, when there are more */
+    uint64_t event;     /* the last that put it */
+    struct room {
+        char *data;
+        size_t size;
+    } room, spare; /* where the value is; where the one before the last event's was */
 };
 
 struct undo {
@@ -53,6 +58,8 @@ struct step {
     size_t change_capacity;
 
     const struct event *in;         /* during a handler */
+    uint64_t event;                 /* its number */
+    struct arena scratch;           /* what lives as long as it does */
     struct task_time *time;         /* of its task */
     int64_t now;                    /* stream time, with the event that is handled */
     const char *trace;              /* the trace id of the input; NULL: it has none */
@@ -63,7 +70,9 @@ struct step {
 
     struct emission *emissions;
     size_t emission_count, emission_capacity, emission_taken;
-    struct buf key, record_key, bytes, header; /* scratch */
+    struct buf key, bytes, header; /* scratch */
+    size_t prefix;                 /* of key: bytes before the record's key */
+    const struct view *key_of;     /* whose entry of the incoming key it is; NULL: another */
 };
 
 struct step *step_create(const struct topology *t, struct schemas *schemas, struct store *store) {
@@ -79,11 +88,11 @@ void step_destroy(struct step *s) {
         return;
     overlay_free(&s->overlay);
     overlay_free(&s->rows);
+    arena_free(&s->scratch);
     free(s->changes);
     free(s->undo);
     free(s->emissions);
     buf_free(&s->key);
-    buf_free(&s->record_key);
     buf_free(&s->bytes);
     buf_free(&s->header);
     free(s);
@@ -172,20 +181,27 @@ void step_reject(struct step *s, const char *fmt, ...) {
 }
 
 struct arena *step_arena(struct step *s) {
-    return &s->overlay.arena;
+    return &s->scratch;
 }
 
-/* The keys of a view's entry, in the scratch buffers: in the store, and in the changelog ("key/sub"). */
-static void entry_keys(struct step *s, const struct view *v, struct slice sub) {
-    buf_clear(&s->record_key);
-    buf_append_slice(&s->record_key, s->in->key);
+/* The key of a view's entry, in the scratch buffer: as it is in the store, and behind s->prefix as it is in
+ * the changelog ("key/sub"). Most handlers put what they just got. */
+static void entry_key(struct step *s, const struct view *v, struct slice sub) {
+    if (s->key_of == v && sub.data == NULL)
+        return;
     if ((sub.data != NULL || v->expired != NULL) && memchr(s->in->key.data, '/', s->in->key.size) != NULL)
         step_reject(s, "key \"" SLICE_FMT "\": a slash is for sub-keys", SLICE_ARG(s->in->key));
+    store_key_view(&s->key, v, s->in->partition, s->in->key);
+    s->prefix = s->key.size - s->in->key.size;
+    s->key_of = sub.data == NULL ? v : NULL;
     if (sub.data != NULL) {
-        buf_append_byte(&s->record_key, '/');
-        buf_append_slice(&s->record_key, sub);
+        buf_append_byte(&s->key, '/');
+        buf_append_slice(&s->key, sub);
     }
-    store_key_view(&s->key, v, s->in->partition, buf_slice(&s->record_key));
+}
+
+static struct slice record_key(const struct step *s) {
+    return (struct slice){s->key.data + s->prefix, s->key.size - s->prefix};
 }
 
 /* Our own state cannot be read, which is no fault of the record. */
@@ -197,19 +213,39 @@ static bool unreadable(struct step *s, const char *what, const char *name, struc
 }
 
 bool step_get(struct step *s, const struct view *v, struct slice sub, void *value) {
-    entry_keys(s, v, sub);
+    entry_key(s, v, sub);
     struct slice bytes;
     if (failed(s) || !overlay_get(&s->overlay, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
         return false;
-    return schemas_decode(s->schemas, v->changelog->value, row_payload(v, bytes), &s->overlay.arena, value,
+    return schemas_decode(s->schemas, v->changelog->value, row_payload(v, bytes), &s->scratch, value,
                           &s->err) ||
-           unreadable(s, "view", v->name, buf_slice(&s->record_key));
+           unreadable(s, "view", v->name, record_key(s));
 }
 
 static void check_size(struct step *s, const struct topic *t, size_t key, size_t value) {
     if (key + value > RECORD_MAX)
         step_reject(s, "a record for %s of %zu bytes follows from it, more than %d", t->name, key + value,
                     RECORD_MAX);
+}
+
+/* A copy of a change's new value. It takes the place of the value before the last: so what is put again and
+ * again needs no more memory. The last one stays, for undo and for what this event has read. */
+static struct slice keep(struct step *s, struct change *c, struct slice value) {
+    struct room to = {0};
+    if (c->event != s->event) {
+        to = c->spare;
+        c->spare = c->room;
+        c->event = s->event;
+    }
+    if (value.data != NULL && (to.data == NULL || to.size < value.size)) {
+        to.size = value.size + 16; /* numbers grow */
+        to.data = arena_alloc(&s->overlay.arena, to.size);
+    }
+    c->room = to;
+    if (value.data == NULL)
+        return value;
+    memcpy(to.data, value.data, value.size);
+    return (struct slice){to.data, value.size};
 }
 
 /* A change that can be undone. The changelog will say nothing of it, unless what is returned is filled in;
@@ -219,16 +255,21 @@ static struct change *put(struct step *s, struct slice key, struct slice value) 
         s->undo = xrealloc(s->undo, (s->undo_capacity = s->undo_capacity * 2 + 8) * sizeof *s->undo);
     struct undo *u = &s->undo[s->undo_count++];
     size_t known = s->overlay.count;
-    u->index = overlay_put(&s->overlay, key, value, &u->before, &u->was_live);
-    if (u->index < known)
-        return NULL;
+    u->index = overlay_put(&s->overlay, key, SLICE_NONE, &u->before, &u->was_live);
+    bool new = u->index == known;
     if (u->index >= s->change_capacity)
         s->changes = xrealloc(s->changes, (s->change_capacity = u->index * 2 + 64) * sizeof *s->changes);
     struct change *c = &s->changes[u->index];
-    c->view = NULL;
-    c->partition = -1;
-    c->causes = 0;
-    return c;
+    if (new)
+        *c = (struct change){.partition = -1};
+    s->overlay.changes[u->index].value = keep(s, c, value);
+    return new ? c : NULL;
+}
+
+static void undo(struct step *s, const struct undo *u) {
+    struct change *c = &s->changes[u->index];
+    overlay_undo(&s->overlay, u->index, u->before, u->was_live);
+    c->room = c->spare = (struct room){0}; /* one of them has the value; neither is written again */
 }
 
 /* An entry in a view's index of what is due. */
@@ -240,40 +281,40 @@ static void put_due(struct step *s, const struct view *v, int64_t stamp, struct 
     s->time->due = end < s->time->due ? end : s->time->due;
 }
 
-/* The row whose keys are in the scratch buffers. */
-static void put_row(struct step *s, const struct view *v, struct slice payload) {
-    struct arena *a = &s->overlay.arena;
-    if (v->retention_ms > 0 && payload.data != NULL) {
+/* The row whose key is in the scratch buffer, as it is stored. */
+static void put_row(struct step *s, const struct view *v, struct slice row) {
+    if (v->retention_ms > 0 && row.data != NULL) {
         struct slice old;
         if (!overlay_get(&s->overlay, buf_slice(&s->key), &old, &s->err))
             return;
         if (old.data == NULL || row_stamp(old) > s->now) /* it was put before a crash, at a later time */
-            put_due(s, v, s->now, buf_slice(&s->record_key));
+            put_due(s, v, s->now, record_key(s));
     }
-    struct change *c = put(s, buf_slice(&s->key), row_stored(v, a, s->now, payload));
+    struct change *c = put(s, buf_slice(&s->key), row);
     if (c == NULL)
         return;
     c->view = v;
     c->partition = s->in->partition;
-    c->record_key = arena_copy(a, buf_slice(&s->record_key));
+    c->record_key = arena_copy(&s->overlay.arena, record_key(s));
 }
 
-static void put_bytes(struct step *s, const struct view *v, struct slice sub, struct slice bytes) {
-    entry_keys(s, v, sub);
-    check_size(s, v->changelog, s->record_key.size, bytes.size);
+static void put_entry(struct step *s, const struct view *v, struct slice sub, struct slice row) {
+    entry_key(s, v, sub);
+    check_size(s, v->changelog, record_key(s).size, row_payload(v, row).size);
     if (!failed(s))
-        put_row(s, v, bytes);
+        put_row(s, v, row);
 }
 
 void step_put(struct step *s, const struct view *v, struct slice sub, const void *value) {
     buf_clear(&s->bytes);
+    row_begin(v, s->now, &s->bytes);
     if (!failed(s) && schemas_encode(s->schemas, v->changelog, value, &s->bytes, &s->err))
-        put_bytes(s, v, sub, arena_copy(&s->overlay.arena, buf_slice(&s->bytes)));
+        put_entry(s, v, sub, buf_slice(&s->bytes));
 }
 
 void step_delete(struct step *s, const struct view *v, struct slice sub) {
     if (!failed(s))
-        put_bytes(s, v, sub, SLICE_NONE);
+        put_entry(s, v, sub, SLICE_NONE);
 }
 
 /* Copies of what a scan has visited, so that it can be changed while it is gone through. */
@@ -300,17 +341,17 @@ static bool collect_row(void *context, struct slice key, struct slice value) {
 
 void step_each(struct step *s, const struct view *v, struct slice from, struct slice to,
                bool (*each)(void *, struct slice, const void *), void *context) {
-    entry_keys(s, v, SLICE(""));
+    entry_key(s, v, SLICE(""));
     _cleanup_(buf_free) struct buf first = {0};
     buf_append_slice(&first, buf_slice(&s->key));
     buf_append_slice(&first, from);
-    struct rows rows = {.arena = &s->overlay.arena, .prefix = s->key.size, .to = to};
+    struct rows rows = {.arena = &s->scratch, .prefix = s->key.size, .to = to};
     if (!failed(s) &&
         overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row, &rows, &s->err))
         for (size_t i = 0; i < rows.count && !failed(s); i++) {
-            void *value = arena_alloc(&s->overlay.arena, v->changelog->value->size);
+            void *value = arena_alloc(&s->scratch, v->changelog->value->size);
             if (!schemas_decode(s->schemas, v->changelog->value, row_payload(v, rows.items[i].value),
-                                &s->overlay.arena, value, &s->err))
+                                &s->scratch, value, &s->err))
                 unreadable(s, "view", v->name, rows.items[i].key);
             else if (!each(context, rows.items[i].key, value))
                 break;
@@ -321,11 +362,12 @@ void step_each(struct step *s, const struct view *v, struct slice from, struct s
 bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
     struct slice bytes;
     assert(t->partitioned_with == NULL); /* another instance may have the row */
+    s->key_of = NULL;
     store_key_row(&s->key, t, -1, key);
     if (failed(s) || !overlay_remember(&s->rows, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
         return false;
     struct slice payload = table_row_payload(bytes);
-    return schemas_decode(s->schemas, t->topic->value, payload, &s->overlay.arena, row, &s->err) ||
+    return schemas_decode(s->schemas, t->topic->value, payload, &s->scratch, row, &s->err) ||
            unreadable(s, "table", t->name, key);
 }
 
@@ -450,9 +492,9 @@ static bool decode(struct step *s, const struct source *source, const struct log
         return false;
     if (r->value.data == NULL)
         return true;
-    void *value = arena_alloc(&s->overlay.arena, r->topic->value->size);
+    void *value = arena_alloc(&s->scratch, r->topic->value->size);
     in->value = value;
-    return schemas_decode(s->schemas, r->topic->value, r->value, &s->overlay.arena, value, &s->err);
+    return schemas_decode(s->schemas, r->topic->value, r->value, &s->scratch, value, &s->err);
 }
 
 static const struct cause *cause_at(const struct change *c, size_t k) {
@@ -484,6 +526,9 @@ static void add_cause(struct change *c, struct step *s) {
 
 static void begin(struct step *s, const struct event *in, struct slice traceparent, struct task_time *time) {
     s->in = in;
+    s->event++;
+    s->key_of = NULL;
+    arena_reset(&s->scratch);
     s->trace = trace_of(traceparent);
     s->time = time;
     s->now = in->timestamp > time->now ? in->timestamp : time->now;
@@ -497,7 +542,7 @@ static void begin(struct step *s, const struct event *in, struct slice tracepare
 /* Keeps what was done since begin(), or undoes it all; `emitted` is what there was before. */
 static bool end(struct step *s, size_t emitted, struct err *e) {
     for (size_t i = s->undo_count; failed(s) && i-- > 0;)
-        overlay_undo(&s->overlay, s->undo[i].index, s->undo[i].before, s->undo[i].was_live);
+        undo(s, &s->undo[i]);
     for (size_t i = 0; !failed(s) && i < s->undo_count; i++)
         if (s->changes[s->undo[i].index].view != NULL)
             add_cause(&s->changes[s->undo[i].index], s);
@@ -526,7 +571,6 @@ bool step_run(struct step *s, const struct source *source, const struct log_reco
 /* The row of an entry that is due, if it is still there: away with it, or with the entry to where it is. */
 static void expire_row(struct step *s, const struct view *v, const struct due *due, struct event *in,
                        handler *expired, size_t *rows) {
-    struct arena *a = &s->overlay.arena;
     struct slice stored;
     const char *slash = memchr(due->record_key.data, '/', due->record_key.size);
     in->key = due->record_key;
@@ -535,9 +579,8 @@ static void expire_row(struct step *s, const struct view *v, const struct due *d
         in->sub = (struct slice){slash + 1, due->record_key.size - in->key.size - 1};
     }
     put(s, due->entry, SLICE_NONE);
-    buf_clear(&s->record_key);
-    buf_append_slice(&s->record_key, due->record_key);
     store_key_view(&s->key, v, in->partition, due->record_key);
+    s->prefix = s->key.size - due->record_key.size;
     if (!overlay_get(&s->overlay, buf_slice(&s->key), &stored, &s->err) || stored.data == NULL)
         return;
     if (retention_end(v, row_stamp(stored)) >= s->now) {
@@ -548,9 +591,9 @@ static void expire_row(struct step *s, const struct view *v, const struct due *d
     ++*rows;
     if (expired == NULL)
         return;
-    void *value = arena_alloc(a, v->changelog->value->size);
+    void *value = arena_alloc(&s->scratch, v->changelog->value->size);
     in->value = value;
-    if (schemas_decode(s->schemas, v->changelog->value, row_payload(v, stored), a, value, &s->err))
+    if (schemas_decode(s->schemas, v->changelog->value, row_payload(v, stored), &s->scratch, value, &s->err))
         expired(s, in);
     else
         unreadable(s, "view", v->name, due->record_key);
@@ -711,6 +754,11 @@ void step_dead_letter(struct step *s, const struct log_record *r, const struct l
 
 size_t step_pending(const struct step *s) {
     return s->emission_count - s->emission_taken;
+}
+
+size_t step_bytes(const struct step *s) {
+    return arena_size(&s->overlay.arena) + s->overlay.count * sizeof *s->changes +
+           s->emission_count * sizeof *s->emissions;
 }
 
 struct emission *step_emissions(struct step *s, size_t *count) {

@@ -32,5 +32,5 @@ void step_emit(struct step *s, const struct topic *t, struct slice key, const vo
  * letters with the reason. */
 void step_reject(struct step *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Memory for what a handler builds; valid until the transaction ends. */
+/* Memory for what a handler builds; valid until it returns. */
 struct arena *step_arena(struct step *s);

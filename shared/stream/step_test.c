@@ -1,6 +1,7 @@
 #include "stream/step.h"
 
 #include "bank.h"
+#include "base/cleanup.h"
 #include "stream/retention.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
@@ -223,6 +224,39 @@ static void a_reject_undoes_what_was_put_twice(void **state) {
     assert_false(run(f, on_twice, "a", 7, "bad", &e));
     assert_string_equal(e.text, "bad");
     assert_changelog(f, "a=10[deposits/0/0] ");
+}
+
+/* Rows lie where earlier ones of the same key were: whatever the order of puts, deletes and rejects, short
+ * ones and long ones, each says what it should. */
+static void rows_that_take_each_others_place_stay_apart(void **state) {
+    static const char *const keys[] = {"a", "b", "c"};
+    struct fixture *f = *state;
+    int64_t sums[3] = {0};
+    uint64_t random = 1;
+    for (int i = 0; i < 3000; i++) {
+        struct err e = {0};
+        random = random * 6364136223846793005 + 1442695040888963407;
+        size_t k = random >> 33 & 3;
+        k = k == 3 ? 0 : k;
+        int64_t amount = INT64_C(1) << (random >> 40) % 50;
+        bool twice = (random >> 50 & 1) != 0, bad = (random >> 51 & 3) == 0, gone = (random >> 53 & 15) == 0;
+        amount = gone ? 0 : amount;
+        bool ok = run(f, twice ? on_twice : bank_on_deposit, keys[k],
+                      bad && !gone && !twice ? -amount : amount, bad && twice ? "bad" : "", &e);
+        assert_true(ok == !(bad && (twice || !gone)));
+        if (ok)
+            sums[k] = gone ? 0 : sums[k] + amount * (twice ? 2 : 1);
+        struct balance b;
+        struct err none = {0};
+        struct slice stored;
+        _cleanup_(buf_free) struct buf key = {0};
+        store_key_view(&key, &bank_balances, 0, slice_of(keys[k]));
+        assert_true(overlay_get(step_overlay(f->step), buf_slice(&key), &stored, &none));
+        assert_true((stored.data == NULL) == (sums[k] == 0));
+        b = stored.data == NULL ? (struct balance){0}
+                                : *(const struct balance *)bank_value(f->bank, &topic_balances, stored);
+        assert_true(b.amount == sums[k]);
+    }
 }
 
 /* ---- sub-keys ---- */
@@ -651,6 +685,7 @@ int main(void) {
         TEST(changelogs_are_partitioned_as_the_input),
         TEST(a_reject_undoes_everything_of_its_record),
         TEST(a_reject_undoes_what_was_put_twice),
+        TEST(rows_that_take_each_others_place_stay_apart),
         TEST(sub_keys_lie_below_the_key),
         TEST(a_key_with_a_slash_has_no_sub_keys),
         TEST(a_lookup_finds_any_row),

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 enum {
-    TRANSACTION_RECORDS = 10000, /* inputs; together with the age it bounds what a commit carries */
+    TRANSACTION_BYTES =
+        8 << 20, /* of what follows from the inputs; together with the age it bounds a commit */
     TRANSACTION_MS = 300,
     HELD_OUTPUTS = 4000,
     EXPIRY_ROWS = 5000,
@@ -193,15 +194,17 @@ static bool tasks_progress(struct stream *s, struct err *e) {
 
 /* As the step put it that wrote the record. */
 static bool restore_row(struct stream *s, const struct view *v, const struct log_record *r, struct err *e) {
-    _cleanup_(buf_free) struct buf key = {0};
+    _cleanup_(buf_free) struct buf key = {0}, row = {0};
     struct overlay *o = &s->hydrated;
     int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;
     struct slice old = SLICE_NONE;
     store_key_view(&key, v, r->partition, r->key);
     TRY(v->retention_ms == 0 || overlay_get(o, buf_slice(&key), &old, e));
-    struct slice value = arena_copy(&o->arena, r->value);
-    overlay_put(o, buf_slice(&key), row_stored(v, &o->arena, stamp, value), NULL, NULL);
-    if (v->retention_ms > 0 && value.data != NULL && (old.data == NULL || row_stamp(old) > stamp)) {
+    row_begin(v, stamp, &row);
+    buf_append_slice(&row, r->value);
+    overlay_put(o, buf_slice(&key),
+                r->value.data == NULL ? SLICE_NONE : arena_copy(&o->arena, buf_slice(&row)), NULL, NULL);
+    if (v->retention_ms > 0 && r->value.data != NULL && (old.data == NULL || row_stamp(old) > stamp)) {
         store_key_due(&key, v, r->partition, stamp, r->key);
         overlay_put(o, buf_slice(&key), SLICE(""), NULL, NULL);
     }
@@ -408,7 +411,7 @@ static bool commit_is_due(struct stream *s, bool drained) {
         return age >= LAZY_COMMIT_MS;
     if (drained && (s->transaction_records < BUSY_RECORDS || age >= BUSY_MS))
         return true;
-    return s->transaction_records >= TRANSACTION_RECORDS || age >= TRANSACTION_MS;
+    return age >= TRANSACTION_MS || step_bytes(s->step) >= TRANSACTION_BYTES;
 }
 
 /* ---- inputs ---- */

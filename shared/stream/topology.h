@@ -13,7 +13,7 @@
 struct buf;
 struct step;
 
-/* One record as a handler sees it. Everything it points to lives until the step's transaction ends. */
+/* One record as a handler sees it. Everything it points to lives until the handler returns. */
 struct event {
     const struct topic *topic;
     int32_t partition;

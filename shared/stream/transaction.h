@@ -59,6 +59,9 @@ WARN_UNUSED bool step_tick(struct step *s, int32_t partition, int32_t partitions
 struct emission *step_emissions(struct step *s, size_t *count);
 size_t step_pending(const struct step *s);
 
+/* Memory of all that follows from the inputs since the last clear. */
+size_t step_bytes(const struct step *s);
+
 /* Calls `each` for the changelog record of every key of a partition that changed; stops at false. */
 bool step_changelogs(struct step *s, int32_t partition,
                      bool (*each)(void *context, const struct emission *record), void *context);

@@ -113,7 +113,7 @@ MUTATIONS = {
     # What expires is committed without an offset: Kafka cannot tell that the task is somebody else's by now.
     "expiry_without_offset": [("        task->inputs[source] = r->offset;\n        task->committed[source] = -1;\n", "")],
     # A row is restored with its value only: nobody will find it when its time is over.
-    "index_not_restored": [("    if (v->retention_ms > 0 && value.data != NULL && (old.data == NULL", "    if (false && (old.data == NULL")],
+    "index_not_restored": [("    if (v->retention_ms > 0 && r->value.data != NULL && (old.data == NULL", "    if (false && (old.data == NULL")],
     # Or with a stamp of the time at which it is restored.
     "restored_anew": [("int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;", "int64_t stamp = s->tasks[r->partition].time.now;")],
     # A row's time is that of its event, however late that is.
