@@ -102,11 +102,12 @@ command_stop() {
     [[ $# == 1 || $# == 2 ]] || usage_error "usage: ./demo stop SERVICE [INSTANCE]"
     keys=$(chosen "$@") || exit
     lock
+    for key in $keys; do touch "$RUN/$key/down"; done
+    refresh_gateway # first: nobody is sent to who goes
     for key in $keys; do
         stop_process "$key" 20
         say "stopped $key"
     done
-    refresh_gateway
 }
 
 command_start() {
@@ -135,7 +136,7 @@ reconnect() {
 }
 
 command_scale() {
-    local slot key keys=()
+    local slot key keys=() surplus=() failed=0
     [[ $# == 2 && $2 =~ ^([1-9]|10)$ ]] && is_service "$1" || usage_error "usage: ./demo scale SERVICE N, with N from 1 to 10"
     [ -n "$(instances_of "$1")" ] || die "$1 is not there: ./demo up $1"
     lock
@@ -145,13 +146,14 @@ command_scale() {
         keys+=("$1-$slot")
     done
     for key in $(instances_of "$1"); do
-        ((${key##*-} < $2)) || {
-            end_processes 12 "$key"
-            rm -rf "${RUN:?}/$key"
-        }
+        ((${key##*-} < $2)) || surplus+=("$key")
     done
-    refresh_gateway
-    TELL=1 wait_ready 120 "${keys[@]}"
+    TELL=1 wait_ready 120 "${keys[@]}" || failed=1
+    for key in ${surplus[@]+"${surplus[@]}"}; do touch "$RUN/$key/down"; done
+    refresh_gateway # only who is ready is sent requests, and nobody to who goes
+    end_processes 14 ${surplus[@]+"${surplus[@]}"}
+    for key in ${surplus[@]+"${surplus[@]}"}; do rm -rf "${RUN:?}/$key"; done
+    return $failed
 }
 
 # The sum of a counter over its labels, from a service's /metrics.

@@ -8,6 +8,7 @@ static const struct service orders = {
     .routes = orders_routes,
     .publishes = (const struct topic *const[]){&topic_order_requests, NULL},
     .follows = orders_followed,
+    .assignments = &orders_assignments,
 };
 
 int main(int argc, char **argv) {

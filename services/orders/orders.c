@@ -27,11 +27,18 @@ const struct topology orders_topology = {
 };
 
 const struct table orders_table = {
-    .name = "orders", .topic = &topic_orders, .index = index_order, .replaced = order_before};
+    .name = "orders",
+    .topic = &topic_orders,
+    .index = index_order,
+    .replaced = order_before,
+    .partitioned_with = &orders_topology,
+};
+
+const struct table orders_assignments = {.name = "assignments", .topic = &topic_assignments};
 
 const struct topology orders_view_topology = {
     .name = "orders-view",
-    .tables = (const struct table *const[]){&orders_table, NULL},
+    .tables = (const struct table *const[]){&orders_table, &orders_assignments, NULL},
 };
 
 /* To the log, and to those of its indexes whose readers do something about it: stock is released by the way

@@ -9,9 +9,10 @@
 extern const struct topology orders_topology;
 extern const struct view orders_decisions;
 
-/* Hydrates the table of orders that HTTP reads; each instance has all of it. */
+/* Hydrates the table of orders that HTTP reads; each instance has its part of it. */
 extern const struct topology orders_view_topology;
 extern const struct table orders_table;
+extern const struct table orders_assignments;
 
 extern const struct http_route orders_routes[];
 
@@ -24,6 +25,8 @@ enum order_state orders_outcome(const struct order_decision *d);
 /* Index keys of orders_table, newest first: of a state's orders there is one list, and one for each customer.
  * Appends the part that all keys of such a list begin with. No customer: data NULL. */
 void orders_list_prefix(struct slice customer_id, enum order_state state, struct buf *out);
+
+enum { ORDERS_PLACE_ID = 16 }; /* where the id begins in a place */
 
 /* Appends what follows the prefix, an order's place in each of its lists; also the cursor of a page. */
 void orders_list_place(int64_t timestamp, struct slice id, struct buf *out);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "http/body.h"
 #include "service/feed.h"
+#include "service/partitioned.h"
 
 #include <stdlib.h>
 
@@ -73,6 +74,13 @@ static bool same_order(const struct order *o, const struct order_request *r) {
            o->quantity == r->quantity && o->price_cents == r->price_cents;
 }
 
+/* The request as another instance gets it: with the id that it has now. */
+static struct slice body_of(struct http_exchange *x, const struct order_request *r) {
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&order_request_type, r, &json);
+    return arena_copy(http_arena(x), buf_slice(&json));
+}
+
 /* Nothing is decided here: the request goes into the log, and whichever request of this id made the order
  * shows in the view. Repeats and races all end with the same comparison. */
 static enum http_result post_order(struct http_exchange *x, void *context) {
@@ -81,8 +89,12 @@ static enum http_result post_order(struct http_exchange *x, void *context) {
     struct post *post = http_state(x, &owner, sizeof *post, NULL);
     struct order_request r;
     struct event row;
+    enum http_result result;
     if (!read_request(x, post, &r))
         return HTTP_DONE;
+    http_deadline(x, INSTANCE_ANSWER_MS);
+    if (!instance_here(i, x, r.id, body_of(x, &r), &result))
+        return result;
     instance_watch(i, x, &orders_table, r.id);
     if (!instance_row(i, x, &orders_table, r.id, &row))
         return HTTP_DONE;
@@ -92,7 +104,6 @@ static enum http_result post_order(struct http_exchange *x, void *context) {
         http_reply_header(x, "Location", "/v1/orders/" SLICE_FMT, SLICE_ARG(r.id));
         return reply_order(x, post->asked ? 201 : 200, &row);
     }
-    http_deadline(x, INSTANCE_ANSWER_MS);
     post->asked = true;
     enum publish published = instance_publish(i, x, &topic_order_requests, r.id, &r);
     if (published == PUBLISH_FAILED || http_timed_out(x))
@@ -117,8 +128,12 @@ static enum http_result get_outcome(struct http_exchange *x, void *context) {
     struct slice id;
     struct event row;
     int64_t timeout;
+    enum http_result result;
     if (!http_path_id(x, "id", &id) || !http_query_int64(x, "timeout", 0, INT32_MAX, OUTCOME_MS, &timeout))
         return HTTP_DONE;
+    http_deadline(x, timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
+    if (!instance_here(i, x, id, SLICE_NONE, &result))
+        return result;
     instance_watch(i, x, &orders_table, id);
     if (!instance_row(i, x, &orders_table, id, &row))
         return HTTP_DONE;
@@ -157,27 +172,39 @@ static bool read_query(struct http_exchange *x, struct query *q) {
     return true;
 }
 
-struct listed {
-    struct slice place, id;
+/* An order in its place; no JSON: it went on between index and row, and belongs to another list now. */
+struct item {
+    struct slice place, json;
 };
 
 struct page {
     struct arena *arena;
-    struct listed *orders;
-    size_t count, limit;
-    size_t first, prefix_size; /* of the list that is being read */
-    bool more;
+    struct item *items;
+    size_t count, capacity, limit, prefix_size;
+    size_t left; /* to take of one list: a page, and one to see that there is more */
 };
+
+static struct item *add_item(struct page *p) {
+    if (p->count == p->capacity) {
+        struct item *more = arena_alloc(p->arena, (p->capacity * 2 + 64) * sizeof *more);
+        if (p->count > 0)
+            memcpy(more, p->items, p->count * sizeof *more);
+        p->items = more;
+        p->capacity = p->capacity * 2 + 64;
+    }
+    return &p->items[p->count++];
+}
 
 static bool take(void *context, struct slice index_key, struct slice id) {
     struct page *p = context;
+    (void)id; /* the place ends with it */
     struct slice place = {index_key.data + p->prefix_size, index_key.size - p->prefix_size};
-    p->orders[p->count++] = (struct listed){arena_copy(p->arena, place), arena_copy(p->arena, id)};
-    return p->count - p->first <= p->limit; /* one more than fits tells that there are more */
+    *add_item(p) = (struct item){arena_copy(p->arena, place), SLICE_NONE};
+    return --p->left > 0;
 }
 
-/* The orders of one state. */
-static bool read_list(struct instance *i, struct http_exchange *x, const struct query *q,
+/* The orders of one state in one partition. */
+static bool take_list(struct instance *i, struct http_exchange *x, const struct query *q, int32_t partition,
                       enum order_state state, struct page *p) {
     _cleanup_(buf_free) struct buf prefix = {0}, from = {0};
     orders_list_prefix(q->customer_id, state, &prefix);
@@ -186,39 +213,91 @@ static bool read_list(struct instance *i, struct http_exchange *x, const struct 
         buf_append_slice(&from, q->after);
         buf_append_byte(&from, 0); /* behind it */
     }
-    p->first = p->count;
+    p->left = p->limit + 1;
     p->prefix_size = prefix.size;
-    return instance_scan(i, x, &orders_table, buf_slice(&prefix), buf_slice(&from), take, p);
+    return instance_scan_partition(i, x, &orders_table, partition, buf_slice(&prefix), buf_slice(&from), take,
+                                   p);
 }
 
-static int by_place(const void *a, const void *b) {
-    return slice_compare(((const struct listed *)a)->place, ((const struct listed *)b)->place);
-}
-
-/* CREATED comes first: an order that goes on meanwhile is seen twice, and never not at all. */
-static bool read_page(struct instance *i, struct http_exchange *x, const struct query *q, struct page *p) {
+/* What this instance has itself. CREATED comes first: an order that goes on meanwhile is seen twice, and
+ * never not at all. */
+static bool take_here(struct instance *i, struct http_exchange *x, const struct query *q,
+                      const struct gathered *g, struct page *p) {
     static const enum order_state states[] = {ORDER_STATE_CREATED, ORDER_STATE_VALIDATED, ORDER_STATE_FAILED};
-    enum { STATES = sizeof states / sizeof *states };
-    p->orders = arena_alloc(p->arena, STATES * (p->limit + 1) * sizeof *p->orders);
-    for (size_t n = 0; n < STATES; n++)
-        if ((q->state < 0 || (enum order_state)q->state == states[n]) && !read_list(i, x, q, states[n], p))
-            return false;
-    qsort(p->orders, p->count, sizeof *p->orders, by_place);
-    size_t kept = 0;
-    for (size_t n = 0; n < p->count; n++)
-        if (kept == 0 || !slice_equal(p->orders[n].place, p->orders[kept - 1].place))
-            p->orders[kept++] = p->orders[n];
-    p->more = kept > p->limit;
-    p->count = p->more ? p->limit : kept;
+    for (int32_t n = 0; n < g->count; n++)
+        for (size_t k = 0; k < sizeof states / sizeof *states && partitions_has(&g->here, n); k++)
+            if ((q->state < 0 || (enum order_state)q->state == states[k]) &&
+                !take_list(i, x, q, n, states[k], p))
+                return false;
     return true;
 }
 
+/* What another instance wrote with put_items(). */
+static void take_others(struct page *p, struct slice lines) {
+    while (lines.size > 0) {
+        const char *end = memchr(lines.data, '\n', lines.size), *tab = memchr(lines.data, '\t', lines.size);
+        if (end == NULL || tab == NULL || tab > end)
+            return;
+        struct slice json = {tab + 1, (size_t)(end - tab) - 1};
+        *add_item(p) =
+            (struct item){{lines.data, (size_t)(tab - lines.data)}, json.size > 0 ? json : SLICE_NONE};
+        lines = (struct slice){end + 1, lines.size - (size_t)(end + 1 - lines.data)};
+    }
+}
+
+static int by_place(const void *a, const void *b) {
+    return slice_compare(((const struct item *)a)->place, ((const struct item *)b)->place);
+}
+
+static void sort(struct page *p) {
+    size_t kept = 0;
+    if (p->count > 0)
+        qsort(p->items, p->count, sizeof *p->items, by_place);
+    for (size_t n = 0; n < p->count; n++)
+        if (kept == 0 || !slice_equal(p->items[n].place, p->items[kept - 1].place))
+            p->items[kept++] = p->items[n];
+    p->count = kept;
+}
+
+/* The orders that are ours and have none yet. */
+static bool render(struct instance *i, struct http_exchange *x, const struct query *q, struct item *items,
+                   size_t n) {
+    for (struct item *item = items; item < items + n; item++) {
+        struct event row;
+        struct slice id = {item->place.data + ORDERS_PLACE_ID, item->place.size - ORDERS_PLACE_ID};
+        _cleanup_(buf_free) struct buf json = {0};
+        if (item->json.data != NULL)
+            continue;
+        if (!instance_row(i, x, &orders_table, id, &row))
+            return false;
+        const struct order *o = row.value;
+        if (o == NULL || (q->state >= 0 && (int)o->state != q->state))
+            continue;
+        append_order(&row, &json);
+        item->json = arena_copy(http_arena(x), buf_slice(&json));
+    }
+    return true;
+}
+
+/* For the instance that asks. */
+static enum http_result reply_items(struct http_exchange *x, const struct page *p, size_t n) {
+    _cleanup_(buf_free) struct buf lines = {0};
+    for (size_t k = 0; k < n; k++) {
+        buf_append_slice(&lines, p->items[k].place);
+        buf_append_byte(&lines, '\t');
+        if (p->items[k].json.data != NULL)
+            buf_append_slice(&lines, p->items[k].json);
+        buf_append_byte(&lines, '\n');
+    }
+    return http_reply_text(x, 200, "text/plain; charset=utf-8", buf_slice(&lines));
+}
+
 static void put_cursor(const struct query *q, const struct page *p, struct json *j) {
-    if (!p->more) {
+    if (p->count <= p->limit) {
         json_key(j, "next"), json_put_null(j);
         return;
     }
-    struct slice last = p->orders[p->count - 1].place;
+    struct slice last = p->items[p->limit - 1].place;
     struct slice next = arena_printf(p->arena, "/v1/orders?limit=%lld&after=" SLICE_FMT, (long long)q->limit,
                                      SLICE_ARG(last));
     if (q->customer_id.data != NULL)
@@ -231,38 +310,42 @@ static void put_cursor(const struct query *q, const struct page *p, struct json 
     json_key(j, "after"), json_put_string(j, last);
 }
 
+static enum http_result reply_page(struct http_exchange *x, const struct query *q, const struct page *p,
+                                   size_t n) {
+    _cleanup_(buf_free) struct buf json = {0};
+    struct json j = {.out = &json};
+    json_begin_object(&j);
+    json_key(&j, "orders"), json_begin_array(&j);
+    for (size_t k = 0; k < n; k++)
+        if (p->items[k].json.data != NULL)
+            json_put_raw(&j, p->items[k].json);
+    json_end_array(&j);
+    put_cursor(q, p, &j);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
 static enum http_result list_orders(struct http_exchange *x, void *context) {
     struct instance *i = context;
     enum http_result result;
     struct query q;
+    struct gathered g;
     if (!read_query(x, &q))
         return HTTP_DONE;
-    if (!instance_wait_fresh(i, x, &orders_table, &result))
+    if (!instance_gather(i, x, &orders_table, &g, &result))
         return result;
 
-    _cleanup_(buf_free) struct buf json = {0};
     struct page p = {.arena = http_arena(x), .limit = (size_t)q.limit};
-    if (!read_page(i, x, &q, &p))
+    if (!take_here(i, x, &q, &g, &p))
         return HTTP_DONE;
-
-    struct json j = {.out = &json};
-    json_begin_object(&j);
-    json_key(&j, "orders"), json_begin_array(&j);
-    for (size_t n = 0; n < p.count; n++) {
-        struct event row;
-        if (!instance_row(i, x, &orders_table, p.orders[n].id, &row))
-            return HTTP_DONE;
-        const struct order *o = row.value;
-        if (o == NULL || (q.state >= 0 && (int)o->state != q.state))
-            continue; /* it went on between index and row */
-        _cleanup_(buf_free) struct buf one = {0};
-        append_order(&row, &one);
-        json_put_raw(&j, buf_slice(&one));
-    }
-    json_end_array(&j);
-    put_cursor(&q, &p, &j);
-    json_end_object(&j);
-    return http_reply_json(x, 200, buf_slice(&json));
+    for (int32_t n = 0; n < g.count; n++)
+        take_others(&p, g.others[n]);
+    sort(&p);
+    size_t shown = p.count < p.limit ? p.count : p.limit;
+    size_t rendered = g.asked >= 0 && p.count > p.limit ? p.limit + 1 : shown;
+    if (!render(i, x, &q, p.items, shown))
+        return HTTP_DONE;
+    return g.asked >= 0 ? reply_items(x, &p, rendered) : reply_page(x, &q, &p, shown);
 }
 
 const struct topic *const orders_followed[] = {
@@ -274,14 +357,60 @@ struct follower {
     struct slice customer_id;
 };
 
-/* Only orders say whose they are, so the order is looked up; what comes before it can be has to wait. */
+/* What a stream has learned of orders: whether they are the customer's. An entry is the id's hash but for its
+ * lowest bit, which is the answer. */
+enum { LEARNED = 1024 };
+
+static uint64_t *learned(struct follower *f, struct slice id, uint64_t *hash) {
+    static const char owner;
+    uint64_t *entries = http_state(f->exchange, &owner, LEARNED * sizeof *entries, NULL);
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < id.size; i++)
+        h = (h ^ (uint8_t)id.data[i]) * 1099511628211u;
+    *hash = h | 1;
+    return &entries[(h >> 32) % LEARNED];
+}
+
+/* Whose the order is, where this instance can tell. False: not yet. */
+static bool look_up(struct follower *f, struct slice id, bool *wanted) {
+    struct event row;
+    struct slice body;
+    struct arena *a = http_arena(f->exchange);
+    switch (instance_ask(f->instance, f->exchange, id,
+                         arena_printf(a, "/v1/orders/" SLICE_FMT, SLICE_ARG(id)), &body)) {
+    case ASK_HERE:
+        if (!instance_row(f->instance, f->exchange, &orders_table, id, &row) || row.value == NULL)
+            return false;
+        *wanted = slice_equal(((const struct order *)row.value)->customer_id, f->customer_id);
+        return true;
+    case ASK_ANSWERED: /* our own JSON: inside of a string the quotes would be escaped */
+        if (body.data == NULL)
+            return false;
+        struct slice field = arena_printf(a, "\"customerId\":\"" SLICE_FMT "\"", SLICE_ARG(f->customer_id));
+        *wanted = memmem(body.data, body.size, field.data, field.size) != NULL;
+        return true;
+    case ASK_PENDING:
+        break;
+    }
+    return false;
+}
+
+/* Only orders say whose they are. Of other records the order is looked up; what comes before it can be has to
+ * wait. */
 static enum feed_verdict of_customer(void *context, const struct feed_record *r) {
     struct follower *f = context;
-    struct event row;
-    if (!instance_row(f->instance, f->exchange, &orders_table, r->key, &row) || row.value == NULL)
+    struct order o;
+    struct err e;
+    uint64_t hash, *entry = learned(f, r->key, &hash);
+    bool wanted;
+    if (r->topic == &topic_orders && instance_decode(f->instance, f->exchange, r->topic, r->value, &o, &e))
+        wanted = slice_equal(o.customer_id, f->customer_id);
+    else if ((*entry | 1) == hash)
+        wanted = (*entry & 1) != 0;
+    else if (!look_up(f, r->key, &wanted))
         return FEED_LATER;
-    const struct order *o = row.value;
-    return slice_equal(o->customer_id, f->customer_id) ? FEED_SEND : FEED_SKIP;
+    *entry = (hash & ~(uint64_t)1) | wanted;
+    return wanted ? FEED_SEND : FEED_SKIP;
 }
 
 /* The life of one order, of a customer's orders, or of all. */

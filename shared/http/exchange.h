@@ -35,6 +35,12 @@ WARN_UNUSED bool http_query_string(struct http_exchange *x, const char *name, st
 WARN_UNUSED bool http_query_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max,
                                   int64_t fallback, int64_t *value);
 
+/* As the route has it; HEAD is "GET". */
+const char *http_method(const struct http_exchange *x);
+
+/* Path and query as they came, still encoded. */
+struct slice http_target(struct http_exchange *x);
+
 /* A request header; data == NULL when absent. */
 struct slice http_header(struct http_exchange *x, const char *name);
 
@@ -72,6 +78,13 @@ void http_watch(struct http_exchange *x, struct slice key);
 
 /* The wait ends `ms` after the handler's first run; the first call counts. Without one it is 30 s. */
 void http_deadline(struct http_exchange *x, int64_t ms);
+
+/* For a request that goes another way: how long it has waited since its first run; that it has waited
+ * elsewhere before; that its deadline, if it has one, is so much later; how long that still is. */
+int64_t http_elapsed(const struct http_exchange *x);
+void http_waited(struct http_exchange *x, int64_t ms);
+void http_postpone(struct http_exchange *x, int64_t ms);
+int64_t http_remaining(const struct http_exchange *x);
 
 /* The deadline has passed: answer now. An HTTP_WAIT is then answered 504. */
 bool http_timed_out(const struct http_exchange *x);

@@ -139,6 +139,7 @@ struct http_exchange {
     struct MHD_Connection *connection;
     const struct mounted_route *route; /* NULL: none */
     struct path path;
+    struct slice url; /* the path as it came */
     struct arena arena;
     struct state *states;
     int64_t started_us, first_run_us;

@@ -212,6 +212,28 @@ bool http_query_int64(struct http_exchange *x, const char *name, int64_t min, in
     return true;
 }
 
+const char *http_method(const struct http_exchange *x) {
+    return x->route->spec->method;
+}
+
+static enum MHD_Result on_argument(void *context, enum MHD_ValueKind kind, const char *name,
+                                   const char *value) {
+    (void)kind;
+    struct buf *target = context;
+    buf_append_byte(target, memchr(target->data, '?', target->size) == NULL ? '?' : '&');
+    buf_printf(target, "%s%s%s", name, value != NULL ? "=" : "", value != NULL ? value : "");
+    return MHD_YES;
+}
+
+struct slice http_target(struct http_exchange *x) {
+    struct buf target = {0};
+    buf_append_slice(&target, x->url);
+    MHD_get_connection_values(x->connection, MHD_GET_ARGUMENT_KIND, on_argument, &target);
+    struct slice copy = arena_copy(http_arena(x), buf_slice(&target));
+    buf_free(&target);
+    return copy;
+}
+
 struct slice http_header(struct http_exchange *x, const char *name) {
     return slice_of(MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name));
 }

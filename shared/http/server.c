@@ -110,6 +110,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct http_exchange *x = *slot;
     if (x == NULL) {
         *slot = x = exchange_create(context, connection);
+        x->url = arena_copy(&x->arena, slice_of(url));
         bool refused = !request_admit(x, url, method, version);
         return refused && x->close ? send_reply(x) : MHD_YES;
     }

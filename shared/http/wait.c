@@ -244,6 +244,24 @@ void http_deadline(struct http_exchange *x, int64_t ms) {
     x->deadline_us = x->first_run_us + ms * 1000;
 }
 
+int64_t http_elapsed(const struct http_exchange *x) {
+    return (clock_mono_us() - x->first_run_us) / 1000;
+}
+
+void http_waited(struct http_exchange *x, int64_t ms) {
+    x->first_run_us -= (ms < 0 ? 0 : ms > DEADLINE_MAX_MS ? DEADLINE_MAX_MS : ms) * 1000;
+}
+
+void http_postpone(struct http_exchange *x, int64_t ms) {
+    if (x->deadline_us != 0)
+        x->deadline_us += ms * 1000;
+}
+
+int64_t http_remaining(const struct http_exchange *x) {
+    int64_t left_us = x->deadline_us - clock_mono_us();
+    return left_us > 0 ? left_us / 1000 : 0;
+}
+
 bool http_timed_out(const struct http_exchange *x) {
     return x->timed_out;
 }

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "service/assignments.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -37,7 +38,7 @@ static enum http_result readyz(struct http_exchange *x, void *context) {
         worker_status(&i->workers[k], text, sizeof text);
         buf_printf(&missing, "%s%s: %s", missing.size > 0 ? "; " : "", i->workers[k].name, text);
     }
-    if (missing.size == 0)
+    if (missing.size == 0 && assignments_ready(i->assignments, &missing))
         return http_reply_json(x, 200, SLICE("{\"status\":\"ready\"}"));
     return http_reply_problem(x, 503, NULL, SLICE_FMT, SLICE_ARG(buf_slice(&missing)));
 }

@@ -2,6 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "service/assignments.h"
+#include "service/partitioned.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +51,11 @@ bool instance_row(struct instance *i, struct http_exchange *x, const struct tabl
     return false;
 }
 
+bool instance_decode(struct instance *i, struct http_exchange *x, const struct topic *t, struct slice value,
+                     void *out, struct err *e) {
+    return schemas_decode(i->schemas, t->value, value, http_arena(x), out, e);
+}
+
 bool instance_wait_fresh(struct instance *i, struct http_exchange *x, const struct table *t,
                          enum http_result *result) {
     http_deadline(x, INSTANCE_ANSWER_MS);
@@ -65,10 +72,13 @@ bool instance_find(struct instance *i, struct http_exchange *x, const struct tab
     *result = HTTP_DONE;
     if (!http_query_int64(x, "timeout", 0, INT32_MAX, -1, &timeout))
         return false;
+    bool waits = timeout >= 0, fresh = false;
+    http_deadline(x, !waits ? INSTANCE_ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
+    if (t->partitioned_with != NULL && !instance_here(i, x, key, SLICE_NONE, result))
+        return false;
     instance_watch(i, x, t, key);
     if (!instance_row(i, x, t, key, &found))
         return false;
-    bool waits = timeout >= 0, fresh = false;
     if (found.value == NULL && !waits && instance_fresh(i, x, t)) {
         fresh = true; /* only now: look again */
         if (!instance_row(i, x, t, key, &found))
@@ -86,7 +96,6 @@ bool instance_find(struct instance *i, struct http_exchange *x, const struct tab
         *result = instance_unavailable(x, "Kafka does not answer");
     else
         *result = HTTP_WAIT;
-    http_deadline(x, !waits ? INSTANCE_ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
     return false;
 }
 
@@ -97,6 +106,19 @@ bool instance_scan(struct instance *i, struct http_exchange *x, const struct tab
     if (s == NULL)
         return false;
     if (stream_scan(s, t, prefix, from, each, context, &e))
+        return true;
+    instance_unavailable(x, e.text);
+    return false;
+}
+
+bool instance_scan_partition(struct instance *i, struct http_exchange *x, const struct table *t,
+                             int32_t partition, struct slice prefix, struct slice from,
+                             bool (*each)(void *, struct slice, struct slice), void *context) {
+    struct err e;
+    struct stream *s = stream_of(i, x, t);
+    if (s == NULL)
+        return false;
+    if (stream_scan_partition(s, t, partition, prefix, from, each, context, &e))
         return true;
     instance_unavailable(x, e.text);
     return false;
@@ -122,7 +144,7 @@ static void row_key(struct buf *out, const struct table *t, struct slice key) {
     buf_append_slice(out, key);
 }
 
-static struct slice address_key(char *text, size_t size, char kind, const void *address) {
+struct slice instance_address_key(char *text, size_t size, char kind, const void *address) {
     return (struct slice){text, (size_t)snprintf(text, size, "%c%p", kind, address)};
 }
 
@@ -139,14 +161,21 @@ void instance_row_changed(void *worker, const struct table *t, struct slice key,
     _cleanup_(buf_free) struct buf watched = {0};
     row_key(&watched, t, key);
     http_wake(w->instance->http, buf_slice(&watched));
-    if (w->instance->feeds != NULL)
+    if (t == w->instance->service->assignments)
+        assignments_update(w->instance->assignments);
+    else if (w->instance->feeds != NULL)
         feeds_note(w->instance->feeds, t, key, partition, offset);
 }
 
 void instance_refreshed(void *worker) {
     struct worker *w = worker;
     char text[32];
-    http_wake(w->instance->http, address_key(text, sizeof text, 'f', w));
+    http_wake(w->instance->http, instance_address_key(text, sizeof text, 'f', w));
+}
+
+void instance_moved(void *worker) {
+    struct worker *w = worker;
+    assignments_update(w->instance->assignments);
 }
 
 bool instance_fresh(struct instance *i, struct http_exchange *x, const struct table *t) {
@@ -157,7 +186,7 @@ bool instance_fresh(struct instance *i, struct http_exchange *x, const struct ta
     if (s == NULL)
         return false;
     if (*ticket == 0) {
-        http_watch(x, address_key(text, sizeof text, 'f', w));
+        http_watch(x, instance_address_key(text, sizeof text, 'f', w));
         *ticket = stream_refresh(s);
     }
     return stream_fresh(s, *ticket);
@@ -187,7 +216,7 @@ void instance_published(void *instance, void *ticket, int64_t offset) {
     if (t == NULL) /* instance_send: nobody waits */
         return;
     atomic_store(&t->state, offset >= 0 ? PUBLISH_DONE : PUBLISH_FAILED);
-    http_wake(i->http, address_key(text, sizeof text, 'p', t));
+    http_wake(i->http, instance_address_key(text, sizeof text, 'p', t));
     ticket_release(t);
 }
 
@@ -205,13 +234,13 @@ static struct slice traceparent(struct http_exchange *x) {
 static bool send(struct instance *i, const struct topic *t, struct slice key, const void *value,
                  struct slice trace, void *ticket, struct err *e) {
     _cleanup_(buf_free) struct buf bytes = {0};
-    if (!schemas_encode(i->schemas, t, value, &bytes, e))
+    if (value != NULL && !schemas_encode(i->schemas, t, value, &bytes, e))
         return false;
     struct log_header header = {"traceparent", trace};
     struct log_message m = {.topic = t,
                             .timestamp = clock_wall_ms(),
                             .key = key,
-                            .value = buf_slice(&bytes),
+                            .value = value == NULL ? SLICE_NONE : buf_slice(&bytes),
                             .headers = &header,
                             .header_count = 1};
     return producer_send(i->producer, &m, ticket, e);
@@ -246,7 +275,7 @@ enum publish instance_publish(struct instance *i, struct http_exchange *x, const
         return PUBLISH_FAILED;
     struct ticket *ticket = *slot = xcalloc(1, sizeof *ticket);
     atomic_store(&ticket->owners, 2);
-    http_watch(x, address_key(text, sizeof text, 'p', ticket));
+    http_watch(x, instance_address_key(text, sizeof text, 'p', ticket));
     if (!send(i, t, key, value, traceparent(x), ticket, &e)) {
         atomic_store(&ticket->state, PUBLISH_FAILED);
         ticket_release(ticket);

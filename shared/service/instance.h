@@ -45,9 +45,10 @@ struct instance {
     size_t worker_count, topic_count;
     atomic_bool stopping, publishes_registered;
     pthread_t background;
-    bool background_running; /* the thread was made and not joined */
-    int wake_fd;             /* an eventfd: a worker has ended */
-    struct feeds *feeds;     /* NULL: none are served */
+    bool background_running;         /* the thread was made and not joined */
+    int wake_fd;                     /* an eventfd: a worker has ended */
+    struct feeds *feeds;             /* NULL: none are served */
+    struct assignments *assignments; /* NULL: there are no partitioned tables */
 };
 
 struct feeds;
@@ -76,8 +77,12 @@ bool worker_ready(struct worker *w);
 /* What a worker is doing, for people. True: it waits for what should be there. */
 bool worker_status(struct worker *w, char *text, size_t size);
 
+/* What exchanges watch that wait for something with an address. */
+struct slice instance_address_key(char *text, size_t size, char kind, const void *address);
+
 /* Callbacks of streams and of the producer: they wake whoever waits. */
 void instance_row_changed(void *worker, const struct table *t, struct slice key, int32_t partition,
                           int64_t offset);
 void instance_refreshed(void *worker);
+void instance_moved(void *worker);
 void instance_published(void *instance, void *ticket, int64_t offset);

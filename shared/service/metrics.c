@@ -1,6 +1,6 @@
 /* /metrics: what all parts of the process have counted, and the process itself, as Prometheus' clients have
  * it. */
-#include "service/instance.h"
+#include "service/assignments.h"
 #include "stream/kafka.h"
 
 #include "base/cleanup.h"
@@ -111,6 +111,7 @@ enum http_result metrics_answer(struct http_exchange *x, void *context) {
     show_workers(i, &m);
     if (i->producer != NULL)
         producer_metrics(i->producer, &m);
+    assignments_metrics(i->assignments, &m);
     http_metrics(i->http, &m);
     show_process(&m);
     metrics_write(&m, &out);

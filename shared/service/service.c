@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "events/registry.h"
+#include "service/assignments.h"
 #include "service/instance.h"
 #include "service/logger.h"
 #include "stream/kafka.h"
@@ -20,7 +21,14 @@
 #include <unistd.h>
 
 enum exit_code { EXIT_OVERDUE = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
-enum { RETRY_MS = 250, REGISTRY_TIMEOUT_MS = 2000, DRAIN_MS = 10000, FILES = 8192, LETTERS_A_SECOND = 5 };
+enum {
+    RETRY_MS = 250,
+    REGISTRY_TIMEOUT_MS = 2000,
+    HAND_OVER_MS = 6000,
+    DRAIN_MS = 10000,
+    FILES = 8192,
+    LETTERS_A_SECOND = 5
+};
 
 static int exit_code_of(const struct err *e) {
     return e->kind == ERR_CONFIG ? EXIT_BAD_CONFIG : e->kind == ERR_FENCED ? EXIT_FENCED : EXIT_FAILURE;
@@ -46,6 +54,14 @@ static bool open_store(struct worker *w, struct err *e) {
              w->name);
     const struct store_options options = {.resident_filters =
                                               w->topology != NULL && w->topology->views != NULL};
+    /* What a store has in memory and in its cache, shared among the partitions of a table. */
+    size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
+    const struct store_options part = {.write_buffer_bytes = (4 << 20) / share,
+                                       .block_cache_bytes = (8 << 20) / share};
+    for (const struct table *const *t = w->topology == NULL ? NULL : w->topology->tables;
+         t != NULL && *t != NULL; t++)
+        if ((*t)->partitioned_with != NULL)
+            return store_open_parts(path, &options, &part, &w->store, e);
     return store_open_rocksdb(path, &options, &w->store, e);
 }
 
@@ -80,6 +96,10 @@ static bool register_schemas(struct worker *w, struct err *e) {
         for (const struct topic *const *t = i->service->publishes; t != NULL && *t != NULL; t++)
             if (!producer_prepare(i->producer, *t, e))
                 return false;
+        const struct table *rows = i->service->assignments;
+        if (rows != NULL &&
+            (!schemas_register(i->schemas, rows->topic, e) || !producer_prepare(i->producer, rows->topic, e)))
+            return false;
         atomic_store(&i->publishes_registered, true);
     }
     return true;
@@ -197,7 +217,9 @@ static bool run_stream(struct worker *w, struct err *e) {
                                      .context = w,
                                      .changed = instance_row_changed,
                                      .refreshed = instance_refreshed,
-                                     .dead_letter = dead_letter};
+                                     .dead_letter = dead_letter,
+                                     .divided = i->assignments != NULL,
+                                     .moved = instance_moved};
     atomic_store(&w->stream, stream_create(&options));
     return atomic_load(&i->stopping) || stream_run(atomic_load(&w->stream), e);
 }
@@ -313,6 +335,7 @@ static int supervise(struct instance *i, int signals) {
                 _exit(EXIT_OVERDUE); /* its thread cannot be had back */
             }
         }
+        assignments_update(i->assignments);
         if (fds[1].revents != 0)
             break;
         if (fds[0].revents != 0) {
@@ -328,6 +351,28 @@ static int supervise(struct instance *i, int signals) {
             return i->workers[k].exit_code;
         }
     return EXIT_FAILURE;
+}
+
+/* The members of groups first: what they decide on others go on with at once. What they have in tables is
+ * there for reading until others have it too. */
+static void hand_over(struct instance *i) {
+    int64_t since = clock_mono_us() / 1000;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += HAND_OVER_MS / 1000;
+    assignments_leave(i->assignments);
+    for (size_t k = 0; k < i->worker_count; k++)
+        if (i->workers[k].topology != NULL && i->workers[k].topology->sources != NULL &&
+            atomic_load(&i->workers[k].stream) != NULL)
+            stream_stop(atomic_load(&i->workers[k].stream));
+    for (size_t k = 0; k < i->worker_count; k++)
+        if (i->workers[k].running && i->workers[k].topology != NULL &&
+            i->workers[k].topology->sources != NULL && atomic_load(&i->workers[k].stream) != NULL)
+            i->workers[k].running = pthread_timedjoin_np(i->workers[k].thread, NULL, &until) != 0;
+    int64_t tasks = clock_mono_us() / 1000 - since;
+    assignments_left(i->assignments, HAND_OVER_MS - (int)tasks);
+    logger_write(LEVEL_INFO, "handed over its tasks within %lld ms, what it had for reading within %lld ms",
+                 (long long)tasks, (long long)(clock_mono_us() / 1000 - since));
 }
 
 /* Whoever has not ended by the deadline is cut off: what was not committed is not lost, only not done. */
@@ -386,7 +431,8 @@ static bool start(struct instance *i, struct err *e) {
                                        .topic_count = i->topic_count,
                                        .done = instance_published,
                                        .context = i};
-    if (i->service->publishes != NULL && !producer_create(&options, &i->producer, e))
+    bool writes = i->service->publishes != NULL || i->service->assignments != NULL;
+    if (writes && !producer_create(&options, &i->producer, e))
         return false;
     const struct delivery *const *deliveries = i->service->deliveries;
     size_t topologies = 0;
@@ -406,6 +452,7 @@ static bool start(struct instance *i, struct err *e) {
         count_fencings(w);
     }
     i->feeds = feeds_create(i);
+    i->assignments = assignments_create(i);
     if (!start_http(i, e))
         return false;
     for (size_t k = 0; k < i->worker_count; k++) {
@@ -421,13 +468,16 @@ static bool start(struct instance *i, struct err *e) {
     return true;
 }
 
-static void finish(struct instance *i) {
+static void finish(struct instance *i, bool orderly) {
     alarm(2 * DRAIN_MS /
           1000); /* a client library that hangs must not keep the supervisor from starting anew */
+    if (orderly)
+        hand_over(i);
     join_workers(i);
     if (i->http != NULL)
         http_server_stop(i->http);
     feeds_destroy(i->feeds);
+    assignments_destroy(i->assignments);
     producer_destroy(i->producer); /* wakes exchanges to the last */
     http_server_destroy(i->http);
     for (size_t k = 0; k < i->worker_count; k++)
@@ -490,7 +540,7 @@ int service_main(int argc, char **argv, const struct service *service) {
         logger_write(LEVEL_ERROR, "%s", e.text);
         code = exit_code_of(&e);
     }
-    finish(&i);
+    finish(&i, code == 0);
     close(signals);
     return code;
 }

@@ -20,6 +20,9 @@ struct service {
     const struct http_route *routes;          /* up to {0}; their context is the struct instance */
     const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
     const struct topic *const *follows;       /* topics that routes show as they are (feed.h), likewise */
+    /* Where instances say which partitions of the partitioned tables they have (placement.h): a table of one
+     * of the topologies, of rows as assignments.h has them. NULL: the service has no such tables. */
+    const struct table *assignments;
     const struct delivery *const *deliveries; /* what goes to the world outside, NULL-terminated or NULL */
     /* The service's own settings, before any thread; NULL: it has none. An error ends the process. */
     bool (*start)(const struct settings *settings, struct err *e);
@@ -46,6 +49,11 @@ WARN_UNUSED bool instance_row(struct instance *i, struct http_exchange *x, const
 WARN_UNUSED bool instance_find(struct instance *i, struct http_exchange *x, const struct table *t,
                                struct slice key, const char *what, struct event *row,
                                enum http_result *result);
+
+/* Decodes a value in wire format, of a record of a feed say, into the struct of `t`, which points into
+ * `value` and the exchange's arena. ERR_POISON, or ERR_RETRY: the registry is away. */
+WARN_UNUSED bool instance_decode(struct instance *i, struct http_exchange *x, const struct topic *t,
+                                 struct slice value, void *out, struct err *e);
 
 /* Rows by index key, see stream_scan(). On false a 503 has been sent. */
 WARN_UNUSED bool instance_scan(struct instance *i, struct http_exchange *x, const struct table *t,
@@ -80,8 +88,8 @@ enum publish { PUBLISH_PENDING, PUBLISH_DONE, PUBLISH_FAILED };
 enum publish instance_publish(struct instance *i, struct http_exchange *x, const struct topic *t,
                               struct slice key, const void *value);
 
-/* Writes a record for which nobody waits; never blocks. Any thread. ERR_RETRY: it is not written, Kafka is
- * away or too much is under way. */
+/* Writes a record for which nobody waits (value NULL: a tombstone); never blocks. Any thread. ERR_RETRY: it
+ * is not written, Kafka is away or too much is under way. */
 WARN_UNUSED bool instance_send(struct instance *i, const struct topic *t, struct slice key, const void *value,
                                struct err *e);
 

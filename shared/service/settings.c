@@ -27,10 +27,10 @@ static bool number(const char *name, long fallback, long min, long max, long *ou
 }
 
 bool settings_read(struct settings *s, struct err *e) {
-    long partitions, slot = -1, port;
+    long partitions, slot = -1, port, standbys;
     if (!number("PARTITIONS", 4, 1, 1000, &partitions, e) ||
         (strcmp(text("SLOT", "0"), "auto") != 0 && !number("SLOT", 0, 0, SLOTS - 1, &slot, e)) ||
-        !number("PORT", 8080, 0, 65535, &port, e))
+        !number("STANDBYS", 1, 0, SLOTS, &standbys, e) || !number("PORT", 8080, 0, 65535, &port, e))
         return false;
     const char *registry_url = text("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7");
     if (strncmp(registry_url, "http://", 7) != 0 && strncmp(registry_url, "https://", 8) != 0)
@@ -49,7 +49,15 @@ bool settings_read(struct settings *s, struct err *e) {
         .slot = (int32_t)slot,
         .port = (uint16_t)port,
         .log_level = level,
+        .standbys = (int32_t)standbys,
     };
+    bool any = strcmp(s->address, "0.0.0.0") == 0 || strcmp(s->address, "::") == 0;
+    const char *advertised = text("ADVERTISED", any ? "" : s->address);
+    if (strlen(advertised) >= sizeof s->advertised)
+        return err_set(e, ERR_CONFIG, "ADVERTISED: has %zu characters or more", sizeof s->advertised);
+    strcpy(s->advertised, advertised);
+    if (*advertised == 0 && gethostname(s->advertised, sizeof s->advertised - 1) != 0)
+        return err_set(e, ERR_CONFIG, "ADVERTISED: this host has no name: %s", strerror(errno));
     return true;
 }
 

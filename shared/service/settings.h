@@ -11,6 +11,9 @@ struct settings {
     const char *registry_url; /* REGISTRY_URL, http://localhost:8081/apis/ccompat/v7 */
     const char *data_dir;     /* DATA_DIR, ./data: views are kept below it */
     const char *address;      /* LISTEN, 127.0.0.1 */
+    char advertised[256];     /* ADVERTISED: the host that other instances find this one at. LISTEN, or where
+                                 that is any address, the host's name */
+    int32_t standbys;         /* STANDBYS, 1: instances that hold a partition beside its owner */
     int32_t partitions;       /* PARTITIONS, 4: what the topics must have */
     int32_t slot;             /* SLOT, 0: which instance of the service this is; -1 for "auto" */
     uint16_t port;            /* PORT, 8080: HTTP */

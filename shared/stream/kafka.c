@@ -388,8 +388,11 @@ const char *kafka_member_id(const struct log *l) {
     return ((const struct kafka *)l)->member_id;
 }
 
-bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e) {
-    struct kafka *k = of(l);
+/* Calls `each` for the group as its coordinator sees it. */
+static bool describe_group(struct kafka *k,
+                           bool (*each)(struct kafka *, const rd_kafka_ConsumerGroupDescription_t *,
+                                        const void *context, struct err *),
+                           const void *context, struct err *e) {
     rd_kafka_t *rk;
     char text[256];
     if (!asker(k, &rk, e))
@@ -408,22 +411,59 @@ bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e) 
         known ? rd_kafka_DescribeConsumerGroups_result_groups(
                     rd_kafka_event_DescribeConsumerGroups_result(event), &count)
               : NULL;
-    for (size_t g = 0; g < count; g++)
-        for (size_t m = 0; m < rd_kafka_ConsumerGroupDescription_member_count(found[g]); m++) {
-            const rd_kafka_MemberDescription_t *member =
-                rd_kafka_ConsumerGroupDescription_member(found[g], m);
-            const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
-            if (instance != NULL && strcmp(instance, k->identity) == 0 &&
-                strcmp(rd_kafka_MemberDescription_consumer_id(member), predecessor) != 0)
-                ok = err_set(e, ERR_RETRY,
-                             "waiting: another process is %s, at %s; stop it, or give this one another SLOT",
-                             k->identity, rd_kafka_MemberDescription_host(member));
-        }
+    for (size_t g = 0; ok && g < count; g++)
+        ok = each(k, found[g], context, e);
     if (event != NULL)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
     rd_kafka_AdminOptions_destroy(options);
     return ok;
+}
+
+static bool is_free(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group,
+                    const void *predecessor, struct err *e) {
+    bool ok = true;
+    for (size_t m = 0; m < rd_kafka_ConsumerGroupDescription_member_count(group); m++) {
+        const rd_kafka_MemberDescription_t *member = rd_kafka_ConsumerGroupDescription_member(group, m);
+        const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
+        if (instance != NULL && strcmp(instance, k->identity) == 0 &&
+            strcmp(rd_kafka_MemberDescription_consumer_id(member), predecessor) != 0)
+            ok = err_set(e, ERR_RETRY,
+                         "waiting: another process is %s, at %s; stop it, or give this one another SLOT",
+                         k->identity, rd_kafka_MemberDescription_host(member));
+    }
+    return ok;
+}
+
+bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e) {
+    return describe_group(of(l), is_free, predecessor, e);
+}
+
+static bool leave(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group, const void *context,
+                  struct err *e) {
+    (void)context;
+    const rd_kafka_Node_t *node = rd_kafka_ConsumerGroupDescription_coordinator(group);
+    return (node != NULL &&
+            kafka_leave_group(rd_kafka_Node_host(node), rd_kafka_Node_port(node), k->group, k->identity)) ||
+           err_set(e, ERR_RETRY, "the group does not let go");
+}
+
+static void member_destroy(struct kafka *k) {
+    if (k->member == NULL)
+        return;
+    rd_kafka_queue_destroy(k->member_queue);
+    /* A static member leaves without a word, so there is nothing to close; and closing a fenced one hangs. */
+    rd_kafka_destroy_flags(k->member, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    k->member = NULL;
+}
+
+static bool kafka_leave(struct log *l, struct err *e) {
+    struct kafka *k = of(l);
+    k->listener = (struct log_listener){0};
+    member_destroy(k);
+    if (atomic_load(&k->down))
+        return err_set(e, ERR_RETRY, "Kafka is away");
+    return describe_group(k, leave, NULL, e);
 }
 
 /* ---- the group ---- */
@@ -779,12 +819,7 @@ static void kafka_destroy(struct log *l) {
     free(k->producer_topics);
     asker_drop(k);
     free(k->asker_topics);
-    if (k->member != NULL) {
-        rd_kafka_queue_destroy(k->member_queue);
-        /* A static member leaves without a word, so there is nothing to close; and closing a fenced one
-         * hangs. */
-        rd_kafka_destroy_flags(k->member, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    }
+    member_destroy(k);
     for (int q = 0; q < LOG_QUEUES; q++) {
         if (k->readers[q] == NULL)
             continue;
@@ -810,6 +845,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
         .now_ms = kafka_now_ms,
         .partitions = kafka_partitions,
         .subscribe = kafka_subscribe,
+        .leave = kafka_leave,
         .read = kafka_read,
         .unread = kafka_unread,
         .poll = kafka_poll,

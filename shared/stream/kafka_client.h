@@ -25,6 +25,9 @@ void kafka_topics_destroy(rd_kafka_topic_t **handles, size_t count);
 int32_t kafka_partition_count(rd_kafka_t *rk, rd_kafka_topic_t *topic, int timeout_ms,
                               rd_kafka_resp_err_t *error);
 
+/* Asks the group's coordinator to let a static member go. Takes up to some seconds; false: it did not. */
+WARN_UNUSED bool kafka_leave_group(const char *host, uint16_t port, const char *group, const char *instance);
+
 /* Enqueues a copy of the message. */
 rd_kafka_resp_err_t kafka_send(rd_kafka_t *rk, rd_kafka_topic_t *topic, int32_t partition,
                                const struct log_message *m, void *ticket);

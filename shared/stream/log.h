@@ -84,6 +84,11 @@ struct log_ops {
     bool (*subscribe)(struct log *l, const struct topic *lead, const struct log_listener *listener,
                       struct err *e);
 
+    /* Leaves the group, so that others get the tasks at once: without it a member is expected back for as
+     * long as a session lasts. Whatever was done for them is committed; only destroy may follow. NULL: there
+     * is no other. */
+    bool (*leave)(struct log *l, struct err *e);
+
     /* Starts and stops the reader on one partition. A position that is gone, or -1, is the first record. */
     bool (*read)(struct log *l, enum log_queue queue, const struct log_position *from, struct err *e);
     void (*unread)(struct log *l, enum log_queue queue, const struct topic *t, int32_t partition);

@@ -810,6 +810,11 @@ bool stream_run(struct stream *s, struct err *e) {
     struct err trouble = {0};
     if (s->mend == MEND_NONE && !commit(s, &trouble) && s->in_transaction)
         LOG(s, abort, &trouble); /* whoever comes next fences what could not be aborted */
+    if (s->joined && s->o.log->ops->leave != NULL && !LOG(s, leave, &trouble))
+        status_set(&s->status, trouble.text); /* then they are missed when the session ends */
+    pthread_mutex_lock(&s->lock);
+    s->assigned = (struct partitions){0};
+    pthread_mutex_unlock(&s->lock);
     status_set(&s->status, "stopped");
     return true;
 }

@@ -106,9 +106,10 @@ WARN_UNUSED bool stream_scan_partition(struct stream *s, const struct table *t, 
                                        void *context, struct err *e);
 
 /* Which partitions of a partitioned table it shall hold from now on: it hydrates them, and deletes the others
- * at once, whoever reads them. And those that are hydrated, hence can be read. Any thread. */
+ * at once, whoever reads them. And which it shall hold, and of these the ones that are hydrated, hence can be
+ * read. Any thread. */
 void stream_hold(struct stream *s, const struct table *t, const struct partitions *wanted);
-void stream_held(struct stream *s, const struct table *t, struct partitions *held);
+void stream_held(struct stream *s, const struct table *t, struct partitions *wanted, struct partitions *held);
 
 /* The tasks that it has in its group. Any thread. */
 void stream_tasks(struct stream *s, struct partitions *tasks);

@@ -67,8 +67,10 @@ void stream_hold(struct stream *s, const struct table *t, const struct partition
     }
 }
 
-void stream_held(struct stream *s, const struct table *t, struct partitions *held) {
+void stream_held(struct stream *s, const struct table *t, struct partitions *wanted,
+                 struct partitions *held) {
     pthread_mutex_lock(&s->lock);
+    *wanted = holding_of(s, t)->wanted;
     *held = holding_of(s, t)->held;
     pthread_mutex_unlock(&s->lock);
 }

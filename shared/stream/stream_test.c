@@ -538,9 +538,9 @@ static void hold(struct fixture *f, const char *partitions) {
 }
 
 static void assert_held(struct fixture *f, const char *partitions) {
-    struct partitions held;
+    struct partitions wanted, held;
     char text[5] = "";
-    stream_held(f->stream, &divided_owners, &held);
+    stream_held(f->stream, &divided_owners, &wanted, &held);
     for (char p = 0, *at = text; p < 4; p++)
         if (partitions_has(&held, p))
             *at++ = (char)('0' + p);

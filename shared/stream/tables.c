@@ -95,7 +95,7 @@ static bool partition_forget(struct stream *s, const struct table *t, int32_t p,
     store_key_table_position(&key, t, p);
     TRY(sweep(s, &key, e));
     store_key_part(&key, t, p);
-    return sweep(s, &key, e);
+    return store_delete_prefix(s->o.store, buf_slice(&key), e);
 }
 
 static bool partition_start(struct stream *s, size_t i, int32_t p, struct err *e) {
@@ -166,7 +166,27 @@ bool tables_follow(struct stream *s, struct err *e) {
     return true;
 }
 
-/* What the store has is held on to, until somebody says otherwise. */
+/* All positions go at once, and first: with some of them gone the others could look right once the topics
+ * have grown. */
+static bool partitions_forget(struct stream *s, const struct table *t, const struct partitions *which,
+                              int32_t n, struct err *e) {
+    _cleanup_(arena_free) struct arena a = {0};
+    _cleanup_(buf_free) struct buf key = {0};
+    struct store_change gone[n];
+    size_t count = 0;
+    for (int32_t p = 0; p < n; p++) {
+        if (!partitions_has(which, p))
+            continue;
+        store_key_table_position(&key, t, p);
+        gone[count++] = (struct store_change){arena_copy(&a, buf_slice(&key)), SLICE_NONE};
+    }
+    TRY(store_apply(s->o.store, gone, count, e));
+    for (int32_t p = 0; p < n; p++)
+        TRY(!partitions_has(which, p) || partition_forget(s, t, p, e));
+    return true;
+}
+
+/* What the store has is held on to, until somebody says otherwise; but for one that is of another log. */
 static bool partitioned_start(struct stream *s, size_t i, struct err *e) {
     const struct table *t = s->topology->tables[i];
     struct holding *h = &s->holdings[i];
@@ -174,12 +194,22 @@ static bool partitioned_start(struct stream *s, size_t i, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
     if (s->table_partitions[i] > PARTITIONS_MAX)
         return err_set(e, ERR_CONFIG, "topic %s has more than %d partitions", t->topic->name, PARTITIONS_MAX);
-    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+    int32_t n = s->table_partitions[i];
+    struct log_position at_end[n];
+    bool longer = false;
+    for (int32_t p = 0; p < n; p++)
+        at_end[p] = (struct log_position){t->topic, p, -1};
+    TRY(ends(s, at_end, (size_t)n, true, e));
+    for (int32_t p = 0; p < n; p++) {
         int64_t position;
         store_key_table_position(&key, t, p);
         TRY(position_load(s, &key, &position, e));
-        partitions_put(&found, p, position >= 0 || !s->o.divided);
+        longer = longer || position > at_end[p].offset;
+        partitions_put(&found, p, position >= 0);
     }
+    TRY(!longer || partitions_forget(s, t, &found, n, e));
+    for (int32_t p = 0; p < n && !s->o.divided; p++)
+        partitions_put(&found, p, true);
     pthread_mutex_lock(&s->lock);
     if (partitions_empty(&h->wanted))
         h->wanted = found;

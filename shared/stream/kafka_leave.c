@@ -1,0 +1,68 @@
+/* The one request that librdkafka has no call for: a static member leaves its group (KIP-345). */
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "stream/kafka_client.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LEAVE_GROUP = 13, VERSION = 3, ANSWER_MS = 1000 };
+
+static void put(struct buf *b, uint64_t n, int bytes) {
+    while (bytes-- > 0)
+        buf_append_byte(b, (uint8_t)(n >> 8 * bytes));
+}
+
+static void put_string(struct buf *b, const char *s) {
+    put(b, strlen(s), 2);
+    buf_append(b, s, strlen(s));
+}
+
+static int connect_to(const char *host, uint16_t port) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    char service[8];
+    int fd = -1;
+    snprintf(service, sizeof service, "%u", port);
+    if (getaddrinfo(host, service, &hints, &list) != 0)
+        return -1;
+    for (struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
+        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct timeval wait = {.tv_sec = ANSWER_MS / 1000};
+        if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) != 0 ||
+                        connect(fd, a->ai_addr, a->ai_addrlen) != 0)) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    freeaddrinfo(list);
+    return fd;
+}
+
+bool kafka_leave_group(const char *host, uint16_t port, const char *group, const char *instance) {
+    _cleanup_(buf_free) struct buf body = {0}, request = {0};
+    put(&body, LEAVE_GROUP, 2);
+    put(&body, VERSION, 2);
+    put(&body, 1, 4); /* correlation */
+    put_string(&body, instance);
+    put_string(&body, group);
+    put(&body, 1, 4);      /* members: */
+    put_string(&body, ""); /* whichever has */
+    put_string(&body, instance);
+    put(&request, body.size, 4);
+    buf_append_slice(&request, buf_slice(&body));
+    int fd = connect_to(host, port);
+    if (fd < 0)
+        return false;
+    /* size, correlation, throttle, error */
+    unsigned char answer[14];
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    bool left = send(fd, request.data, request.size, MSG_NOSIGNAL) == (ssize_t)request.size &&
+                poll(&readable, 1, ANSWER_MS) == 1 &&
+                recv(fd, answer, sizeof answer, MSG_WAITALL) == (ssize_t)sizeof answer && answer[12] == 0 &&
+                answer[13] == 0;
+    close(fd);
+    return left;
+}
