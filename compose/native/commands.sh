@@ -135,9 +135,20 @@ reconnect() {
     register_connector
 }
 
+# Where the suite runs in containers (compose/compose.yaml). Fails where it does not.
+scale_containers() { # scale_containers SERVICE N
+    local compose=(docker compose) n=$2
+    docker compose version >/dev/null 2>&1 || compose=(docker-compose)
+    compose+=(-f "$ROOT/compose/compose.yaml")
+    [ -n "$("${compose[@]}" ps -q "$1" 2>/dev/null)" ] || return
+    [ -z "$("${compose[@]}" ps -q "$1-2" 2>/dev/null)" ] || n=$((n > 1 ? n - 1 : 1)) # the cluster's second one
+    step "$2 instances of $1, in containers" "${compose[@]}" up -d --no-deps --no-recreate --scale "$1=$n" "$1"
+}
+
 command_scale() {
     local slot key keys=() surplus=() failed=0
     [[ $# == 2 && $2 =~ ^([1-9]|10)$ ]] && is_service "$1" || usage_error "usage: ./demo scale SERVICE N, with N from 1 to 10"
+    [ -n "$(instances_of "$1")" ] || ! scale_containers "$@" || return 0
     [ -n "$(instances_of "$1")" ] || die "$1 is not there: ./demo up $1"
     lock
     for ((slot = 0; slot < $2; slot++)); do

@@ -16,6 +16,7 @@ accepted_form() { # accepted_form TYPE
     level) echo "debug, info, warn or error" ;;
     size) echo "a number with k, m or g, such as 256m" ;;
     word) echo "letters, digits, - and _" ;;
+    words) echo "letters, digits, - and _, with commas between words" ;;
     image) echo "an image name, such as debian:bookworm-slim" ;;
     esac
 }
@@ -33,6 +34,7 @@ is_accepted() { # is_accepted TYPE VALUE
     level) [[ $2 =~ ^(debug|info|warn|error)$ ]] ;;
     size) [[ $2 =~ ^[1-9][0-9]*[kmg]$ ]] ;;
     word) [[ $2 =~ ^[A-Za-z0-9_-]+$ ]] ;;
+    words) [[ $2 =~ ^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*$ ]] ;;
     image) [[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._/:@-]*$ ]] ;;
     *) die "compose/.env: unknown type '$1'" ;;
     esac

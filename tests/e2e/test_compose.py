@@ -1,0 +1,127 @@
+"""`docker compose up` from nothing: the slim profile, the full one on the same data, and what every container is bound to."""
+
+import datetime
+import io
+import subprocess
+import tarfile
+
+from containers import SLIM, ContainersTest
+from suite import SERVICES, Load, wait_until
+
+SLIM_MIB = 1500
+SERVICE_IMAGE_MIB = 60
+
+
+class Compose(ContainersTest):
+    profile = "slim"
+
+    def test_1_slim_an_order_is_validated(self):
+        self.assertEqual(set(self.suite.containers()), {"kafka", "registry", "connect", "postgres", "gateway", "setup", *SLIM})
+        self.assertEqual(self.suite.put_customer("ada").status, 201)
+        answer = self.suite.post_order(id="first", productId="lp-blue-hour", quantity=2, priceCents=2500)
+        self.assertEqual(answer.status, 201, answer)
+        self.assert_order("first", "VALIDATED")
+
+    def test_2_slim_an_edit_of_legacy_stock_is_seen(self):
+        self.suite.sql("UPDATE stock SET quantity = 7 WHERE product_id = 'cassette-deck'")
+        wait_until(lambda: self.suite.stock("cassette-deck")["onHand"] == 7, 30, "the edit is in the view")
+
+    def test_3_slim_is_small_under_load(self):
+        with Load(self.suite, "slim") as load:
+            load.wait_for(300, 180)
+            used = self.suite.memory()
+        self.assertEqual(load.refused, [])
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        self.assertEqual(len(used), 10, used)
+        print(f"    slim: {sum(used.values()):.0f} MiB in all; {used}")
+        self.assertLess(sum(used.values()), SLIM_MIB, used)
+        self.suite.audit(GATEWAY_URL="")  # without --wait and views: nobody ships here
+
+    def test_4_full_goes_on_with_the_data_of_slim(self):
+        self.suite.compose("down")
+        self.suite.env |= {"COMPOSE_PROFILES": "full", "SIMULATE": "1"}
+        self.suite.up()
+        self.assertEqual({name for name in self.suite.containers() if "/" not in name},
+                         {"kafka", "registry", "connect", "postgres", "gateway", "setup", "simulator", *SERVICES})
+        self.assertEqual(self.suite.http("GET", "/v1/orders/first").json["state"], "VALIDATED")
+        self.assertEqual(self.suite.stock("cassette-deck")["onHand"], 7)
+
+    def test_5_full_a_paid_order_is_shipped_and_told_of(self):
+        self.assertEqual(self.suite.post_order(id="paid").status, 201)
+        self.assert_order("paid", "VALIDATED")
+        answer = self.suite.http("POST", "/v1/payments", {"orderId": "paid", "amountCents": 100, "cardNumber": "4111111111111111"})
+        self.assertEqual(answer.status, 201, answer)
+        answer = self.suite.http("GET", "/v1/shipments/paid?timeout=20000", timeout=30)
+        self.assertEqual(answer.status, 200, answer)
+        wait_until(lambda: b"paid" in self.suite.http("GET", "/v1/emails?orderId=paid").body, 20, "the email is written")
+
+    def test_5_full_movies_are_rated_and_cars_drive(self):
+        movies = self.suite.http("GET", "/v1/movies?limit=1").json["movies"]
+        answer = self.suite.http("POST", "/v1/ratings", {"movieId": movies[0]["movieId"], "rating": 9.5})
+        self.assertEqual(answer.status, 202, answer)
+        wait_until(lambda: self.suite.http("GET", f"/v1/movies/{movies[0]['movieId']}").json["ratingCount"] > 0, 20, "it counts")
+        wait_until(lambda: self.suite.http("GET", "/v1/drivers/sim-driver-1/position").status == 200, 60, "a driver is on the road")
+        self.suite.audit("--wait=120")
+
+    def test_6_every_container_is_bound(self):
+        for name, container in self.suite.containers().items():
+            with self.subTest(name):
+                host, config = container["HostConfig"], container["Config"]
+                self.assertNotIn(config["User"].split(":")[0], ("", "0", "root"))
+                self.assertTrue(host["ReadonlyRootfs"])
+                self.assertFalse(host["Privileged"])
+                self.assertEqual(host["CapDrop"], ["ALL"])
+                self.assertIn("no-new-privileges:true", host["SecurityOpt"])
+                self.assertGreater(host["Memory"], 0)
+                self.assertIn(host["RestartPolicy"]["Name"], ("unless-stopped", "on-failure"))
+                for mount in container["Mounts"]:
+                    self.assertTrue(mount["Type"] == "volume" and mount["Name"].startswith("insideout-test_")
+                                    or mount["Source"] == "/dev/null", mount)
+                for bindings in (host["PortBindings"] or {}).values():
+                    self.assertEqual([b["HostIp"] for b in bindings], ["127.0.0.1"] * len(bindings))
+                self.assertEqual(container["RestartCount"], 0)
+
+    def test_6_what_needs_something_started_after_it(self):
+        """Setup when registry and database were healthy, services when setup had ended."""
+        def moment(text):
+            return datetime.datetime.fromisoformat(text[:19])
+
+        containers = self.suite.containers()
+        setup = containers["setup"]["State"]
+        self.assertEqual((setup["Status"], setup["ExitCode"]), ("exited", 0))
+        for name in ("registry", "postgres"):
+            self.assertLessEqual(moment(containers[name]["State"]["StartedAt"]), moment(setup["StartedAt"]))
+        for name in SERVICES:
+            self.assertGreaterEqual(moment(containers[name]["State"]["StartedAt"]), moment(setup["FinishedAt"]), name)
+
+    def test_6_a_service_image_is_a_binary_and_its_libraries(self):
+        for name in SERVICES:
+            image = self.suite.containers()[name]["Image"]
+            size = int(self.suite.run("docker", "image", "inspect", "-f", "{{.Size}}", image).stdout) / 2**20
+            self.assertLess(size, SERVICE_IMAGE_MIB, name)
+        container = self.suite.containers()["orders"]["Id"]
+        archive = subprocess.run(["docker", "export", container], capture_output=True, check=True, timeout=60).stdout
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            regular = [f.name for f in files if f.isreg() and f.size > 0]
+        others = [f for f in regular if ".so" not in f and not f.startswith("data/")]
+        self.assertEqual(sorted(others), ["etc/ssl/certs/ca-certificates.crt", "service"])
+
+    def test_7_scale_in_the_middle_of_load(self):
+        with Load(self.suite, "scale") as load:
+            load.wait_for(20)
+            self.suite.demo("scale", "orders", 3)
+            self.assertEqual({"orders", "orders/2", "orders/3"} - set(self.suite.containers()), set())
+            self.suite.wait_healthy()
+            load.wait_for(50)
+            self.suite.demo("scale", "orders", 1)
+            load.wait_for(20)
+        self.assertEqual(load.refused, [])
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        self.suite.audit("--wait=120")
+
+    def test_8_nothing_stays(self):
+        self.suite.close()
+        self.assertEqual(self.suite.containers(), {})
+        self.assertEqual(self.suite.run("docker", "volume", "ls", "-q", "--filter", "name=insideout-test_").stdout, "")
