@@ -72,7 +72,7 @@ class Containers(Suite):
     def close(self):
         if self.live:
             self.live = False
-            self.env["COMPOSE_PROFILES"] = "slim,full,cluster"
+            self.env["COMPOSE_PROFILES"] = "slim,full,cluster,observability"
             self.compose("down", "-v", "--remove-orphans", ok=False)
 
     def containers(self):
@@ -86,12 +86,17 @@ class Containers(Suite):
                 found[labels["com.docker.compose.service"] + (f"/{number}" if number != "1" else "")] = container
         return found
 
-    def unhealthy(self):
-        return {name: c["State"].get("Health", c["State"])["Status"] for name, c in self.containers().items()
-                if name not in ("setup", "simulator") and c["State"].get("Health", {}).get("Status") != "healthy"}
+    def unhealthy(self, *names):
+        """What each of these (none: all) that is not healthy is instead."""
+        found = self.containers()
+        return {name: state.get("Health", state)["Status"] for name, state in ((n, found[n]["State"]) for n in names or found)
+                if name not in ("setup", "simulator") and state.get("Health", {}).get("Status") != "healthy"}
 
-    def wait_healthy(self, timeout=300):
-        wait_until(lambda: not self.unhealthy() or None, timeout, f"all are healthy: {self.unhealthy()}")
+    def wait_healthy(self, *names, timeout=300):
+        try:
+            wait_until(lambda: not self.unhealthy(*names), timeout, "all are healthy")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.unhealthy(*names)}") from None
 
     def log_of(self, service, instance=0):
         done = self.compose("logs", "--no-color", "--tail", "15", service, ok=False)

@@ -40,10 +40,10 @@ class Compose(ContainersTest):
 
     def test_4_full_goes_on_with_the_data_of_slim(self):
         self.suite.compose("down")
-        self.suite.env |= {"COMPOSE_PROFILES": "full", "SIMULATE": "1"}
+        self.suite.env |= {"COMPOSE_PROFILES": "full,observability", "SIMULATE": "1"}
         self.suite.up()
         self.assertEqual({name for name in self.suite.containers() if "/" not in name},
-                         {"kafka", "registry", "connect", "postgres", "gateway", "setup", "simulator", *SERVICES})
+                         {"kafka", "registry", "connect", "postgres", "gateway", "setup", "simulator", "prometheus", *SERVICES})
         self.assertEqual(self.suite.http("GET", "/v1/orders/first").json["state"], "VALIDATED")
         self.assertEqual(self.suite.stock("cassette-deck")["onHand"], 7)
 
@@ -63,6 +63,13 @@ class Compose(ContainersTest):
         wait_until(lambda: self.suite.http("GET", f"/v1/movies/{movies[0]['movieId']}").json["ratingCount"] > 0, 20, "it counts")
         wait_until(lambda: self.suite.http("GET", "/v1/drivers/sim-driver-1/position").status == 200, 60, "a driver is on the road")
         self.suite.audit("--wait=120")
+
+    def test_5_full_prometheus_sees_every_service(self):
+        def up():
+            answer = self.suite.http("GET", "/api/v1/query?query=up", port=self.suite.ports["PROMETHEUS_PORT"]).json
+            return {row["metric"]["job"] for row in answer["data"]["result"] if row["value"][1] == "1"}
+
+        wait_until(lambda: up() == set(SERVICES), 60, "all are up")
 
     def test_6_every_container_is_bound(self):
         for name, container in self.suite.containers().items():

@@ -82,13 +82,13 @@ class Cluster(ContainersTest):
 
     def kill(self, name):
         with Traffic(self.suite, f"without-{name}") as load:
-            load.wait_for(30, 120)
+            load.wait_for(30, 300)
             container = self.suite.containers()[name]["Id"]
             self.suite.run("docker", "kill", container)
-            load.wait_for(60, 180)
+            load.wait_for(60, 300)
             self.suite.run("docker", "start", container)
-            self.suite.wait_healthy()
-            load.wait_for(20, 120)
+            self.suite.wait_healthy(name)
+            load.wait_for(20, 300)
         print(f"\n    {name}:")
         load.report()
         self.assertEqual(load.refused, [])
