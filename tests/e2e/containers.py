@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from suite import ROOT, Suite, SuiteTest, free_ports, wait_until
+from suite import ROOT, SERVICES, Suite, SuiteTest, free_ports, wait_until
 
 SLIM = ["orders", "inventory", "fraud", "order-details", "customers"]
 FILE = str(ROOT / "compose/compose.yaml")
@@ -65,7 +65,11 @@ class Containers(Suite):
         return self.run(*COMPOSE, "-f", FILE, *args, **options)
 
     def up(self):
-        self.compose("build", timeout=3600)
+        # one service for each image; all would be asked one after the other, and cached as they are that takes minutes
+        profiles = self.env["COMPOSE_PROFILES"].split(",")
+        services = SLIM if profiles == ["slim"] else SERVICES
+        extra = ["prometheus"] if "observability" in profiles else []
+        self.compose("build", "registry", "postgres", "setup", "gateway", *services, *extra, timeout=3600)
         self.compose("up", "-d", timeout=1200)
         self.wait_healthy()
 

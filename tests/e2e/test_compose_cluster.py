@@ -11,7 +11,7 @@ from containers import ContainersTest
 from suite import LONG, SERVICES, Load
 
 BROKERS = ["kafka-1", "kafka-2", "kafka-3"]
-KILLED = [*BROKERS, *SERVICES] if LONG else ["kafka-1", "orders", "inventory"]
+KILLED = [*BROKERS, *SERVICES] if LONG else ["kafka-1", "orders"]
 
 
 class Traffic(Load):
