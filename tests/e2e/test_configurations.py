@@ -1,5 +1,7 @@
 """The same answers whatever the number of partitions and of instances."""
 
+import http.client
+import pathlib
 import threading
 
 from suite import SERVICES, Load, Suite, SuiteTest, wait_until
@@ -96,6 +98,58 @@ class TwoInstances(Configuration, SuiteTest):
             self.suite.http("PUT", "/v1/customers/cross", body, port=customers[0])
             self.assertEqual(self.suite.http("GET", "/v1/customers/cross", port=customers[1]).json["lastName"], str(n))
 
+    def lists_of(self, port):
+        """All orders by page, and two lists, as one instance tells them."""
+        ids, path = [], "/v1/orders?limit=40"
+        while path:
+            page = self.suite.http("GET", path, port=port).json
+            ids += [order["id"] for order in page["orders"]]
+            path = page["next"]
+        lists = [self.suite.http("GET", f"/v1/orders?limit=500&{query}", port=port).json
+                 for query in ("state=VALIDATED", "customerId=parts-1", "customerId=parts-2&state=FAILED")]
+        return ids, lists
+
+    def held(self, instance):
+        """How many partitions of the view an instance answers for, how many it has, and how many it owns."""
+        metrics = self.suite.http("GET", "/metrics", port=self.suite.service_port("orders", instance)).body.decode()
+        figures = dict(line.split(" ") for line in metrics.splitlines() if line.startswith("insideout_partitions_"))
+        parts = pathlib.Path(self.suite.data, "views", f"orders-{instance}", "orders-view.parts")
+        return int(figures["insideout_partitions_held"]), len(list(parts.iterdir())), int(figures["insideout_partitions_owned"])
+
+    def test_y_three_instances_have_a_part_each(self):
+        """Any of them answers for any order, while they come, die and go."""
+        with Load(self.suite, "parts") as load:
+            load.wait_for(60)
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        self.suite.demo("scale", "orders", 3)
+        ports = [self.suite.service_port("orders", n) for n in range(3)]
+
+        def divided():
+            held = [self.held(n) for n in range(3)]
+            # each partition twice: by its owner, and by one that stands by
+            return sum(owned for *_, owned in held) == 4 and sum(here for here, *_ in held) == 8 and all(
+                here == there for here, there, _ in held)
+        wait_until(divided, 60, f"two instances have each partition: {[self.held(n) for n in range(3)]}")
+        told = [self.lists_of(port) for port in ports]
+        self.assertEqual(told[0], told[1])
+        self.assertEqual(told[0], told[2])
+        self.assertGreaterEqual(set(told[0][0]), set(load.ids))
+        self.assertEqual(len(set(told[0][0])), len(told[0][0]))
+
+        with Readers(self.suite, load.ids, ports[:1]) as readers, Load(self.suite, "dying") as dying:
+            dying.wait_for(10)
+            self.suite.demo("kill", "orders", 2)
+            readers.wait_for_all()
+            dying.wait_for(10)
+            self.suite.demo("scale", "orders", 2, timeout=90)
+            readers.wait_for_all()
+        self.assertEqual(readers.failed, [])
+        self.assertEqual(dying.refused, [])
+        for i in dying.ids:
+            self.suite.outcome(i, 60)
+        self.assert_each_order_once(dying.ids)
+
     def test_zz_crashes_and_fewer_instances(self):
         with Load(self.suite, "fewer") as load:
             for service in SERVICES:
@@ -110,3 +164,40 @@ class TwoInstances(Configuration, SuiteTest):
             self.suite.outcome(i, 60)
         self.assert_each_order_once(load.ids)
         self.assertEqual(len([row for row in self.suite.status() if row["kind"] == "service"]), len(SERVICES))
+
+
+class Readers:
+    """A thread for each port, which asks for one order after the other."""
+
+    def __init__(self, suite, ids, ports):
+        self.suite, self.ids, self.failed, self.stop = suite, ids, [], threading.Event()
+        self.rounds = dict.fromkeys(ports, 0)
+        self.threads = [threading.Thread(target=self.read, args=(port,), daemon=True) for port in ports]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def read(self, port):
+        while not self.stop.is_set():
+            for i in self.ids:
+                try:
+                    answer = self.suite.http("GET", f"/v1/orders/{i}", port=port)
+                except (OSError, http.client.HTTPException) as error:
+                    answer = error
+                if getattr(answer, "status", 0) != 200:
+                    self.failed.append((i, answer))
+                if self.stop.is_set():
+                    return
+            self.rounds[port] += 1
+
+    def wait_for_all(self):
+        """Everyone has asked for every order since."""
+        since = dict(self.rounds)
+        wait_until(lambda: all(self.rounds[port] > since[port] + 1 for port in since), 60, "every order was read")
