@@ -132,6 +132,24 @@ static void answers_are_of_the_message_or_of_the_server(void **state) {
             fail_msg("stage %d, %d", (int)cases[i].stage, cases[i].code);
 }
 
+/* What goes wrong is logged: nobody listens there, or it is no address at all. */
+static void a_password_is_in_no_error(void **state) {
+    (void)state;
+    static const char *const urls[] = {"smtp://shop:hunter2@127.0.0.1:1", "smtps://shop:hunter2@127.0.0.1:1",
+                                       "smtp://shop:hunter2@[bad", "http://shop:hunter2@127.0.0.1:1"};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        struct smtp *smtp = NULL;
+        struct err e = {0};
+        const atomic_bool stopping = false;
+        if (smtp_create(urls[i], "shop@localhost", &smtp, &e))
+            assert_int_equal(smtp_send(smtp, SLICE("ada@example.org"), SLICE("x"), &stopping, &e),
+                             DELIVERY_AWAY);
+        smtp_destroy(smtp);
+        assert_true(e.text[0] != 0);
+        assert_null(strstr(e.text, "hunter2"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses),
@@ -139,6 +157,7 @@ int main(void) {
         cmocka_unit_test(other_text_is_encoded),
         cmocka_unit_test(nothing_makes_a_line_of_its_own),
         cmocka_unit_test(answers_are_of_the_message_or_of_the_server),
+        cmocka_unit_test(a_password_is_in_no_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
