@@ -29,9 +29,10 @@ static void show_route(const struct route_metrics *r, const char *method, const 
     for (unsigned i = 0; i <= STATUS_MAX - STATUS_MIN; i++) {
         uint64_t n = counter_get(&r->by_status[i]);
         char status[12];
+        if (n == 0)
+            continue;
         snprintf(status, sizeof status, "%u", i + STATUS_MIN);
-        if (n > 0)
-            metrics_add(m, &requests, (double)n, "method", method, "route", path, "status", status, NULL);
+        metrics_add(m, &requests, (double)n, "method", method, "route", path, "status", status, NULL);
     }
     metrics_add_histogram(m, &duration, &r->us, &buckets_us, "method", method, "route", path, NULL);
 }
