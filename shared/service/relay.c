@@ -212,7 +212,7 @@ static void ask_next(struct call *c) {
     int64_t now = clock_mono_us();
     c->again_us = 0;
     if (next != NULL) {
-        snprintf(c->tried[c->tried_count++], RELAY_ADDRESS_SIZE, "%s", next);
+        memcpy(c->tried[c->tried_count++], next, RELAY_ADDRESS_SIZE);
         try_begin(c, next, left == 1);
         return;
     }

@@ -18,7 +18,7 @@ FILE = str(ROOT / "compose/compose.yaml")
 
 
 def succeeds(*command):
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
         return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=600).returncode == 0
     return False
 
