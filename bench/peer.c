@@ -3,6 +3,7 @@
  *   peer produce [--count N]     N records (200000) of 100 bytes by an idempotent producer; prints records/s
  *   peer chain [--count N]       N times (200) three transactions one after the other, each begun when a
  *                                committed reader has seen the one before; prints p50 and p99 in ms
+ *   peer follow TOPIC            reads what comes to a topic until SIGTERM; prints the CPU time of a record
  *
  * Prints one JSON object. Uses a topic of its own, which it deletes.
  * Environment: KAFKA_BROKERS (localhost:9092). Exit codes: 0; 1 when Kafka is away; 2 usage. */
@@ -12,9 +13,11 @@
 #include "samples.h"
 
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { PARTITIONS = 4, HOPS = 3, WARM_UP = 10, WAIT_MS = 20000 };
 
@@ -112,6 +115,52 @@ static bool hop(rd_kafka_t *rk, rd_kafka_t *reader) {
     return ok;
 }
 
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number) {
+    (void)number;
+    stopped = 1;
+}
+
+static double cpu_seconds(void) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* From the ends of its partitions on. */
+static void follow(const char *followed) {
+    rd_kafka_t *reader = client(RD_KAFKA_CONSUMER,
+                                (const char *const[]){"group.id", "bench", "isolation.level",
+                                                      "read_committed", "enable.auto.commit", "false", NULL});
+    const struct rd_kafka_metadata *m;
+    rd_kafka_topic_t *t = reader == NULL ? NULL : rd_kafka_topic_new(reader, followed, NULL);
+    if (t == NULL || !check(rd_kafka_metadata(reader, 0, t, &m, WAIT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR,
+                            "Kafka does not answer"))
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(PARTITIONS);
+    for (int p = 0; p < m->topics[0].partition_cnt; p++)
+        rd_kafka_topic_partition_list_add(list, followed, p)->offset = RD_KAFKA_OFFSET_END;
+    rd_kafka_assign(reader, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_metadata_destroy(m);
+    rd_kafka_topic_destroy(t);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    size_t n = 0;
+    double before = cpu_seconds();
+    while (!stopped) {
+        rd_kafka_message_t *record = rd_kafka_consumer_poll(reader, 200);
+        n += record != NULL && record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (record != NULL)
+            rd_kafka_message_destroy(record);
+    }
+    printf("{\"records\":%zu,\"cpuMicroseconds\":%.2f}\n", n,
+           (cpu_seconds() - before) * 1e6 / (double)(n + !n));
+    rd_kafka_consumer_close(reader);
+    rd_kafka_destroy(reader);
+}
+
 static void chain(rd_kafka_t *rk, size_t count) {
     rd_kafka_t *reader = client(RD_KAFKA_CONSUMER, (const char *const[]){"group.id", topic, "isolation.level",
                                                                          "read_committed", NULL});
@@ -140,13 +189,17 @@ static void chain(rd_kafka_t *rk, size_t count) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "follow") == 0) {
+        follow(argv[2]);
+        return failed ? 1 : 0;
+    }
     bool chained = argc > 1 && strcmp(argv[1], "chain") == 0;
     double count = chained ? 200 : 200000;
     const struct option_spec options[] = {{.name = "count", .min = 1, .max = 10000000, .number = &count},
                                           {0}};
     if (argc < 2 || (!chained && strcmp(argv[1], "produce") != 0) ||
         !options_parse(argc - 1, argv + 1, options)) {
-        fprintf(stderr, "usage: peer produce|chain [--count N]\n");
+        fprintf(stderr, "usage: peer produce|chain [--count N] | follow TOPIC\n");
         return 2;
     }
     char uuid[UUID_SIZE];

@@ -10,10 +10,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "client.h"
 #include "events/registry.h"
 #include "events/schemas.h"
 #include "options.h"
+#include "posts.h"
 #include "processes.h"
 #include "samples.h"
 #include "schemas/schemas.gen.h"
@@ -28,12 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REQUEST_MS = 15000, DRAIN_MS = 15000, POSTS_MAX = 256, WARM_S = 3 };
+enum { REQUEST_MS = 15000, DRAIN_MS = 15000, CONNECTIONS = 64, WARM_S = 3 };
 
 struct bench {
     double cars, seconds;
     bool http, json;
-    struct client *client;
+    struct posts *posts;
     struct producer *producer;
     struct registry *registry;
     struct schemas *schemas;
@@ -75,26 +75,18 @@ static bool send_record(struct bench *b, const struct position *p, struct err *e
     return producer_send(b->producer, &m, NULL, err);
 }
 
-struct post {
-    struct bench *bench;
-    int64_t due_us;
-};
-
-static void on_answer(void *context, const struct answer *a) {
-    struct post *p = context;
-    atomic_fetch_add(a->status == 202 ? &p->bench->taken : &p->bench->lost, 1);
-    samples_add(&p->bench->us, clock_mono_us() - p->due_us);
-    free(p);
+static void on_answer(void *context, int status, int64_t due_us) {
+    struct bench *b = context;
+    atomic_fetch_add(status == 202 ? &b->taken : &b->lost, 1);
+    samples_add(&b->us, clock_mono_us() - due_us);
 }
 
-static void send_post(struct bench *b, const struct position *r, int64_t due_us) {
+static bool send_post(struct bench *b, const struct position *r, int64_t due_us) {
     char path[64], body[200];
     snprintf(path, sizeof path, "/v1/drivers/" SLICE_FMT "/position", SLICE_ARG(r->id));
     int size = snprintf(body, sizeof body, "{\"lat\":%.6f,\"lon\":%.6f,\"heading\":%.1f,\"simulated\":true}",
                         r->lat, r->lon, r->heading.value);
-    struct post *p = xcalloc(1, sizeof *p);
-    *p = (struct post){b, due_us};
-    client_send(b->client, "POST", path, (struct slice){body, (size_t)size}, REQUEST_MS, on_answer, p);
+    return posts_send(b->posts, path, (struct slice){body, (size_t)size}, due_us);
 }
 
 static size_t ended(const struct bench *b) {
@@ -106,13 +98,13 @@ static bool send_due(struct bench *b, struct err *err) {
     size_t cars = (size_t)b->cars;
     for (;;) {
         int64_t due = b->start_us + (int64_t)((double)b->sent * 1e6 / b->cars);
-        if (due > clock_mono_us() || (b->http && client_busy(b->client) >= POSTS_MAX))
+        if (due > clock_mono_us())
             return true;
         char id[16];
         struct position r = report(b->sent % cars, b->sent / cars, id);
-        if (b->http)
-            send_post(b, &r, due);
-        else if (!send_record(b, &r, err))
+        if (b->http && !send_post(b, &r, due))
+            return true; /* all connections wait for an answer */
+        if (!b->http && !send_record(b, &r, err))
             return false;
         b->sent++;
     }
@@ -120,7 +112,7 @@ static bool send_due(struct bench *b, struct err *err) {
 
 static void pause_a_little(struct bench *b) {
     if (b->http)
-        client_wait(b->client, 2);
+        posts_wait(b->posts, 2);
     else
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
@@ -187,6 +179,8 @@ static void tell(struct bench *b, const struct process *p, const struct cost *be
     json_key(&j, "cars"), json_put_int(&j, (int64_t)b->cars);
     json_key(&j, "perSecond"),
         json_put_double(&j, (double)b->sent / ((double)(clock_mono_us() - b->start_us) / 1e6));
+    if (b->http)
+        json_key(&j, "acceptedMs"), samples_json(&b->us, &j);
     json_key(&j, "lost"), json_put_int(&j, (int64_t)atomic_load(&b->lost));
     json_key(&j, "processes"), json_begin_array(&j);
     if (!b->json)
@@ -228,7 +222,8 @@ static bool open_all(struct bench *b, struct err *err) {
                                        .done = on_acknowledged,
                                        .context = b};
     if (b->http)
-        return client_create(setting("GATEWAY_URL", "http://localhost:8000"), &b->client, err);
+        return posts_create(setting("GATEWAY_URL", "http://localhost:8000"), CONNECTIONS, on_answer, b,
+                            &b->posts, err);
     b->registry =
         registry_http_create(setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), REQUEST_MS);
     b->schemas = schemas_create(b->registry);
@@ -278,7 +273,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "positions: %s\n", err.text);
     else if (missing > 0)
         fprintf(stderr, "positions: %zu of %zu reports were not taken\n", missing, b.sent);
-    client_destroy(b.client);
+    posts_destroy(b.posts);
     producer_destroy(b.producer);
     schemas_destroy(b.schemas);
     registry_destroy(b.registry);

@@ -31,11 +31,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { UNACKNOWLEDGED_MAX = 50000, LOOK_MS = 10, BATCH = 1000, PARTITIONS_MAX = 1000, REQUEST_MS = 15000 };
+enum { UNACKNOWLEDGED_MAX = 50000, LOOK_MS = 50, BATCH = 1000, PARTITIONS_MAX = 1000, REQUEST_MS = 15000 };
 
 static const char *const service_name[] = {"ratings", NULL};
 
@@ -51,6 +52,7 @@ struct bench {
         double records, seconds, peer_records, peer_seconds;
     } counted, hydrated;
     int64_t peak_bytes, hydrated_peak_bytes;
+    double cpu_us; /* of the service, a rating */
 };
 
 static void pause_ms(long ms) {
@@ -255,6 +257,14 @@ static void service_stop(struct bench *b) {
     b->pid = 0;
 }
 
+/* CPU time of the processes that were waited for. */
+static double ended_cpu_us(void) {
+    struct rusage u;
+    getrusage(RUSAGE_CHILDREN, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
 static bool service_lives(struct bench *b, struct err *err) {
     int status;
     if (waitpid(b->pid, &status, WNOHANG) == 0)
@@ -371,10 +381,12 @@ static bool measure_counting(struct bench *b, struct peer *p, struct schemas *s,
     ok = ok && write_all(b, s, err);
     if (ok)
         fprintf(stderr, "%.0f ratings written in %.2f s\n", b->count, seconds_since(start));
+    double before = ended_cpu_us();
     ok = ok && peer_read(p, list, &b->counted, err) && service_start(b, err) && count_all(b, err);
     if (ok)
         b->peak_bytes = peak(b);
     service_stop(b);
+    b->cpu_us = (ended_cpu_us() - before) / b->count;
     if (list != NULL)
         rd_kafka_topic_partition_list_destroy(list);
     return ok;
@@ -420,6 +432,7 @@ static void print(const char *what, const struct result *r, int64_t bytes) {
 static void report(const struct bench *b) {
     if (!b->json) {
         print("raw-ratings counted, exactly once", &b->counted, b->peak_bytes);
+        printf("%-40s %10.2f us of CPU a rating\n", "", b->cpu_us);
         print("views hydrated from the log", &b->hydrated, b->hydrated_peak_bytes);
         return;
     }
@@ -428,6 +441,7 @@ static void report(const struct bench *b) {
     json_begin_object(&j);
     put(&j, "counted", &b->counted, b->peak_bytes);
     put(&j, "hydrated", &b->hydrated, b->hydrated_peak_bytes);
+    json_key(&j, "cpuMicrosecondsPerRating"), json_put_double(&j, b->cpu_us);
     json_end_object(&j);
     printf(SLICE_FMT "\n", SLICE_ARG(buf_slice(&out)));
 }

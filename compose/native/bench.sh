@@ -2,7 +2,7 @@
 # by demo.
 # shellcheck shell=bash
 
-BENCHES="flood latency ratings"
+BENCHES="flood latency ratings positions"
 
 bench_program() { # bench_program NAME ARGUMENT…
     GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
@@ -63,7 +63,28 @@ bench_ratings() { # bench_ratings COUNT
     [ $code = 0 ] || return $code
     jq '{name: "ratings", unit: "ratings/s, counted exactly once", value: .counted.perSecond,
         peer: "a bare consumer of the same records, records/s", peerValue: .counted.peerPerSecond,
-        ratio: .counted.ratio, peakRssBytes: .counted.peakRssBytes, hydrated: .hydrated}' <<<"$result"
+        ratio: .counted.ratio, peakRssBytes: .counted.peakRssBytes, cpuMicrosecondsPerRating: .cpuMicrosecondsPerRating,
+        hydrated: .hydrated}' <<<"$result"
+}
+
+# Cars that report once a second each, into the topic; a bare consumer reads along. Then the same over HTTP.
+bench_positions() { # bench_positions CARS
+    local peer follower result http
+    peer=$(mktemp)
+    bench_program peer follow driver-positions >"$peer" &
+    follower=$!
+    result=$(bench_program positions --cars "$1" --json)
+    kill $follower && wait $follower
+    http=$(bench_program positions --cars "$1" --http --json)
+    [ -n "$result" ] && [ -n "$http" ] || return
+    jq --argjson topic "$result" --argjson http "$http" '
+        def cpu: .processes | map({(.name): .cpuPercent}) | add;
+        ($topic | cpu.driver) as $driver | (.cpuMicroseconds * $topic.perSecond / 10000) as $bare | {
+        name: "positions", unit: "% of a core, driver, with \($topic.cars) reports a second", value: $driver,
+        peer: "a bare consumer of the same records", peerValue: $bare, ratio: ($driver / $bare),
+        cpuPercent: ($topic | cpu), rssBytes: ($topic.processes | map({(.name): .rssBytes}) | add),
+        http: {perSecond: $http.perSecond, lost: $http.lost, cpuPercent: ($http | cpu), acceptedMs: $http.acceptedMs}}' <"$peer"
+    rm -f "$peer"
 }
 
 command_bench() {
@@ -89,6 +110,7 @@ command_bench() {
         flood) results+=$(bench_flood "${count:-200000}") || die "flood failed" ;;
         ratings) results+=$(bench_ratings "${count:-2000000}") || die "ratings failed" ;;
         latency) results+=$(bench_latency "${count:-300}") || die "latency failed" ;;
+        positions) results+=$(bench_positions "${count:-5000}") || die "positions failed" ;;
         esac
     done
     if [ $json = 1 ]; then
