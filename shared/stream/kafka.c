@@ -600,6 +600,7 @@ static bool still_away(struct kafka *k, struct err *e) {
         return true;
     rd_kafka_resp_err_t error = rd_kafka_metadata(rk, 0, NULL, &m, 500);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        asker_drop(k); /* what hinders may be in this client: the next try is another's */
         away(k, e, rd_kafka_err2str(error));
         return true;
     }
