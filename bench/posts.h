@@ -1,5 +1,5 @@
-/* POSTs of small JSON bodies, thousands a second, at little cost: over connections that are kept, one after the
- * other on each. For load; client.h is for everything else. One thread. */
+/* POSTs of small JSON bodies, thousands a second, at little cost: over connections that are kept, one after
+ * the other on each. For load; client.h is for everything else. One thread. */
 #pragma once
 
 #include "base/err.h"
