@@ -185,7 +185,8 @@ static bool open_log(struct worker *w, struct err *e) {
     struct kafka_options kafka = {.brokers = i->settings.brokers,
                                   .group = member ? w->name : NULL,
                                   .identity = identity,
-                                  .topic_count = i->topic_count};
+                                  .topic_count = i->topic_count,
+                                  .patient = i->service->patient};
     return kafka_create(&kafka, &w->log, e);
 }
 

@@ -55,6 +55,13 @@ static const struct setting aside_settings[] = {
     {NULL, NULL},
 };
 
+/* Thousands of small records a second, each worth a fetch if one asked for it at once. */
+static const struct setting patient_settings[] = {
+    {"fetch.min.bytes", "65536"},
+    {"fetch.wait.max.ms", "50"},
+    {NULL, NULL},
+};
+
 static const struct setting member_settings[] = {
     {"group.protocol", "classic"}, /* with the new one a killed static member cannot come back */
     {"partition.assignment.strategy", "cooperative-sticky"},
@@ -83,20 +90,30 @@ static const struct setting transaction_settings[] = {
     {NULL, NULL},
 };
 
-enum client { CLIENT_MEMBER, CLIENT_READERS, CLIENT_PRODUCER = CLIENT_READERS + LOG_QUEUES, CLIENT_ASKER };
+/* A reader for each queue, and behind them those of topics for which there is time. */
+enum { PATIENT_INPUTS = LOG_QUEUES, PATIENT_TABLES, READERS };
+
+static enum log_queue queue_of(int reader) {
+    return reader == PATIENT_INPUTS   ? LOG_INPUTS
+           : reader == PATIENT_TABLES ? LOG_TABLES
+                                      : (enum log_queue)reader;
+}
+
+enum client { CLIENT_MEMBER, CLIENT_READERS, CLIENT_PRODUCER = CLIENT_READERS + READERS, CLIENT_ASKER };
 enum { CLIENTS = CLIENT_ASKER + 1 };
 
 struct kafka {
     struct log log;
     char *brokers, *group, *identity, member_id[256];
     rd_kafka_t *member, *producer, *asker;
-    _Atomic(rd_kafka_t *) readers[LOG_QUEUES]; /* made once, for other threads to see */
+    _Atomic(rd_kafka_t *) readers[READERS]; /* made once, for other threads to see */
     struct kafka_traffic traffic[CLIENTS];
-    rd_kafka_queue_t *member_queue, *queues[LOG_QUEUES];
+    rd_kafka_queue_t *member_queue, *queues[READERS];
     int event; /* an eventfd: something happened on a queue, or log_wake */
     size_t topic_count;
-    rd_kafka_topic_t **topics[LOG_QUEUES], **producer_topics, **asker_topics; /* by the topic's index */
-    int32_t *partitions;                                                      /* likewise; 0: not known */
+    const struct topic *const *patient;
+    rd_kafka_topic_t **topics[READERS], **producer_topics, **asker_topics; /* by the topic's index */
+    int32_t *partitions;                                                   /* likewise; 0: not known */
     struct log_listener listener;
     bool told;                     /* a callback ran during this poll */
     atomic_bool down;              /* all brokers */
@@ -106,6 +123,15 @@ struct kafka {
 
 static struct kafka *of(struct log *l) {
     return (struct kafka *)l;
+}
+
+static int reader_of(const struct kafka *k, enum log_queue q, const struct topic *t) {
+    const struct topic *const *patient = k->patient;
+    while (patient != NULL && *patient != NULL && *patient != t)
+        patient++;
+    if (patient == NULL || *patient == NULL || q == LOG_CHANGELOGS)
+        return (int)q;
+    return q == LOG_INPUTS ? PATIENT_INPUTS : PATIENT_TABLES;
 }
 
 /* ---- making clients ---- */
@@ -166,11 +192,13 @@ static void watch(struct kafka *k, rd_kafka_queue_t *queue) {
     rd_kafka_queue_io_event_enable(queue, k->event, &one, sizeof one);
 }
 
-static bool reader(struct kafka *k, enum log_queue q, rd_kafka_t **rk, struct err *e) {
+static bool reader(struct kafka *k, int q, rd_kafka_t **rk, struct err *e) {
     if (k->readers[q] == NULL) {
         rd_kafka_t *made;
-        const struct setting *const settings[] = {reader_settings, q == LOG_INPUTS ? NULL : aside_settings,
-                                                  NULL};
+        const struct setting *more = q >= PATIENT_INPUTS ? patient_settings
+                                     : q == LOG_INPUTS   ? NULL
+                                                         : aside_settings;
+        const struct setting *const settings[] = {reader_settings, more, NULL};
         if (!client(k, CLIENT_READERS + q, rd_kafka_conf_new(), settings, &made, e))
             return false;
         k->queues[q] = rd_kafka_queue_new(made);
@@ -527,9 +555,10 @@ static bool fatal(rd_kafka_t *rk, struct err *e) {
 
 /* ---- reading ---- */
 
-static bool kafka_read(struct log *l, enum log_queue q, const struct log_position *from, struct err *e) {
+static bool kafka_read(struct log *l, enum log_queue queue, const struct log_position *from, struct err *e) {
     struct kafka *k = of(l);
     rd_kafka_t *rk;
+    int q = reader_of(k, queue, from->topic);
     if (!reader(k, q, &rk, e))
         return false;
     int64_t offset = from->offset < 0 ? RD_KAFKA_OFFSET_BEGINNING : from->offset;
@@ -540,8 +569,9 @@ static bool kafka_read(struct log *l, enum log_queue q, const struct log_positio
                    (long long)offset, rd_kafka_err2str(rd_kafka_last_error()));
 }
 
-static void kafka_unread(struct log *l, enum log_queue q, const struct topic *t, int32_t partition) {
+static void kafka_unread(struct log *l, enum log_queue queue, const struct topic *t, int32_t partition) {
     struct kafka *k = of(l);
+    int q = reader_of(k, queue, t);
     if (k->readers[q] != NULL && k->topics[q][t->index] != NULL)
         rd_kafka_consume_stop(k->topics[q][t->index], partition); /* not started: no harm */
 }
@@ -564,7 +594,7 @@ static void fill(struct log_record *r, enum log_queue q, rd_kafka_message_t *m) 
         r->value = SLICE_NONE;
 }
 
-static size_t take(struct kafka *k, enum log_queue q, struct log_record *records, size_t max) {
+static size_t take(struct kafka *k, int q, struct log_record *records, size_t max) {
     if (k->queues[q] == NULL || max == 0)
         return 0;
     if (k->message_capacity < max)
@@ -574,10 +604,22 @@ static size_t take(struct kafka *k, enum log_queue q, struct log_record *records
     for (ssize_t i = 0; i < got; i++) {
         rd_kafka_message_t *m = k->messages[i];
         if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-            fill(&records[n++], q, m);
+            fill(&records[n++], queue_of(q), m);
         else /* leaders move, brokers restart: the reader tries again by itself */
             rd_kafka_message_destroy(m);
     }
+    return n;
+}
+
+/* A flood of one kind leaves room for the others. */
+static size_t take_all(struct kafka *k, bool inputs, struct log_record *records, size_t max) {
+    static const int order[] = {PATIENT_TABLES, LOG_TABLES, LOG_CHANGELOGS, PATIENT_INPUTS, LOG_INPUTS};
+    size_t kinds = 0, n = 0;
+    for (size_t i = 0; i < READERS; i++)
+        kinds += k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS);
+    for (size_t i = 0; i < READERS && kinds > 0; i++)
+        if (k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS))
+            n += take(k, order[i], records + n, (max - n) / kinds--);
     return n;
 }
 
@@ -626,11 +668,7 @@ static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, s
             rd_kafka_poll(k->producer, 0);
         if (k->asker != NULL)
             rd_kafka_poll(k->asker, 0);
-        /* A flood of one kind leaves room for the others. */
-        *n += take(k, LOG_TABLES, records + *n, inputs ? max / 3 : max / 2);
-        *n += take(k, LOG_CHANGELOGS, records + *n, inputs ? max / 3 : max / 2);
-        if (inputs)
-            *n += take(k, LOG_INPUTS, records + *n, max - *n);
+        *n += take_all(k, inputs, records, max);
         if (*n > 0 || k->told || attempt > 0 || timeout_ms == 0)
             return true;
         struct pollfd fd = {.fd = k->event, .events = POLLIN};
@@ -792,7 +830,7 @@ static bool kafka_abort(struct log *l, struct err *e) {
 /* ---- the rest ---- */
 
 static int64_t kafka_seen_end(struct log *l, enum log_queue q, const struct topic *t, int32_t partition) {
-    rd_kafka_t *reader = atomic_load(&of(l)->readers[q]);
+    rd_kafka_t *reader = atomic_load(&of(l)->readers[reader_of(of(l), q, t)]);
     int64_t first, end;
     if (reader == NULL || rd_kafka_get_watermark_offsets(reader, t->name, partition, &first, &end) !=
                               RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -801,8 +839,9 @@ static int64_t kafka_seen_end(struct log *l, enum log_queue q, const struct topi
 }
 
 void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
-    static const char *const roles[CLIENTS] = {"group",      "inputs",       "tables",
-                                               "changelogs", "transactions", "questions"};
+    static const char *const roles[CLIENTS] = {"group",        "inputs",         "tables",
+                                               "changelogs",   "patient-inputs", "patient-tables",
+                                               "transactions", "questions"};
     for (int i = 0; i < CLIENTS; i++)
         kafka_traffic_metrics(&of(l)->traffic[i], topology, roles[i], m);
 }
@@ -821,7 +860,7 @@ static void kafka_destroy(struct log *l) {
     asker_drop(k);
     free(k->asker_topics);
     member_destroy(k);
-    for (int q = 0; q < LOG_QUEUES; q++) {
+    for (int q = 0; q < READERS; q++) {
         if (k->readers[q] == NULL)
             continue;
         for (size_t t = 0; t < k->topic_count; t++) /* destroying a reader that still reads can hang */
@@ -875,6 +914,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
     k->group = o->group == NULL ? NULL : xstrdup(o->group);
     k->identity = xstrdup(o->identity);
     k->topic_count = o->topic_count;
+    k->patient = o->patient;
     k->partitions = xcalloc(o->topic_count, sizeof *k->partitions);
     k->producer_topics = xcalloc(o->topic_count, sizeof(rd_kafka_topic_t *));
     k->asker_topics = xcalloc(o->topic_count, sizeof(rd_kafka_topic_t *));

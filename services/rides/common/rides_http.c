@@ -269,9 +269,13 @@ enum http_result get_nearby(struct http_exchange *x, struct instance *i, const s
     struct geo_point place;
     struct geo_box box;
     bool known;
+    enum http_result result;
     _cleanup_(buf_free) struct buf json = {0};
-    if (!http_path_id(x, "id", &id) || !find_place(x, i, positions, id, &known, &place) ||
-        !near_box(x, known ? &place : NULL, &box))
+    if (!http_path_id(x, "id", &id))
+        return HTTP_DONE;
+    if (!instance_wait_fresh(i, x, positions, &result))
+        return result;
+    if (!find_place(x, i, positions, id, &known, &place) || !near_box(x, known ? &place : NULL, &box))
         return HTTP_DONE;
     for (const struct near_list *list = lists; list->name != NULL; list++) {
         buf_append_byte(&json, list == lists ? '{' : ',');

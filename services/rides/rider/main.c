@@ -8,6 +8,7 @@ static const struct service rider = {
     .topologies =
         (const struct topology *const[]){&rider_topology, &rides_topology, &rider_view_topology, NULL},
     .routes = rider_routes,
+    .patient = (const struct topic *const[]){&topic_driver_positions, &topic_rider_positions, NULL},
     .publishes = (const struct topic *const[]){&topic_rider_positions, &topic_rider_commands,
                                                &topic_ride_commands, NULL},
 };
