@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 enum { PARTITIONS = 4, HOPS = 3, WARM_UP = 10, WAIT_MS = 20000 };
@@ -147,6 +148,7 @@ static void follow(const char *followed) {
     rd_kafka_metadata_destroy(m);
     rd_kafka_topic_destroy(t);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody would end it */
     size_t n = 0;
     double before = cpu_seconds();
     while (!stopped) {

@@ -152,7 +152,9 @@ static void receive(struct posts *p, struct connection *c) {
         int status = status_of(c);
         if (status == 0)
             return;
-        if (status > 0) {
+        if (status > 0) { /* a server takes so many requests on a connection, and says which is the last */
+            if (memmem(c->answer, c->size, "\r\nConnection: close\r\n", 21) != NULL)
+                reconnect(p, c);
             end(p, c, status);
             return;
         }

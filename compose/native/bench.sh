@@ -4,9 +4,9 @@
 
 BENCHES="flood latency ratings positions"
 
-bench_program() { # bench_program NAME ARGUMENT…
+bench_program() { # bench_program NAME ARGUMENT…   In a subshell, whose process it becomes.
     GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
-        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 PARTITIONS=$PARTITIONS "$BUILD_DIR/bench/$1" "${@:2}"
+        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 PARTITIONS=$PARTITIONS exec "$BUILD_DIR/bench/$1" "${@:2}"
 }
 
 cpu_ms() { # cpu_ms PID: all that it has used so far
