@@ -52,8 +52,7 @@ static bool open_store(struct worker *w, struct err *e) {
     const struct instance *i = w->instance;
     snprintf(path, sizeof path, "%s/views/%s-%d/%s", i->settings.data_dir, i->service->name, i->settings.slot,
              w->name);
-    const struct store_options options = {.resident_filters =
-                                              w->topology != NULL && w->topology->views != NULL};
+    const struct store_options options = {.knows_keys = w->topology != NULL && w->topology->views != NULL};
     /* What a store has in memory and in its cache, shared among the partitions of a table. */
     size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
     const struct store_options part = {.write_buffer_bytes = (4 << 20) / share,

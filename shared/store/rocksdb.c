@@ -206,7 +206,7 @@ static void set_table_options(rocksdb_options_t *o, const struct store_options *
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_cache_destroy(cache); /* the options hold it now */
     rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10));
-    if (wanted == NULL || !wanted->resident_filters)
+    if (wanted == NULL || !wanted->knows_keys)
         set_pieces(table);
     rocksdb_options_set_block_based_table_factory(o, table);
     rocksdb_block_based_options_destroy(table);
@@ -306,6 +306,8 @@ bool store_open_rocksdb(const char *path, const struct store_options *options, s
     r->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(r->ingest, 1);
     bool sized = options != NULL && options->write_buffer_bytes > 0;
-    *store = store_create_buffered(&r->store, sized ? options->write_buffer_bytes : 4 << 20);
+    bool knows = options != NULL && options->knows_keys;
+    *store = store_create_buffered(knows ? store_create_filtered(&r->store, true) : &r->store,
+                                   sized ? options->write_buffer_bytes : 4 << 20);
     return true;
 }

@@ -93,8 +93,8 @@ static inline void store_close(struct store *s) {
 struct store_options {         /* zero: the default */
     size_t write_buffer_bytes; /* of changes in memory. 4 MiB */
     size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 8 MiB */
-    bool resident_filters;     /* in memory beside the cache, some 2 bytes a key: that a key is not there is
-                                  known at once */
+    bool knows_keys;           /* in memory beside the cache, some 3 bytes a key: that a key is not there is
+                                  known at once (store_create_filtered) */
 };
 
 /* Opens the store in directory `path`, which is made with its parents where missing. `options` may be
@@ -115,6 +115,11 @@ WARN_UNUSED bool store_open_parts(const char *path, const struct store_options *
 /* Keeps changes in memory until they are `limit` bytes, then applies them to the store `below`, which it
  * owns, sorted and each key once. */
 struct store *store_create_buffered(struct store *below, size_t limit);
+
+/* Keeps a filter in memory of the keys that `below`, which it owns, has: a get of one that is not there, or a
+ * scan of what begins with a prefix that ends with '/', need not look. What is there already is learned from
+ * a scan of it, `in_background`, by a thread that ends by itself, or before this returns. */
+struct store *store_create_filtered(struct store *below, bool in_background);
 
 /* A store that lives until it is closed. */
 struct store *store_create_memory(void);

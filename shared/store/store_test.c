@@ -57,6 +57,13 @@ static int setup_buffered(void **state) {
     return 0;
 }
 
+static int setup_filtered(void **state) {
+    setup(state, false);
+    struct fixture *f = *state;
+    f->store = store_create_filtered(f->store, false);
+    return 0;
+}
+
 static int setup_rocksdb(void **state) {
     return setup(state, true);
 }
@@ -279,9 +286,13 @@ static const char *random_text(struct arena *a, uint32_t *seed) {
     return arena_printf(a, "%.*u", (int)draw(seed, 4), draw(seed, 1000)).data;
 }
 
+static struct slice random_key(struct arena *a, uint32_t *seed) {
+    return slice_of(arena_printf(a, draw(seed, 2) ? "k/%s" : "k%s", random_text(a, seed)).data);
+}
+
 static void one_random_change(struct fixture *both, uint32_t *seed) {
     struct arena *a = &both[0].arena;
-    struct slice key = slice_of(arena_printf(a, "k%s", random_text(a, seed)).data);
+    struct slice key = random_key(a, seed);
     struct slice value = slice_of(random_text(a, seed));
     uint32_t what = draw(seed, 2000);
     struct store_change change = {key, what % 4 == 0 ? SLICE_NONE : value};
@@ -294,25 +305,27 @@ static void one_random_change(struct fixture *both, uint32_t *seed) {
     }
 }
 
-/* Whatever is still in memory and whatever went down already: reads are those of a store without a buffer. */
-static void buffered_is_as_without(void **state) {
+/* Whatever is still in memory, whatever went down already, and whatever is known not to be there: reads are
+ * those of a plain store. */
+static void buffered_and_filtered_is_as_without(void **state) {
     (void)state;
     uint32_t seed = 1;
     for (size_t limit = 100; limit < 1000000; limit *= 20) {
+        struct store *filtered = store_create_filtered(store_create_memory(), false);
         struct fixture both[] = {{.store = store_create_memory()},
-                                 {.store = store_create_buffered(store_create_memory(), limit)}};
+                                 {.store = store_create_buffered(filtered, limit)}};
         for (int i = 0; i < 20000; i++) {
             one_random_change(both, &seed);
             if (draw(&seed, 50) != 0)
                 continue;
             struct arena *a = &both[0].arena;
-            struct slice prefix = slice_of(draw(&seed, 2) ? "k" : draw(&seed, 2) ? "k1" : "");
-            struct slice from = draw(&seed, 2) ? SLICE_NONE : arena_printf(a, "k%s", random_text(a, &seed));
+            struct slice prefix = slice_of((const char *[]){"k", "k/", "k1", "x/", ""}[draw(&seed, 5)]);
+            struct slice from = draw(&seed, 2) ? SLICE_NONE : random_key(a, &seed);
             bool reverse = draw(&seed, 2);
             int many = (int)draw(&seed, 2000) + 1;
             assert_string_equal(list(&both[0], prefix, from, reverse, many),
                                 list(&both[1], prefix, from, reverse, many));
-            struct slice key = slice_of(arena_printf(a, "k%s", random_text(a, &seed)).data);
+            struct slice key = random_key(a, &seed);
             struct slice one = get(&both[0], key), other = get(&both[1], key);
             assert_true(slice_equal(one, other) && (one.data == NULL) == (other.data == NULL));
         }
@@ -320,6 +333,91 @@ static void buffered_is_as_without(void **state) {
             store_close(both[i].store);
             arena_free(&both[i].arena);
         }
+    }
+}
+
+/* A store in memory that counts how often it is asked. */
+struct asked {
+    struct store store;
+    struct store *below;
+    size_t gets, scans;
+};
+
+static bool asked_get(struct store *s, struct slice key, struct arena *a, struct slice *value,
+                      struct err *e) {
+    struct asked *asked = (struct asked *)s;
+    asked->gets++;
+    return store_get(asked->below, key, a, value, e);
+}
+
+static bool asked_scan(struct store *s, struct slice prefix, struct slice from, bool reverse,
+                       store_visit *visit, void *ctx, struct err *e) {
+    struct asked *asked = (struct asked *)s;
+    asked->scans++;
+    return store_scan(asked->below, prefix, from, reverse, visit, ctx, e);
+}
+
+static bool asked_apply(struct store *s, const struct store_change *changes, size_t count, struct err *e) {
+    return store_apply(((struct asked *)s)->below, changes, count, e);
+}
+
+static void asked_close(struct store *s) {
+    (void)s; /* the test does */
+}
+
+static const struct store_ops asked_ops = {
+    .get = asked_get, .scan = asked_scan, .apply = asked_apply, .close = asked_close};
+
+enum { KNOWN = 100000 };
+
+static struct slice numbered(struct arena *a, const char *what, int n) {
+    arena_reset(a);
+    return arena_printf(a, "%s-%d/sub", what, n);
+}
+
+static void assert_absent_costs_nothing(struct asked *below, bool in_background) {
+    struct store *s = store_create_filtered(&below->store, in_background);
+    struct arena a = {0}, values = {0};
+    struct slice value;
+    for (int n = 0; n < KNOWN / 2; n++) { /* with the other half that is there already */
+        struct store_change c = {numbered(&a, "there", n), SLICE("x")};
+        assert_true(store_apply(s, &c, 1, NULL));
+    }
+    do { /* until it has learned what was there */
+        below->gets = 0;
+        for (int n = 0; n < KNOWN; n++)
+            assert_true(store_get(s, numbered(&a, "absent", n), &values, &value, NULL) && value.data == NULL);
+    } while (in_background && below->gets > KNOWN / 20);
+    assert_in_range(below->gets, 0, KNOWN / 20);
+    below->scans = 0;
+    for (int n = 0; n < KNOWN; n++) {
+        struct slice key = numbered(&a, "absent", n);
+        assert_true(
+            store_scan(s, (struct slice){key.data, key.size - 3}, SLICE_NONE, false, NULL, NULL, NULL));
+    }
+    assert_in_range(below->scans, 0, KNOWN / 20);
+    for (int n = 0; n < KNOWN; n++) {
+        assert_true(store_get(s, numbered(&a, "there", n), &values, &value, NULL));
+        assert_non_null(value.data);
+        arena_reset(&values);
+    }
+    arena_free(&a);
+    arena_free(&values);
+    store_close(s);
+}
+
+static void what_is_absent_costs_nothing(void **state) {
+    (void)state;
+    for (int in_background = 0; in_background < 2; in_background++) {
+        struct asked below = {.store.ops = &asked_ops, .below = store_create_memory()};
+        struct arena a = {0};
+        for (int n = KNOWN / 2; n < KNOWN; n++) {
+            struct store_change c = {numbered(&a, "there", n), SLICE("x")};
+            assert_true(store_apply(below.below, &c, 1, NULL));
+        }
+        assert_absent_costs_nothing(&below, in_background);
+        arena_free(&a);
+        store_close(below.below);
     }
 }
 
@@ -591,7 +689,8 @@ static void a_deletion_that_a_crash_ended_is_ended(void **state) {
 
 #define ALL(test)                                                                                            \
     {"memory: " #test, test, setup_memory, teardown, NULL},                                                  \
-        {"buffered: " #test, test, setup_buffered, teardown, NULL}, {                                        \
+        {"buffered: " #test, test, setup_buffered, teardown, NULL},                                          \
+        {"filtered: " #test, test, setup_filtered, teardown, NULL}, {                                        \
         "rocksdb: " #test, test, setup_rocksdb, teardown, NULL                                               \
     }
 #define ROCKSDB(test) cmocka_unit_test_setup_teardown(test, setup_rocksdb, teardown)
@@ -608,7 +707,8 @@ int main(int argc, char **argv) {
         ALL(scans_see_one_moment),
         ALL(readers_see_whole_batches),
         ALL(metrics_count),
-        cmocka_unit_test(buffered_is_as_without),
+        cmocka_unit_test(buffered_and_filtered_is_as_without),
+        cmocka_unit_test(what_is_absent_costs_nothing),
         ROCKSDB(rocksdb_keeps_what_was_written),
         ROCKSDB(rocksdb_survives_kill),
         ROCKSDB(rocksdb_names_who_has_it_open),

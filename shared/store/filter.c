@@ -1,0 +1,86 @@
+#include "store/filter.h"
+
+#include "base/buf.h"
+
+#include <stdlib.h>
+
+enum {
+    FIRST_KEYS = 16384, /* of the first segment; each has twice as many as the one before */
+    BITS_A_KEY = 12,
+    PROBES = 6,
+    LINE_BITS = 512
+};
+
+struct line {
+    uint64_t words[LINE_BITS / 64];
+};
+
+struct filter_segment {
+    struct filter_segment *older;
+    size_t count, capacity; /* of keys */
+    size_t line_count;
+    struct line lines[];
+};
+
+void filter_free(struct filter *f) {
+    for (struct filter_segment *s = f->newest, *older; s != NULL; s = older) {
+        older = s->older;
+        free(s);
+    }
+    f->newest = NULL;
+}
+
+static void grow(struct filter *f) {
+    size_t capacity = f->newest == NULL ? FIRST_KEYS : f->newest->capacity * 2;
+    size_t lines = capacity * BITS_A_KEY / LINE_BITS;
+    struct filter_segment *s = xcalloc(1, sizeof *s + lines * sizeof(struct line));
+    s->older = f->newest;
+    s->capacity = capacity;
+    s->line_count = lines;
+    f->newest = s;
+}
+
+/* All bits of the result depend on all of the hash (MurmurHash3's finalizer). */
+static uint64_t mix(uint64_t h) {
+    h = (h ^ h >> 33) * 0xff51afd7ed558ccd;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53;
+    return h ^ h >> 33;
+}
+
+/* The upper half chooses the line, the lower half, mixed once more, the bits in it. */
+static size_t line_of(const struct filter_segment *s, uint64_t mixed) {
+    return (size_t)((mixed >> 32) * s->line_count >> 32);
+}
+
+static uint64_t bits_of(uint64_t mixed) {
+    return mix(mixed << 32 | 1);
+}
+
+static bool segment_has(const struct filter_segment *s, uint64_t mixed, uint64_t bits) {
+    const struct line *line = &s->lines[line_of(s, mixed)];
+    for (int i = 0; i < PROBES; i++, bits >>= 9)
+        if ((line->words[bits >> 6 & 7] >> (bits & 63) & 1) == 0)
+            return false;
+    return true;
+}
+
+bool filter_may_have(const struct filter *f, uint64_t hash) {
+    uint64_t mixed = mix(hash), bits = bits_of(mixed);
+    for (const struct filter_segment *s = f->newest; s != NULL; s = s->older)
+        if (segment_has(s, mixed, bits))
+            return true;
+    return false;
+}
+
+void filter_add(struct filter *f, uint64_t hash) {
+    if (filter_may_have(f, hash))
+        return;
+    if (f->newest == NULL || f->newest->count == f->newest->capacity)
+        grow(f);
+    struct filter_segment *s = f->newest;
+    uint64_t mixed = mix(hash), bits = bits_of(mixed);
+    struct line *line = &s->lines[line_of(s, mixed)];
+    for (int i = 0; i < PROBES; i++, bits >>= 9)
+        line->words[bits >> 6 & 7] |= UINT64_C(1) << (bits & 63);
+    s->count++;
+}
