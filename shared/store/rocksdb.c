@@ -219,7 +219,7 @@ static rocksdb_options_t *options_create(const struct store_options *wanted) {
     /* A view is written far more than it is read, and its log is what lasts: merge rarely, do not compress.
      */
     rocksdb_options_set_compaction_style(o, rocksdb_universal_compaction);
-    rocksdb_options_set_level0_file_num_compaction_trigger(o, 12);
+    rocksdb_options_set_level0_file_num_compaction_trigger(o, 24);
     rocksdb_options_set_compression(o, rocksdb_no_compression);
     rocksdb_options_set_max_open_files(o, 128);
     rocksdb_options_set_max_file_opening_threads(o, 1);
@@ -305,9 +305,14 @@ bool store_open_rocksdb(const char *path, const struct store_options *options, s
     r->env = rocksdb_envoptions_create();
     r->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(r->ingest, 1);
+    *store = &r->store;
+    if (options != NULL && options->knows_keys) {
+        _cleanup_(buf_free) struct buf keys = {0};
+        buf_printf(&keys, "%s/keys%c", path, 0);
+        if (!store_create_filtered(*store, keys.data, store, err))
+            return false;
+    }
     bool sized = options != NULL && options->write_buffer_bytes > 0;
-    bool knows = options != NULL && options->knows_keys;
-    *store = store_create_buffered(knows ? store_create_filtered(&r->store, true) : &r->store,
-                                   sized ? options->write_buffer_bytes : 4 << 20);
+    *store = store_create_buffered(*store, sized ? options->write_buffer_bytes : 4 << 20);
     return true;
 }

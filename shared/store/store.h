@@ -116,10 +116,12 @@ WARN_UNUSED bool store_open_parts(const char *path, const struct store_options *
  * owns, sorted and each key once. */
 struct store *store_create_buffered(struct store *below, size_t limit);
 
-/* Keeps a filter in memory of the keys that `below`, which it owns, has: a get of one that is not there, or a
- * scan of what begins with a prefix that ends with '/', need not look. What is there already is learned from
- * a scan of it, `in_background`, by a thread that ends by itself, or before this returns. */
-struct store *store_create_filtered(struct store *below, bool in_background);
+/* Keeps a filter in memory of the keys that `below` has: a get of one that is not there, or a scan of what
+ * begins with a prefix that ends with '/', need not look. It is kept in the file `path` too, for the next
+ * time; NULL, or where that file is not there yet: learned from a scan of all that is below. Owns `below`,
+ * which is closed where this fails, with ERR_FATAL. */
+WARN_UNUSED bool store_create_filtered(struct store *below, const char *path, struct store **store,
+                                       struct err *err);
 
 /* A store that lives until it is closed. */
 struct store *store_create_memory(void);

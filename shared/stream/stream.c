@@ -297,8 +297,8 @@ static bool begin(struct stream *s, struct err *e) {
     return true;
 }
 
+/* In a transaction, and guarded. */
 static bool produce(struct stream *s, const struct emission *m, int64_t *delivered, struct err *e) {
-    TRY(begin(s, e));
     struct log_message message = {.topic = m->topic,
                                   .partition = m->partition,
                                   .timestamp = m->timestamp,
@@ -307,7 +307,7 @@ static bool produce(struct stream *s, const struct emission *m, int64_t *deliver
                                   .headers = m->headers,
                                   .header_count = m->header_count,
                                   .delivered = delivered};
-    TRY(GUARDED(s, LOG(s, produce, &message, e)));
+    TRY(LOG(s, produce, &message, e));
     counter_add(&s->counts[m->topic->index].out, 1);
     return true;
 }
@@ -319,9 +319,16 @@ static int by_partition(const void *a, const void *b) {
     return order != 0 ? order : x < y ? -1 : 1;
 }
 
+static bool produce_all(struct stream *s, struct emission *const *m, size_t n, struct err *e) {
+    for (size_t i = 0; i < n; i++)
+        TRY(produce(s, m[i], NULL, e));
+    return true;
+}
+
 /* One partition after the other, so that each gets few large requests instead of many small ones. */
 static bool produce_emissions(struct stream *s, struct err *e) {
     size_t n;
+    TRY(begin(s, e));
     struct emission *m = step_emissions(s->step, &n);
     struct emission **order = arena_alloc(step_arena(s->step), n * sizeof *order);
     for (size_t i = 0; i < n; i++) {
@@ -333,9 +340,7 @@ static bool produce_emissions(struct stream *s, struct err *e) {
         order[i] = &m[i];
     }
     qsort(order, n, sizeof(struct emission *), by_partition);
-    for (size_t i = 0; i < n; i++)
-        TRY(produce(s, order[i], NULL, e));
-    return true;
+    return GUARDED(s, produce_all(s, order, n, e));
 }
 
 struct changelog_context {
@@ -356,14 +361,18 @@ static bool produce_changelog(void *context, const struct emission *m) {
     return produce(c->s, m, &task->changelogs[view_index(c->s, m->view)], c->e);
 }
 
+static bool produce_changelogs(struct stream *s, struct err *e) {
+    for (int32_t p = 0; p < s->partitions; p++)
+        TRY(step_changelogs(s->step, p, produce_changelog, &(struct changelog_context){s, e}));
+    return true;
+}
+
 /* Ends the transaction, then moves the store to what it says. */
 bool commit(struct stream *s, struct err *e) {
     if (s->dirty_since == 0)
         return true;
     TRY(produce_emissions(s, e));
-    for (int32_t p = 0; p < s->partitions; p++)
-        TRY(step_changelogs(s->step, p, produce_changelog, &(struct changelog_context){s, e}));
-    TRY(begin(s, e));
+    TRY(GUARDED(s, produce_changelogs(s, e)));
     struct log_committed inputs[(size_t)s->partitions * s->source_count + 1];
     size_t n = 0;
     for (int32_t p = 0; p < s->partitions; p++)

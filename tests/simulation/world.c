@@ -210,8 +210,10 @@ static void instance_start(struct instance *i) {
     struct log *log = client_create(i);
     i->client = (struct client *)log;
     static const size_t buffers[] = {1, 500, 1 << 20}; /* bytes: none, some, all until the end */
-    i->store = store_create_buffered(store_create_filtered(disk_open(i->disk, i->client), false),
-                                     buffers[w->plan->seed % 3]);
+    struct err damaged;                                /* a disk of ours never is */
+    if (!store_create_filtered(disk_open(i->disk, i->client), NULL, &i->store, &damaged))
+        abort();
+    i->store = store_create_buffered(i->store, buffers[w->plan->seed % 3]);
     struct stream_options options = {.topology = i->topology,
                                      .partitions = w->broker.partition_count,
                                      .schemas = w->schemas,
