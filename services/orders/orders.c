@@ -16,7 +16,7 @@ const struct topology orders_topology = {
     .name = "orders",
     .sources =
         (const struct source[]){
-            {.topic = &topic_order_requests, .handle = on_request, .forward_misplaced = true},
+            {.topic = &topic_order_requests, .handle = on_request, .forward_misplaced = true, .yields = true},
             {.topic = &topic_order_validations, .handle = on_validation},
             {0},
         },

@@ -91,7 +91,7 @@ static void entries_on_deposit(struct step *s, const struct event *in) {
 
 static void views_have_sub_keys(void **state) {
     (void)state;
-    const struct source sources[] = {{&topic_deposits, entries_on_deposit, false}, {0}};
+    const struct source sources[] = {{.topic = &topic_deposits, .handle = entries_on_deposit}, {0}};
     const struct topology entries = {
         .name = "entries",
         .sources = sources,

@@ -129,7 +129,7 @@ static int reader_of(const struct kafka *k, enum log_queue q, const struct topic
     const struct topic *const *patient = k->patient;
     while (patient != NULL && *patient != NULL && *patient != t)
         patient++;
-    if (patient == NULL || *patient == NULL || q == LOG_CHANGELOGS)
+    if (patient == NULL || *patient == NULL || (q != LOG_INPUTS && q != LOG_TABLES))
         return (int)q;
     return q == LOG_INPUTS ? PATIENT_INPUTS : PATIENT_TABLES;
 }
@@ -195,9 +195,9 @@ static void watch(struct kafka *k, rd_kafka_queue_t *queue) {
 static bool reader(struct kafka *k, int q, rd_kafka_t **rk, struct err *e) {
     if (k->readers[q] == NULL) {
         rd_kafka_t *made;
-        const struct setting *more = q >= PATIENT_INPUTS ? patient_settings
-                                     : q == LOG_INPUTS   ? NULL
-                                                         : aside_settings;
+        const struct setting *more = q >= PATIENT_INPUTS      ? patient_settings
+                                     : log_queue_of_inputs(q) ? NULL
+                                                              : aside_settings;
         const struct setting *const settings[] = {reader_settings, more, NULL};
         if (!client(k, CLIENT_READERS + q, rd_kafka_conf_new(), settings, &made, e))
             return false;
@@ -611,16 +611,17 @@ static size_t take(struct kafka *k, int q, struct log_record *records, size_t ma
     return n;
 }
 
-/* A flood of one kind leaves room for the others. */
+/* A flood of one kind leaves room for the others, but for the backlog. */
 static size_t take_all(struct kafka *k, bool inputs, struct log_record *records, size_t max) {
     static const int order[] = {PATIENT_TABLES, LOG_TABLES, LOG_CHANGELOGS, PATIENT_INPUTS, LOG_INPUTS};
+    static const size_t count = sizeof order / sizeof *order;
     size_t kinds = 0, n = 0;
-    for (size_t i = 0; i < READERS; i++)
+    for (size_t i = 0; i < count; i++)
         kinds += k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS);
-    for (size_t i = 0; i < READERS && kinds > 0; i++)
+    for (size_t i = 0; i < count && kinds > 0; i++)
         if (k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS))
             n += take(k, order[i], records + n, (max - n) / kinds--);
-    return n;
+    return n + (inputs ? take(k, LOG_BACKLOG, records + n, max - n) : 0);
 }
 
 /* A member without partitions to read has only callbacks and errors. */
@@ -839,9 +840,9 @@ static int64_t kafka_seen_end(struct log *l, enum log_queue q, const struct topi
 }
 
 void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
-    static const char *const roles[CLIENTS] = {"group",        "inputs",         "tables",
-                                               "changelogs",   "patient-inputs", "patient-tables",
-                                               "transactions", "questions"};
+    static const char *const roles[CLIENTS] = {"group",          "inputs",       "backlog",
+                                               "tables",         "changelogs",   "patient-inputs",
+                                               "patient-tables", "transactions", "questions"};
     for (int i = 0; i < CLIENTS; i++)
         kafka_traffic_metrics(&of(l)->traffic[i], topology, roles[i], m);
 }

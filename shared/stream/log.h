@@ -31,9 +31,14 @@ struct log_header {
     struct slice value;
 };
 
-/* A queue for each purpose: tables can be hydrated while inputs wait, and one partition can be all three. */
-enum log_queue { LOG_INPUTS, LOG_TABLES, LOG_CHANGELOGS };
-enum { LOG_QUEUES = 3 };
+/* A queue for each purpose: tables can be hydrated while inputs wait, and one partition can be all of them. A
+ * poll takes from the backlog what it has room for after all other inputs. */
+enum log_queue { LOG_INPUTS, LOG_BACKLOG, LOG_TABLES, LOG_CHANGELOGS };
+enum { LOG_QUEUES = 4 };
+
+static inline bool log_queue_of_inputs(enum log_queue q) {
+    return q == LOG_INPUTS || q == LOG_BACKLOG;
+}
 
 /* What log_poll returns: a record, or the news that the reader's position has reached the end that
  * committed readers see. */

@@ -110,6 +110,10 @@ struct stream {
 #define LOG0(s, f) ((s)->o.log->ops->f((s)->o.log))
 #define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
 
+static inline enum log_queue source_queue(const struct source *source) {
+    return source->yields ? LOG_BACKLOG : LOG_INPUTS;
+}
+
 /* Milliseconds of the log's clock. */
 static inline int64_t now_ms(struct stream *s) {
     return LOG0(s, now_ms);

@@ -51,7 +51,7 @@ static struct log_record record(struct fixture *f, const char *key, struct slice
 }
 
 static bool run_record(struct fixture *f, handler *handle, const struct log_record *r, struct err *e) {
-    const struct source source = {r->topic, handle, false};
+    const struct source source = {.topic = r->topic, .handle = handle};
     return step_run(f->step, &source, r, slice_of(f->trace), 1, &f->time, e);
 }
 

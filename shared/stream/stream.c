@@ -89,7 +89,7 @@ static void task_halt(struct stream *s, int32_t p, enum task_state next) {
         changelogs_unread(s, p);
     if (s->tasks[p].state == TASK_RUNNING)
         for (size_t i = 0; i < s->source_count; i++)
-            LOG(s, unread, LOG_INPUTS, s->topology->sources[i].topic, p);
+            LOG(s, unread, source_queue(&s->topology->sources[i]), s->topology->sources[i].topic, p);
     s->tasks[p].state = next;
 }
 
@@ -167,7 +167,7 @@ static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
     task->state = TASK_RUNNING;
     for (size_t i = 0; i < s->source_count; i++) {
         struct log_position from = {s->topology->sources[i].topic, p, task->inputs[i]};
-        TRY(LOG(s, read, LOG_INPUTS, &from, e));
+        TRY(LOG(s, read, source_queue(&s->topology->sources[i]), &from, e));
     }
     return true;
 }
@@ -477,9 +477,10 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
 static bool inputs_reread(struct stream *s, struct err *e) {
     for (int32_t p = 0; p < s->partitions; p++)
         for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->source_count; i++) {
+            enum log_queue q = source_queue(&s->topology->sources[i]);
             struct log_position from = {s->topology->sources[i].topic, p, s->tasks[p].inputs[i]};
-            LOG(s, unread, LOG_INPUTS, from.topic, p);
-            TRY(LOG(s, read, LOG_INPUTS, &from, e));
+            LOG(s, unread, q, from.topic, p);
+            TRY(LOG(s, read, q, &from, e));
         }
     return true;
 }
@@ -502,10 +503,10 @@ static bool freshen(struct stream *s, struct err *e) {
 static bool process(struct stream *s, size_t n, struct err *e) {
     size_t inputs = 0;
     for (size_t k = 0; k < n; k++)
-        inputs += s->records[k].queue == LOG_INPUTS && !s->records[k].end;
+        inputs += log_queue_of_inputs(s->records[k].queue) && !s->records[k].end;
     TRY(inputs == 0 || freshen(s, e));
     for (size_t k = 0; k < n; k++)
-        if (s->records[k].queue == LOG_INPUTS)
+        if (log_queue_of_inputs(s->records[k].queue))
             TRY(process_record(s, &s->records[k], e));
     return true;
 }

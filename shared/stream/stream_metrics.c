@@ -94,7 +94,9 @@ static void show_lag(struct stream *s, struct metrics *m) {
     const struct places *all = atomic_load(&s->places);
     for (size_t i = 0; all != NULL && i < all->count; i++) {
         const struct place *at = &all->place[i];
-        enum log_queue q = i < all->inputs ? LOG_INPUTS : LOG_TABLES;
+        bool input = i < all->inputs;
+        enum log_queue q = input ? source_queue(&s->topology->sources[i % s->source_count])
+                                 : LOG_TABLES; /* by partition, source */
         int64_t position = atomic_load_explicit(&at->position, memory_order_relaxed), end = -1;
         if (position >= 0)
             end = LOG(s, seen_end, q, at->topic, at->partition);
@@ -102,9 +104,8 @@ static void show_lag(struct stream *s, struct metrics *m) {
             continue;
         char partition[12];
         snprintf(partition, sizeof partition, "%d", at->partition);
-        metrics_add(m, q == LOG_INPUTS ? &figure_input_lag : &table_lag,
-                    end > position ? (double)(end - position) : 0, "topology", s->topology->name, "topic",
-                    at->topic->name, "partition", partition, NULL);
+        metrics_add(m, input ? &figure_input_lag : &table_lag, end > position ? (double)(end - position) : 0,
+                    "topology", s->topology->name, "topic", at->topic->name, "partition", partition, NULL);
     }
 }
 

@@ -319,6 +319,27 @@ static void each_partition_is_a_task(void **state) {
     }
 }
 
+static void a_backlog_waits_for_other_inputs(void **state) {
+    struct fixture *f = *state;
+    struct topology yielding = *f->topology;
+    yielding.sources = (const struct source[]){
+        {.topic = &topic_deposits, .handle = bank_on_deposit, .yields = true}, bank_transfers, {0}};
+    f->topology = &yielding;
+    start(f);
+    for (int i = 0; i < 1500; i++)
+        deposit(f, "late", 1, "state only");
+    for (int i = 0; i < 1200; i++)
+        memory_log_append(f->log, &topic_transfers, -1, SLICE("soon"),
+                          bank_deposit(f->bank, 1, "state only"));
+    rounds(f, 1); /* a full batch */
+    assert_int_equal(metric(f, "input_lag_records"), 1500 + 200);
+    rounds(f, 1); /* the rest of these, and what there is room for */
+    assert_int_equal(metric(f, "input_lag_records"), 1500 - 799); /* one place has the news that they end */
+    rounds(f, 10);
+    assert_topic(f, &topic_balances, "soon=1200 late=1500 ");
+    crash(f);
+}
+
 static void a_misplaced_record_goes_where_it_belongs(void **state) {
     struct fixture *f = *state;
     start(f);
@@ -1330,6 +1351,7 @@ int main(void) {
         TEST_4(refuses_sources_that_are_not_copartitioned),
         TEST(one_transaction_carries_all),
         TEST_4(each_partition_is_a_task),
+        TEST(a_backlog_waits_for_other_inputs),
         TEST_4(a_misplaced_record_goes_where_it_belongs),
         TEST(commits_once_for_all_that_is_there),
         TEST(state_alone_is_committed_together_too),

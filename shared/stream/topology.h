@@ -34,6 +34,8 @@ struct source {
     handler *handle;        /* NULL: read only so that bad records are found and dead-lettered */
     bool forward_misplaced; /* a record in a partition that is not its key's is written again to the right
                                one, for topics that anybody may write; elsewhere it is a dead letter */
+    bool yields; /* its records wait while those of other sources do: what was begun is finished before more
+                    is begun, so that a flood keeps little open, and its state close at hand */
 };
 
 /* State by key, partitioned as the input is, made durable by a changelog topic (compacted). A public

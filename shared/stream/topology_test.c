@@ -28,7 +28,7 @@ static void json_of_the_least(void **state) {
     check(&(struct topology){.name = "quote\"d"},
           "{\"name\":\"quote\\\"d\",\"sources\":[],\"views\":[],\"tables\":[],\"outputs\":[],"
           "\"deadLetters\":null}");
-    const struct source unhandled[] = {{&topic_owners, NULL, false}, {0}};
+    const struct source unhandled[] = {{.topic = &topic_owners}, {0}};
     check(&(struct topology){.name = "letters only", .sources = unhandled},
           "{\"name\":\"letters only\",\"sources\":[{\"topic\":\"owners\",\"handled\":false}],\"views\":[],"
           "\"tables\":[],\"outputs\":[],\"deadLetters\":null}");

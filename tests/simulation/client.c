@@ -306,7 +306,7 @@ static size_t fetch_all(struct client *c, bool inputs, struct log_record *record
     struct reading *last = NULL;
     for (int k = 0; k < c->reading_count && n < most; k++) {
         struct reading *r = &c->readings[(first + (uint32_t)k) % (uint32_t)c->reading_count];
-        if ((r->queue == LOG_INPUTS && !inputs) || r->p->stalled_until > world_now(world_of(c)))
+        if ((log_queue_of_inputs(r->queue) && !inputs) || r->p->stalled_until > world_now(world_of(c)))
             continue;
         size_t got = fetch(c, r, records + n, most - n);
         n += got;

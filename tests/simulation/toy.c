@@ -26,7 +26,7 @@ static const struct topology count_topology = {
     .name = "count",
     .sources =
         (const struct source[]){
-            {.topic = &topic_toy_inputs, .handle = on_input, .forward_misplaced = true},
+            {.topic = &topic_toy_inputs, .handle = on_input, .forward_misplaced = true, .yields = true},
             {.topic = &topic_toy_nudges, .handle = on_input},
             {0},
         },

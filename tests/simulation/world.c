@@ -508,12 +508,13 @@ static void world_step(struct world *w) {
 
 static bool all_consumed(struct world *w, const struct group *g, const struct instance *owner, int32_t p) {
     for (int s = 0; s < g->source_count; s++) {
-        const struct topic *t = g->topology->sources[s].topic;
+        const struct source *source = &g->topology->sources[s];
+        const struct topic *t = source->topic;
         const struct partition *part = broker_partition(&w->broker, t, p);
         for (int64_t o = g->committed[s][p].offset < 0 ? 0 : g->committed[s][p].offset; o < part->count; o++)
             if (broker_visible(&part->entries[o]))
                 return false;
-        if (!client_reads_to_end(owner->client, LOG_INPUTS, t, p))
+        if (!client_reads_to_end(owner->client, source->yields ? LOG_BACKLOG : LOG_INPUTS, t, p))
             return false;
     }
     return true;

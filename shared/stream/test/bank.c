@@ -47,14 +47,17 @@ void bank_on_deposit(struct step *s, const struct event *in) {
         step_reject(s, "an amount of %lld", (long long)deposit->amount);
 }
 
-const struct source bank_deposits = {&topic_deposits, bank_on_deposit, false};
-const struct source bank_transfers = {&topic_transfers, bank_on_deposit, true};
+#define DEPOSITS                                                                                             \
+    { .topic = &topic_deposits, .handle = bank_on_deposit }
+#define TRANSFERS                                                                                            \
+    { .topic = &topic_transfers, .handle = bank_on_deposit, .forward_misplaced = true }
+
+const struct source bank_deposits = DEPOSITS;
+const struct source bank_transfers = TRANSFERS;
 
 const struct topology bank_topology = {
     .name = "bank",
-    .sources = (const struct source[]){{&topic_deposits, bank_on_deposit, false},
-                                       {&topic_transfers, bank_on_deposit, true},
-                                       {0}},
+    .sources = (const struct source[]){DEPOSITS, TRANSFERS, {0}},
     .views = (const struct view *const[]){&bank_balances, NULL},
     .tables = (const struct table *const[]){&bank_owners, NULL},
     .outputs = (const struct topic *const[]){&topic_receipts, NULL},

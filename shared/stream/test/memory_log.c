@@ -255,6 +255,8 @@ static bool log_poll(struct log *log, bool inputs, struct log_record *records, s
     *n += take(l, LOG_CHANGELOGS, records + *n, max - *n);
     if (inputs)
         *n += take(l, LOG_INPUTS, records + *n, max - *n);
+    if (inputs)
+        *n += take(l, LOG_BACKLOG, records + *n, max - *n);
     if (*n == 0 && !told && !atomic_exchange(&l->woken, false))
         l->now += timeout_ms;
     l->given += *n;
