@@ -6,6 +6,7 @@ static const struct service shipping = {
     .name = "shipping",
     .topologies = (const struct topology *const[]){&shipping_topology, NULL},
     .routes = shipping_routes,
+    .patient = (const struct topic *const[]){&topic_orders, NULL}, /* a parcel is in no such hurry */
 };
 
 int main(int argc, char **argv) {
