@@ -180,8 +180,11 @@ await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
 # What legacy tables become; the registry first gets its rule for every subject.
 register_connector() {
     local url=http://127.0.0.1:$CONNECT_PORT/connectors deadline=$((SECONDS + 120))
-    curl -s -f -m 5 -X PUT -H 'Content-Type: application/json' -d '{"compatibility":"BACKWARD"}' \
-        "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7/config" >/dev/null || die "the registry refuses a compatibility rule"
+    until curl -s -f -m 5 -X PUT -H 'Content-Type: application/json' -d '{"compatibility":"BACKWARD"}' \
+        "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7/config" >/dev/null; do
+        [ $SECONDS -lt $deadline ] || die "the registry refuses a compatibility rule; log: $DATA_DIR/log/registry-0/current"
+        sleep 0.1
+    done
     until get "$url" >/dev/null; do
         [ $SECONDS -lt $deadline ] || { report connect-0 && exit 1; }
         sleep 0.1
