@@ -3,6 +3,7 @@
  *
  * A hash table finds a key; the sorted order is made up for when somebody wants it. */
 #include "base/cleanup.h"
+#include "store/filter.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -23,8 +24,9 @@ struct buffered {
     struct arena arena;   /* of keys and values */
     size_t bytes, count, capacity, slot_count, sorted_count;
     struct entry *entries;
-    uint32_t *slots;  /* hash table of indexes + 1 */
-    uint32_t *sorted; /* indexes by key, of the first sorted_count entries */
+    uint32_t *slots;          /* hash table of indexes + 1 */
+    uint32_t *sorted;         /* indexes by key, of the first sorted_count entries */
+    struct filter beginnings; /* of the keys: what begins otherwise is not looked for in their order */
 };
 
 static struct buffered *buffered_of(struct store *s) {
@@ -64,6 +66,7 @@ static void clear(struct buffered *b) {
     b->bytes = b->count = b->sorted_count = 0;
     memset(b->slots, 0, b->slot_count * sizeof *b->slots);
     arena_reset(&b->arena);
+    filter_free(&b->beginnings);
 }
 
 static void put(struct buffered *b, const struct store_change *c) {
@@ -73,6 +76,7 @@ static void put(struct buffered *b, const struct store_change *c) {
     if (*slot == 0) {
         b->entries[b->count] = (struct entry){.key = arena_copy(&b->arena, c->key)};
         *slot = (uint32_t)++b->count;
+        filter_add_beginnings(&b->beginnings, c->key);
         b->bytes += c->key.size + ENTRY_COST;
     }
     struct entry *e = &b->entries[*slot - 1];
@@ -243,6 +247,11 @@ static bool visit_below(void *ctx, struct slice key, struct slice value) {
 static bool buffered_scan(struct store *s, struct slice prefix, struct slice from, bool reverse,
                           store_visit *visit, void *ctx, struct err *err) {
     struct buffered *b = buffered_of(s);
+    pthread_mutex_lock(&b->lock);
+    bool below_only = filter_lacks_beginning(&b->beginnings, prefix);
+    pthread_mutex_unlock(&b->lock);
+    if (below_only)
+        return store_scan(b->below, prefix, from, reverse, visit, ctx, err);
     struct scan scan = {
         .b = b, .prefix = prefix, .from = from, .reverse = reverse, .visit = visit, .ctx = ctx};
     _cleanup_(arena_free) struct arena arena = {0};
@@ -288,6 +297,7 @@ static void buffered_close(struct store *s) {
     free(b->slots);
     free(b->sorted);
     arena_free(&b->arena);
+    filter_free(&b->beginnings);
     store_close(b->below);
     pthread_mutex_destroy(&b->lock);
     free(b);

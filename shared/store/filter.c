@@ -84,3 +84,12 @@ void filter_add(struct filter *f, uint64_t hash) {
         line->words[bits >> 6 & 7] |= UINT64_C(1) << (bits & 63);
     s->count++;
 }
+
+void filter_add_beginnings(struct filter *f, struct slice key) {
+    for (size_t end = 0; (end = filter_beginning(key, end)) > 0;)
+        filter_add(f, slice_hash((struct slice){key.data, end}));
+}
+
+bool filter_lacks_beginning(const struct filter *f, struct slice prefix) {
+    return prefix.size > 0 && prefix.data[prefix.size - 1] == '/' && !filter_may_have(f, slice_hash(prefix));
+}

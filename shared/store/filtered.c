@@ -42,17 +42,8 @@ static void remember_hash(struct filtered *f, uint64_t hash) {
 
 static void remember(struct filtered *f, struct slice key) {
     remember_hash(f, slice_hash(key));
-    for (size_t i = 0; i < key.size; i++)
-        if (key.data[i] == '/')
-            remember_hash(f, slice_hash((struct slice){key.data, i + 1}));
-}
-
-/* Is it certain that no key is this one, or begins so where it ends with a slash? */
-static bool is_absent(struct filtered *f, struct slice key) {
-    pthread_mutex_lock(&f->lock);
-    bool absent = !filter_may_have(&f->filter, slice_hash(key));
-    pthread_mutex_unlock(&f->lock);
-    return absent;
+    for (size_t end = 0; (end = filter_beginning(key, end)) > 0;)
+        remember_hash(f, slice_hash((struct slice){key.data, end}));
 }
 
 /* ---- the file ---- */
@@ -123,7 +114,10 @@ static bool file_open(struct filtered *f, struct err *err) {
 static bool filtered_get(struct store *s, struct slice key, struct arena *arena, struct slice *value,
                          struct err *err) {
     struct filtered *f = filtered_of(s);
-    if (!is_absent(f, key))
+    pthread_mutex_lock(&f->lock);
+    bool absent = !filter_may_have(&f->filter, slice_hash(key));
+    pthread_mutex_unlock(&f->lock);
+    if (!absent)
         return store_get(f->below, key, arena, value, err);
     *value = SLICE_NONE;
     return true;
@@ -143,9 +137,10 @@ static bool filtered_apply(struct store *s, const struct store_change *changes, 
 static bool filtered_scan(struct store *s, struct slice prefix, struct slice from, bool reverse,
                           store_visit *visit, void *ctx, struct err *err) {
     struct filtered *f = filtered_of(s);
-    if (prefix.size > 0 && prefix.data[prefix.size - 1] == '/' && is_absent(f, prefix))
-        return true;
-    return store_scan(f->below, prefix, from, reverse, visit, ctx, err);
+    pthread_mutex_lock(&f->lock);
+    bool absent = filter_lacks_beginning(&f->filter, prefix);
+    pthread_mutex_unlock(&f->lock);
+    return absent || store_scan(f->below, prefix, from, reverse, visit, ctx, err);
 }
 
 static bool filtered_delete_prefix(struct store *s, struct slice prefix, struct err *err) {

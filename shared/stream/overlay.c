@@ -8,12 +8,14 @@ void overlay_free(struct overlay *o) {
     free(o->live);
     free(o->slots);
     free(o->sorted);
+    filter_free(&o->beginnings);
     *o = (struct overlay){0};
 }
 
 void overlay_clear(struct overlay *o) {
     arena_reset(&o->arena);
     o->count = o->sorted_count = 0;
+    filter_free(&o->beginnings);
     if (o->slots != NULL)
         memset(o->slots, 0, o->slot_count * sizeof *o->slots);
 }
@@ -65,6 +67,7 @@ size_t overlay_put(struct overlay *o, struct slice key, struct slice value, stru
         o->changes[o->count].key = arena_copy(&o->arena, key);
         o->live[o->count] = false;
         *slot = (uint32_t)++o->count;
+        filter_add_beginnings(&o->beginnings, key);
     }
     size_t i = *slot - 1;
     if (before != NULL)
@@ -146,6 +149,8 @@ static bool visit_merged(void *context, struct slice key, struct slice value) {
 
 bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, store_visit *visit,
                   void *context, struct err *e) {
+    if (filter_lacks_beginning(&o->beginnings, prefix))
+        return store_scan(o->store, prefix, from, false, visit, context, e);
     sort_new(o);
     struct slice first = from.data != NULL && slice_compare(from, prefix) > 0 ? from : prefix;
     struct merge m = {o, lower_bound(o, first), prefix, visit, context, false};

@@ -2,6 +2,7 @@
  * One thread. Keys and values live in the overlay's own arena until it is cleared. */
 #pragma once
 
+#include "store/filter.h"
 #include "store/store.h"
 
 struct overlay { /* zero-initialise, then set store */
@@ -14,6 +15,7 @@ struct overlay { /* zero-initialise, then set store */
     size_t slot_count;
     uint32_t *sorted; /* indexes of the first changes by key, as far as a scan has needed them */
     size_t sorted_count, sorted_capacity;
+    struct filter beginnings; /* of the keys (filter_beginning): who scans for another needs no order */
 };
 
 void overlay_free(struct overlay *o);
