@@ -13,21 +13,14 @@ running_services() {
     done
 }
 
-# Sets GATEWAY_CHANGED where the configuration is another than before.
 configure_gateway() {
     local dir=$DATA_DIR/gateway
     mkdir -p "$dir"
     # A copy, since nginx's user may not be allowed to look into the repository.
     "$ROOT/compose/nginx/pages" "$ROOT/web" "$WEB_DIR" "$dir/web"
     [ "$(id -u)" != 0 ] || chmod a+x "$DATA_DIR" "$dir"
-    running_services | "$ROOT/compose/nginx/config" "127.0.0.1:$PORT" "$dir" "$dir/web" >"$dir/nginx.conf.new"
-    if cmp -s "$dir/nginx.conf.new" "$dir/nginx.conf"; then
-        rm "$dir/nginx.conf.new"
-        GATEWAY_CHANGED=
-    else
-        mv "$dir/nginx.conf.new" "$dir/nginx.conf"
-        GATEWAY_CHANGED=1
-    fi
+    running_services >"$dir/instances.new"
+    mv "$dir/instances.new" "$dir/instances"
 }
 
 configure_prometheus() {
@@ -37,8 +30,10 @@ configure_prometheus() {
 
 # Brings a running gateway up to date with the instances there are, and who watches them.
 refresh_gateway() {
+    local pid
     configure_gateway
-    [ -z "$GATEWAY_CHANGED" ] || [ -z "$(process_id gateway-0)" ] || sv hup "$RUN/gateway-0" >/dev/null
+    pid=$(process_id gateway-0)
+    [ -z "$pid" ] || LISTEN=127.0.0.1 DATA_DIR=$DATA_DIR PORT=$PORT "$ROOT/compose/nginx/renew" "$pid"
     [ -z "$(process_id prometheus-0)" ] || {
         configure_prometheus
         sv hup "$RUN/prometheus-0" >/dev/null

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import re
 import subprocess
 import tarfile
 
@@ -37,6 +38,18 @@ class Compose(ContainersTest):
         print(f"    slim: {sum(used.values()):.0f} MiB in all; {used}")
         self.assertLess(sum(used.values()), SLIM_MIB, used)
         self.suite.audit(GATEWAY_URL="")  # without --wait and views: nobody ships here
+
+    def test_3_slim_who_is_not_ready_gets_no_requests(self):
+        lost = self.suite.compose("run", "-d", "--no-deps", "--use-aliases", "-e", "KAFKA_BROKERS=127.0.0.1:9", "orders").stdout.split()[-1]
+        self.addCleanup(self.suite.run, "docker", "rm", "-f", lost)
+        wait_until(lambda: '"status":503' in self.suite.run("docker", "exec", lost, "/service", "--ready", ok=False).stdout, 30,
+                   "it says that it is not ready")
+        for _ in range(100):
+            self.assertEqual(self.suite.http("GET", "/v1/orders/first", timeout=5).status, 200)
+        metrics = self.suite.compose("exec", "-T", "gateway", "sh", "-c",
+                                     "curl -s $(getent ahostsv4 orders | awk '!seen[$1]++ { print \"http://\" $1 \":8080/metrics\" }')").stdout
+        asked = re.findall(r'insideout_ready (\d)|insideout_http_requests_total{.*route="(/v1/orders/{id})"', metrics)
+        self.assertCountEqual(asked, [("1", ""), ("", "/v1/orders/{id}"), ("0", "")], metrics)
 
     def test_4_full_goes_on_with_the_data_of_slim(self):
         self.suite.compose("down")
