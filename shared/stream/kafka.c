@@ -353,6 +353,10 @@ static bool ends_result(rd_kafka_event_t *event, struct log_position *positions,
             *why = rd_kafka_err2str(part->err);
             return false;
         }
+        if (part->offset < 0) { /* librdkafka leaves it so, without an error, where a leader did not answer */
+            *why = "a leader does not answer";
+            return false;
+        }
         for (size_t i = 0; i < n; i++)
             if (positions[i].partition == part->partition &&
                 strcmp(positions[i].topic->name, part->topic) == 0) {
@@ -440,7 +444,10 @@ static bool describe_group(struct kafka *k,
                     rd_kafka_event_DescribeConsumerGroups_result(event), &count)
               : NULL;
     for (size_t g = 0; ok && g < count; g++)
-        ok = each(k, found[g], context, e);
+        if (rd_kafka_ConsumerGroupDescription_error(found[g]) != NULL)
+            ok = away(k, e, "no answer about the group");
+        else
+            ok = each(k, found[g], context, e);
     if (event != NULL)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
