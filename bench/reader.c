@@ -73,7 +73,11 @@ bool reader_aim(struct reader *r, const struct topic *t, bool open, struct err *
     for (size_t i = 0; i < r->lane_count; i++)
         if (r->lanes[i].topic == t)
             ends[n++] = (struct log_position){t, r->lanes[i].partition, -1};
-    bool ok = r->log->ops->ends(r->log, ends, n, !open, err);
+    int64_t until = clock_mono_us() + OPEN_MS * (int64_t)1000; /* leaders may be moving */
+    bool ok;
+    do
+        ok = r->log->ops->ends(r->log, ends, n, !open, err);
+    while (!ok && err->kind == ERR_RETRY && clock_mono_us() < until);
     for (size_t i = 0, k = 0; i < r->lane_count && ok; i++)
         if (r->lanes[i].topic == t)
             r->lanes[i].aim = ends[k++].offset;
