@@ -1,7 +1,10 @@
 """The same answers whatever the number of partitions and of instances."""
 
 import http.client
+import os
 import pathlib
+import re
+import signal
 import threading
 
 from suite import SERVICES, Load, Suite, SuiteTest, wait_until
@@ -164,6 +167,53 @@ class TwoInstances(Configuration, SuiteTest):
             self.suite.outcome(i, 60)
         self.assert_each_order_once(load.ids)
         self.assertEqual(len([row for row in self.suite.status() if row["kind"] == "service"]), len(SERVICES))
+
+
+class NoStandbys(SuiteTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.suite = SuiteTest.suite = Suite()
+        cls.suite.env["STANDBYS"] = "0"
+        cls.suite.up("orders", "inventory", "fraud", "order-details", "customers")
+        cls.suite.demo("scale", "orders", 2)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.suite.close()
+
+    def owned(self, instance):
+        metrics = self.suite.http("GET", "/metrics", port=self.suite.service_port("orders", instance)).body.decode()
+        return int(re.search(r"(?m)^insideout_partitions_owned (\d+)$", metrics)[1])
+
+    def test_orders_of_an_instance_that_died_are_away_until_they_are_back(self):
+        """Away, and not unknown."""
+        with Load(self.suite, "alone") as load:
+            load.wait_for(60)
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        wait_until(lambda: self.owned(0) == self.owned(1) == 2, 30, "each instance has two partitions")
+        port = self.suite.service_port("orders", 0)
+        for sign, expected in ((signal.SIGKILL, "it is started again"), (signal.SIGSTOP, "the other one takes over")):
+            pid = self.suite.pid("orders", 1)
+            os.kill(pid, sign)
+            with self.subTest(expected):
+                answers = {}
+
+                def all_are_there(answers=answers):
+                    for i in load.ids:
+                        answer = self.suite.http("GET", f"/v1/orders/{i}", port=port)
+                        answers.setdefault(answer.status, answer)
+                        if answer.status != 200:
+                            return False
+                    return True
+                try:
+                    wait_until(all_are_there, 60, expected)
+                finally:
+                    if sign == signal.SIGSTOP:
+                        os.kill(pid, signal.SIGCONT)
+                self.assertLessEqual(set(answers), {200, 503}, answers)
+                if 503 in answers:
+                    self.assertTrue(answers[503].headers["Retry-After"])
 
 
 class Readers:
