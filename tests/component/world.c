@@ -82,7 +82,9 @@ static void on_click(struct step *s, const struct event *in) {
 
 static struct topic topic_here(const struct topic *t, int n) {
     struct topic here = *t;
-    snprintf(world.topic_names[n], sizeof world.topic_names[n], "%s-%.40s", t->name, world.name);
+    char name[sizeof world.name]; /* apart from what is written: some compilers would doubt it */
+    memcpy(name, world.name, sizeof name);
+    snprintf(world.topic_names[n], sizeof world.topic_names[n], "%s-%.40s", t->name, name);
     here.name = world.topic_names[n];
     return here;
 }
