@@ -42,10 +42,10 @@ const struct topology orders_view_topology = {
 };
 
 /* To the log, and to those of its indexes whose readers do something about it: stock is released by the way
- * on which it was reserved, unless it is known that none was. */
-static void emit_order(struct step *s, const struct order *o, enum check_state inventory) {
+ * on which it was reserved. */
+static void emit_order(struct step *s, const struct order *o) {
     step_emit(s, &topic_orders, o->id, o);
-    if (o->state != ORDER_STATE_VALIDATED && inventory != CHECK_STATE_FAIL)
+    if (o->state != ORDER_STATE_VALIDATED)
         step_emit(s, &topic_orders_by_product, o->product_id, o);
     if (o->state == ORDER_STATE_CREATED)
         step_emit(s, &topic_orders_by_customer, o->customer_id, o);
@@ -77,16 +77,14 @@ static void on_request(struct step *s, const struct event *in) {
         .state = ORDER_STATE_CREATED,
     };
     step_put(s, &orders_decisions, SLICE_NONE, &d);
-    emit_order(s,
-               &(struct order){
-                   .id = r->id,
-                   .customer_id = r->customer_id,
-                   .product_id = r->product_id,
-                   .quantity = r->quantity,
-                   .price_cents = r->price_cents,
-                   .state = ORDER_STATE_CREATED,
-               },
-               d.inventory);
+    emit_order(s, &(struct order){
+                      .id = r->id,
+                      .customer_id = r->customer_id,
+                      .product_id = r->product_id,
+                      .quantity = r->quantity,
+                      .price_cents = r->price_cents,
+                      .state = ORDER_STATE_CREATED,
+                  });
 }
 
 static enum check_state *check_of(struct order_decision *d, enum check check) {
@@ -133,17 +131,15 @@ static void on_validation(struct step *s, const struct event *in) {
         return;
     struct slice reason =
         v->reason.data != NULL ? v->reason : slice_of(event_enum_name(&check_enum, (int)v->check));
-    emit_order(s,
-               &(struct order){
-                   .id = in->key,
-                   .customer_id = d.customer_id,
-                   .product_id = d.product_id,
-                   .quantity = d.quantity,
-                   .price_cents = d.price_cents,
-                   .state = d.state,
-                   .reasons = {&reason, d.state == ORDER_STATE_FAILED ? 1 : 0},
-               },
-               d.inventory);
+    emit_order(s, &(struct order){
+                      .id = in->key,
+                      .customer_id = d.customer_id,
+                      .product_id = d.product_id,
+                      .quantity = d.quantity,
+                      .price_cents = d.price_cents,
+                      .state = d.state,
+                      .reasons = {&reason, d.state == ORDER_STATE_FAILED ? 1 : 0},
+                  });
 }
 
 /* An id has no '/', so no list's prefix begins another's. */

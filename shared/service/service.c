@@ -55,7 +55,7 @@ static bool open_store(struct worker *w, struct err *e) {
     const struct store_options options = {.knows_keys = w->topology != NULL && w->topology->views != NULL};
     /* What a store has in memory and in its cache, shared among the partitions of a table. */
     size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
-    const struct store_options part = {.write_buffer_bytes = (8 << 20) / share,
+    const struct store_options part = {.write_buffer_bytes = (4 << 20) / share,
                                        .block_cache_bytes = (8 << 20) / share};
     for (const struct table *const *t = w->topology == NULL ? NULL : w->topology->tables;
          t != NULL && *t != NULL; t++)
