@@ -59,12 +59,13 @@ static bool settings_read(struct settings *s, struct err *err) {
 
 /* The topic's settings. Compacted topics are what views are restored from: small segments and an eager
  * cleaner keep that short, and a delete stays visible for a week, so that a view that slept over a weekend
- * hears of it. */
+ * hears of it. Where they have a retention, no record goes sooner than that: where keys are not written again
+ * sooner, there is nothing to find for the cleaner. */
 static size_t topic_properties(const struct topic *t, struct property *out) {
     size_t n = 0;
 #define ADD(key, ...) (out[n].name = (key), snprintf(out[n].value, sizeof out[n].value, __VA_ARGS__), n++)
     ADD("cleanup.policy", "%s", t->compacted ? "compact" : "delete");
-    ADD("retention.ms", "%" PRId64, t->retention_ms);
+    ADD("retention.ms", "%" PRId64, t->compacted ? INT64_C(-1) : t->retention_ms);
     if (!t->compacted && t->retention_ms > 0) /* only whole segments go */
         ADD("segment.ms", "%" PRId64, t->retention_ms / 4);
     if (t->compacted) {
@@ -72,6 +73,7 @@ static size_t topic_properties(const struct topic *t, struct property *out) {
         ADD("segment.ms", "%d", 24 * 3600 * 1000);
         ADD("min.cleanable.dirty.ratio", "%s", "0.5");
         ADD("delete.retention.ms", "%d", 7 * 24 * 3600 * 1000);
+        ADD("min.compaction.lag.ms", "%" PRId64, t->retention_ms > 0 ? t->retention_ms : INT64_C(0));
     }
 #undef ADD
     return n;

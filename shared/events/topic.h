@@ -12,7 +12,7 @@ struct topic {
     bool compacted;
     bool tombstones;            /* a null value is a fact here (deleted), not a bad record */
     bool internal;              /* a re-keyed topic or a changelog: its owner's own affair */
-    int64_t retention_ms;       /* -1: for ever */
+    int64_t retention_ms;       /* how long each record stays at least; -1: for ever, or until compacted */
     const char *dead_letters;   /* the one service that sends bad records to dead-letters; NULL: nobody */
     const char *const *writers; /* services, NULL at the end */
     const char *const *readers;
