@@ -28,7 +28,7 @@ async function rider(t, name, at, destination, options) {
   const to = page.getByLabel("To", { exact: true });
   await to.focus();
   await page.keyboard.type(destination);
-  await page.getByRole("option", { name: destination }).waitFor();
+  await page.getByRole("option", { name: destination, selected: true }).waitFor(); // of the whole name: what Enter takes
   await page.keyboard.press("Enter");
   return page;
 }
