@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 enum {
-    FIRST_KEYS = 16384, /* of the first segment; each has four times as many as the one before */
+    FIRST_KEYS = 16384, /* of the first segment; each has twice as many as the one before */
     BITS_A_KEY = 12,
     PROBES = 6,
     LINE_BITS = 512
@@ -31,7 +31,7 @@ void filter_free(struct filter *f) {
 }
 
 static void grow(struct filter *f) {
-    size_t capacity = f->newest == NULL ? FIRST_KEYS : f->newest->capacity * 4;
+    size_t capacity = f->newest == NULL ? FIRST_KEYS : f->newest->capacity * 2;
     size_t lines = capacity * BITS_A_KEY / LINE_BITS;
     struct filter_segment *s = xcalloc(1, sizeof *s + lines * sizeof(struct line));
     s->older = f->newest;

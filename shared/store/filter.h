@@ -1,5 +1,5 @@
 /* Which keys may be in a set: a "no" is certain, a "yes" is wrong for a few keys in a hundred. It grows with
- * the keys, by 2 to 6 bytes each; what was added stays. A Bloom filter whose bits of a key share a cache
+ * the keys, by 2 to 3 bytes each; what was added stays. A Bloom filter whose bits of a key share a cache
  * line. Not to be used by two threads at once. */
 #pragma once
 

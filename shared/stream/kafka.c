@@ -80,7 +80,7 @@ const struct setting producer_settings[] = {
     {"retry.backoff.ms", "2"}, /* CONCURRENT_TRANSACTIONS right after a commit is ordinary */
     {"retry.backoff.max.ms", "10"},
     {"queue.buffering.max.messages", "100000"},
-    {"queue.buffering.max.kbytes", "16384"},
+    {"queue.buffering.max.kbytes", "8192"},
     {"message.max.bytes", "2097152"}, /* a dead letter is larger than its record */
     {NULL, NULL},
 };

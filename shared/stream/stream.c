@@ -8,7 +8,7 @@
 
 enum {
     TRANSACTION_BYTES =
-        8 << 20, /* of what follows from the inputs; together with the age it bounds a commit */
+        6 << 20, /* of what follows from the inputs; together with the age it bounds a commit */
     TRANSACTION_MS = 300,
     HELD_OUTPUTS = 4000,
     EXPIRY_ROWS = 5000,
