@@ -370,7 +370,7 @@ static void asked_close(struct store *s) {
 static const struct store_ops asked_ops = {
     .get = asked_get, .scan = asked_scan, .apply = asked_apply, .close = asked_close};
 
-enum { KNOWN = 100000 };
+enum { KNOWN = 20000 };
 
 static struct slice numbered(struct arena *a, const char *what, int n) {
     arena_reset(a);
