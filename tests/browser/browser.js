@@ -60,9 +60,13 @@ async function shot(page, name) {
   await page.screenshot({ path: join(ARTIFACTS, `${name}.png`), fullPage: true, animations: "disabled" });
 }
 
-/** No violation of accessibility rules that axe knows, as the page is now. */
+/** No violation of accessibility rules that axe knows, once what is fading in is there. */
 async function assertAccessible(page) {
   await page.evaluate(axe);
+  await page.evaluate(() => {
+    const ends = document.getAnimations().filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime));
+    return Promise.allSettled(ends.map((a) => a.finished.then(() => null))); // rejected: its element is gone
+  });
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   const found = violations.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `    ${n.html}\n    ${n.failureSummary}`).join("\n")}`);
   assert.equal(found.length, 0, `axe:\n${found.join("\n")}`);
