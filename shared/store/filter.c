@@ -64,25 +64,30 @@ static bool segment_has(const struct filter_segment *s, uint64_t mixed, uint64_t
     return true;
 }
 
-bool filter_may_have(const struct filter *f, uint64_t hash) {
-    uint64_t mixed = mix(hash), bits = bits_of(mixed);
+static bool has(const struct filter *f, uint64_t mixed, uint64_t bits) {
     for (const struct filter_segment *s = f->newest; s != NULL; s = s->older)
         if (segment_has(s, mixed, bits))
             return true;
     return false;
 }
 
-void filter_add(struct filter *f, uint64_t hash) {
-    if (filter_may_have(f, hash))
-        return;
+bool filter_may_have(const struct filter *f, uint64_t hash) {
+    uint64_t mixed = mix(hash);
+    return has(f, mixed, bits_of(mixed));
+}
+
+bool filter_add(struct filter *f, uint64_t hash) {
+    uint64_t mixed = mix(hash), bits = bits_of(mixed);
+    if (has(f, mixed, bits))
+        return false;
     if (f->newest == NULL || f->newest->count == f->newest->capacity)
         grow(f);
     struct filter_segment *s = f->newest;
-    uint64_t mixed = mix(hash), bits = bits_of(mixed);
     struct line *line = &s->lines[line_of(s, mixed)];
     for (int i = 0; i < PROBES; i++, bits >>= 9)
         line->words[bits >> 6 & 7] |= UINT64_C(1) << (bits & 63);
     s->count++;
+    return true;
 }
 
 void filter_add_beginnings(struct filter *f, struct slice key) {

@@ -33,10 +33,7 @@ static struct filtered *filtered_of(struct store *s) {
 }
 
 static void remember_hash(struct filtered *f, uint64_t hash) {
-    if (filter_may_have(&f->filter, hash))
-        return;
-    filter_add(&f->filter, hash);
-    if (f->fd >= 0)
+    if (filter_add(&f->filter, hash) && f->fd >= 0)
         buf_append(&f->new, &hash, sizeof hash);
 }
 

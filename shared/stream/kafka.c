@@ -734,9 +734,15 @@ static void producer_drop(struct kafka *k) {
     k->producer = NULL;
 }
 
-/* Sorts an error of the transaction API by what to do; `otherwise` where the API leaves it open. What is
- * fatal to a producer, such as that its transaction was ended for it, is not to the next one, unless that is
- * how it began. */
+/* What is fatal to a producer, such as that its transaction was ended for it, is not to the next one. */
+static bool producer_ended(struct kafka *k, struct err *e) {
+    fatal(k->producer, e);
+    e->kind = e->kind == ERR_FATAL ? ERR_UNKNOWN : e->kind;
+    return false;
+}
+
+/* Sorts an error of the transaction API by what to do; `otherwise` where the API leaves it open: ERR_RETRY
+ * where a producer begins, and then fatal is what it says. */
 static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err_kind otherwise,
                               const char *call, struct err *e) {
     if (error == NULL)
@@ -744,8 +750,11 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     enum err_kind kind = otherwise;
     if (rd_kafka_error_is_fatal(error)) {
-        fatal(k->producer, e);
-        kind = e->kind == ERR_FATAL && otherwise != ERR_RETRY ? ERR_UNKNOWN : e->kind;
+        if (otherwise == ERR_RETRY)
+            fatal(k->producer, e);
+        else
+            producer_ended(k, e);
+        kind = e->kind;
     } else if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
                code == RD_KAFKA_RESP_ERR__FENCED) {
         kind = ERR_FENCED;
@@ -808,11 +817,8 @@ static bool kafka_produce(struct log *l, const struct log_message *m, struct err
         rd_kafka_resp_err_t error = kafka_send(k->producer, topic, m->partition, m, m->delivered);
         if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
             return true;
-        if (error == RD_KAFKA_RESP_ERR__FATAL) {
-            fatal(k->producer, e);
-            e->kind = e->kind == ERR_FATAL ? ERR_UNKNOWN : e->kind;
-            return false;
-        }
+        if (error == RD_KAFKA_RESP_ERR__FATAL)
+            return producer_ended(k, e);
         if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || clock_mono_us() > until)
             return err_set(e, ERR_ABORT, "producing to %s: %s", m->topic->name, rd_kafka_err2str(error));
         rd_kafka_poll(k->producer, 10);

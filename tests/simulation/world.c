@@ -2,6 +2,7 @@
 #include "instance.h"
 
 #include "events/registry.h"
+#include "stream/runtime.h"
 #include "stream/transaction.h"
 
 #include <stdarg.h>
@@ -514,7 +515,7 @@ static bool all_consumed(struct world *w, const struct group *g, const struct in
         for (int64_t o = g->committed[s][p].offset < 0 ? 0 : g->committed[s][p].offset; o < part->count; o++)
             if (broker_visible(&part->entries[o]))
                 return false;
-        if (!client_reads_to_end(owner->client, source->yields ? LOG_BACKLOG : LOG_INPUTS, t, p))
+        if (!client_reads_to_end(owner->client, source_queue(source), t, p))
             return false;
     }
     return true;
