@@ -176,6 +176,18 @@ browserTest("the whole city shows cars and riders as they appear", async (t) => 
   await press(rita, "Cancel");
 });
 
+browserTest("what is typed before the map is there counts", async (t) => {
+  const rita = await t.open("about:blank");
+  let drawMap;
+  await rita.route("**/v1/city", (route) => new Promise((done) => { drawMap = done; }).then(() => route.continue()));
+  await rita.goto(`/rides/rider?id=${id("rider")}`);
+  await rita.getByLabel("To", { exact: true }).pressSequentially("Kite Street");
+  await eventually(() => drawMap, "the page asks for its map");
+  drawMap();
+  await rita.getByRole("option", { name: "Kite Street" }).click();
+  await rita.getByText("Distance").waitFor();
+});
+
 browserTest("on a phone, in the dark", async (t) => {
   const from = await place("Canvas Park");
   const phone = { width: 390, height: 844, dark: true };

@@ -104,6 +104,8 @@ class BadInput(SuiteTest):
             self.assertEqual(self.suite.http("GET", "/health/customers").json, {"status": "away"})
         finally:
             self.suite.demo("start", "customers")
+        # Once it is said to be started, each request reaches it.
+        self.assertEqual({self.suite.http("GET", "/v1/customers/nobody").status for _ in range(40)}, {404})
         self.pids["customers"] = self.suite.pid("customers")
 
     def test_zz_nothing_of_it_ended_a_process(self):

@@ -80,6 +80,7 @@ export function streetInput(input, choose) {
     event.preventDefault();
   });
   input.addEventListener("blur", () => open(false));
+  if (input.value !== "") search(); // typed while the page was still loading
   return {
     show(name) {
       input.value = name ?? "";
