@@ -1,12 +1,9 @@
 /* flood: order requests straight into the log, and how fast the suite decides them.
  *
- *   flood [--count N] [--json]                   writes N (200000), waits until all are decided
- *   flood --only-write [--count N]               writes, and prints the run's name; services need not run
- *   flood --only-wait RUN [--count N] [--json]   waits for the orders of such a run
- *
- * For a flood that is in the log already: stop the services, flood --only-write, flood --only-wait RUN in the
- * background, start the services; the time counts from the first of its records in `orders`. Otherwise it
- * counts from the first request written.
+ *   flood [--count N] [--json]   writes N (200000), waits until all are decided
+ *   --hold        for a flood that is in the log already: the services are stopped; once it has said "written",
+ *                 start them and close its standard input. The time counts from the first of its records in
+ *                 `orders`, otherwise from the first request written.
  *   --timeout S   gives up when not all are decided by then (300)
  * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL. Up to 50 of the products in the topic `stock`,
  * 200 customers, written to `customers` as well.
@@ -34,8 +31,8 @@ static const char *const services[] = {"orders", "inventory", "fraud", "order-de
 
 struct flood {
     double count, timeout_s;
-    bool only_write, json;
-    const char *only_wait, *brokers, *registry_url;
+    bool hold, json;
+    const char *brokers, *registry_url;
     char run[64];
     struct reader *reader;
     struct shop shop;
@@ -219,26 +216,28 @@ static void name_run(struct flood *f) {
     snprintf(f->run, sizeof f->run, "flood-%.*s", UUID_SIZE, uuid);
 }
 
+static void hold(struct flood *f) {
+    puts("written");
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    f->start_us = 0;
+}
+
 static bool run(struct flood *f, struct err *err) {
     if (!reader_create(f->brokers, f->registry_url, read_topics, topics_count, &f->reader, err))
         return false;
-    if (f->only_wait != NULL) {
-        snprintf(f->run, sizeof f->run, "%s", f->only_wait);
-    } else {
-        struct process all[PROCESSES_MAX];
-        processes_reset_peaks(all, processes_find(services, f->brokers, all));
-        name_run(f);
-        if (!reader_aim(f->reader, &topic_orders, false, err))
-            return false;
-        reader_skip(f->reader, &topic_orders);
-        if (!write_flood(f, err))
-            return false;
-        fprintf(stderr, "%.0f requests written in %.2f s\n", f->count, (double)f->write_us / 1e6);
-    }
-    if (f->only_write) {
-        printf("%s\n", f->run);
-        return true;
-    }
+    struct process all[PROCESSES_MAX];
+    processes_reset_peaks(all, processes_find(services, f->brokers, all));
+    name_run(f);
+    if (!reader_aim(f->reader, &topic_orders, false, err))
+        return false;
+    reader_skip(f->reader, &topic_orders);
+    if (!write_flood(f, err))
+        return false;
+    fprintf(stderr, "%.0f requests written in %.2f s\n", f->count, (double)f->write_us / 1e6);
+    if (f->hold)
+        hold(f);
     if (!wait_flood(f, err))
         return false;
     report(f);
@@ -259,13 +258,12 @@ int main(int argc, char **argv) {
     const struct option_spec options[] = {
         {.name = "count", .min = 1, .max = 10000000, .number = &f.count},
         {.name = "timeout", .min = 1, .max = 86400, .number = &f.timeout_s},
-        {.name = "only-write", .flag = &f.only_write},
-        {.name = "only-wait", .text = &f.only_wait},
+        {.name = "hold", .flag = &f.hold},
         {.name = "json", .flag = &f.json},
         {0},
     };
-    if (!options_parse(argc, argv, options) || (f.only_write && f.only_wait != NULL)) {
-        fprintf(stderr, "usage: flood [--count N] [--only-write | --only-wait RUN] [--timeout S] [--json]\n");
+    if (!options_parse(argc, argv, options)) {
+        fprintf(stderr, "usage: flood [--count N] [--hold] [--timeout S] [--json]\n");
         return 2;
     }
     bool ok = run(&f, &err);

@@ -17,30 +17,30 @@ cpu_ms() { # cpu_ms PID: all that it has used so far
 
 # Requests that are in the log before anybody decides; CPU time tells more than the clock on a busy machine.
 bench_flood() { # bench_flood COUNT
-    local name key run result keys=() cpu used kafka
+    local name key flood result written keys=() cpu used kafka
     for name in orders inventory fraud order-details; do
         # shellcheck disable=SC2207
         keys+=($(chosen "$name")) || exit
     done
     for key in "${keys[@]}"; do stop_process "$key" 20; done
-    run=$(bench_program flood --only-write --count "$1") || return
+    coproc flood { bench_program flood --hold --count "$1" --json; }
+    result=${flood[0]}
+    read -r -u "$result" written && [ "$written" = written ] || return
     kafka=$(process_id kafka-0)
     used=$(cpu_ms "$kafka")
-    result=$(mktemp)
-    bench_program flood --only-wait "$run" --count "$1" --json >"$result" &
     for key in "${keys[@]}"; do rm -f "$RUN/$key/down" && launch "$key"; done
-    wait $! || return
+    exec {flood[1]}>&-
+    result=$(cat <&"$result") && [ -n "$result" ] || return
     cpu=$(jq -n --arg name kafka --argjson ms $(($(cpu_ms "$kafka") - used)) '{($name): $ms}')
     for key in "${keys[@]}"; do
         cpu=$(jq --arg name "$key" --argjson ms "$(cpu_ms "$(process_id "$key")")" '.[$name] = $ms' <<<"$cpu")
     done
     bench_program peer produce --count "$1" |
-        jq --argjson flood "$(<"$result")" --argjson cpu "$cpu" '{
+        jq --argjson flood "$result" --argjson cpu "$cpu" '{
             name: "flood", unit: "orders/s", value: $flood.perSecond, peer: "an idempotent producer, records/s",
             peerValue: .perSecond, ratio: ($flood.perSecond / .perSecond),
             cpuMicrosecondsPerOrder: ($cpu | map_values(. * 1000 / $flood.orders)),
             peakRssBytes: ($flood.services | map({(.name): .peakRssBytes}) | add)}'
-    rm -f "$result"
 }
 
 bench_latency() { # bench_latency COUNT

@@ -628,6 +628,9 @@ static size_t take_all(struct kafka *k, bool inputs, struct log_record *records,
     for (size_t i = 0; i < count && kinds > 0; i++)
         if (k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS))
             n += take(k, order[i], records + n, (max - n) / kinds--);
+    for (size_t i = count; i-- > 0 && n < max;)
+        if (k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS))
+            n += take(k, order[i], records + n, max - n);
     return n + (inputs ? take(k, LOG_BACKLOG, records + n, max - n) : 0);
 }
 
