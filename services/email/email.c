@@ -15,9 +15,9 @@ static void on_payment(struct step *s, const struct event *in);
 static void on_pair(struct step *s, const struct event *order, const struct event *payment);
 
 const struct view email_orders = {
-    .name = "orders", .changelog = &topic_email_orders, .retention_ms = KEEP_MS};
+    .name = "orders", .changelog = &topic_email_orders, .private = true, .retention_ms = KEEP_MS};
 const struct view email_payments = {
-    .name = "payments", .changelog = &topic_email_payments, .retention_ms = KEEP_MS};
+    .name = "payments", .changelog = &topic_email_payments, .private = true, .retention_ms = KEEP_MS};
 
 /* What was written is what the topic says: it is its own changelog. */
 const struct view email_written = {.name = "written", .changelog = &topic_emails};

@@ -10,7 +10,8 @@ static void on_validation(struct step *s, const struct event *in);
 static void index_order(struct index *to, const struct event *row);
 static bool order_before(const struct event *row, void *value);
 
-const struct view orders_decisions = {.name = "decisions", .changelog = &topic_order_decisions};
+const struct view orders_decisions = {
+    .name = "decisions", .changelog = &topic_order_decisions, .private = true};
 
 const struct topology orders_topology = {
     .name = "orders",

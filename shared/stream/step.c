@@ -70,6 +70,7 @@ struct step {
 
     struct emission *emissions;
     size_t emission_count, emission_capacity, emission_taken;
+    bool shown;                    /* a view has changed that is not private */
     struct buf key, bytes, header; /* scratch */
     size_t prefix;                 /* of key: bytes before the record's key */
     const struct view *key_of;     /* whose entry of the incoming key it is; NULL: another */
@@ -291,6 +292,7 @@ static void put_row(struct step *s, const struct view *v, struct slice row) {
             put_due(s, v, s->now, record_key(s));
     }
     struct change *c = put(s, buf_slice(&s->key), row);
+    s->shown = s->shown || !v->private;
     if (c == NULL)
         return;
     c->view = v;
@@ -760,6 +762,10 @@ size_t step_pending(const struct step *s) {
     return s->emission_count - s->emission_taken;
 }
 
+bool step_awaited(const struct step *s) {
+    return s->shown || s->emission_count > 0;
+}
+
 size_t step_bytes(const struct step *s) {
     return arena_size(&s->overlay.arena) + s->overlay.count * sizeof *s->changes +
            s->emission_count * sizeof *s->emissions;
@@ -813,4 +819,5 @@ struct overlay *step_overlay(struct step *s) {
 void step_clear(struct step *s) {
     overlay_clear(&s->overlay);
     s->emission_count = s->emission_taken = 0;
+    s->shown = false;
 }

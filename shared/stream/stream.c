@@ -412,13 +412,18 @@ static bool has_output(struct stream *s) {
     return s->in_transaction || step_overlay(s->step)->count > 0 || step_pending(s->step) > 0;
 }
 
+/* May somebody wait for it? */
+static bool awaited(struct stream *s) {
+    return s->in_transaction || step_awaited(s->step);
+}
+
 static bool commit_is_due(struct stream *s, bool drained) {
     if (s->dirty_since == 0)
         return false;
     int64_t age = now_ms(s) - s->dirty_since;
     if (!has_output(s))
         return age >= LAZY_COMMIT_MS;
-    if (drained && (s->transaction_records < BUSY_RECORDS || age >= BUSY_MS))
+    if (drained && awaited(s) && (s->transaction_records < BUSY_RECORDS || age >= BUSY_MS))
         return true;
     return age >= TRANSACTION_MS || step_bytes(s->step) >= TRANSACTION_BYTES;
 }
@@ -750,6 +755,10 @@ static bool flush(struct stream *s, struct err *e) {
     return store_flush(s->o.store, e);
 }
 
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
 static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     if (!started(s))
         TRY(start(s, e));
@@ -758,7 +767,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(tables_follow(s, e));
     TRY(refresh(s, e));
     if (s->dirty_since != 0)
-        wait_ms = has_output(s) ? BUSY_MS / 4 : wait_ms < LAZY_COMMIT_MS ? wait_ms : LAZY_COMMIT_MS;
+        wait_ms = least(wait_ms, awaited(s) ? BUSY_MS / 4 : has_output(s) ? TRANSACTION_MS : LAZY_COMMIT_MS);
     for (int32_t p = 0; p < s->partitions; p++)
         if (s->tasks[p].state == TASK_NEW && wait_ms > RETRY_MS)
             wait_ms = s->tasks_retry_at > now_ms(s) ? RETRY_MS : 0;

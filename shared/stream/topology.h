@@ -48,6 +48,8 @@ struct source {
 struct view {
     const char *name;
     const struct topic *changelog;
+    bool private;         /* its changelog is read by nobody but whoever restores the view: what changes only
+                             that waits up to 300 ms for company, so that one commit does for several events */
     int64_t retention_ms; /* 0: for ever */
     /* Instead of silent deletion, once for each row, with in->key and in->sub = the row's, in->value = the
      * row, in->timestamp = stream time; topic, partition and offset are of the event that made time pass. The

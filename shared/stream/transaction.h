@@ -59,6 +59,10 @@ WARN_UNUSED bool step_tick(struct step *s, int32_t partition, int32_t partitions
 struct emission *step_emissions(struct step *s, size_t *count);
 size_t step_pending(const struct step *s);
 
+/* Whether somebody may wait for what has followed since the last clear: it is more than changes of private
+ * views. */
+bool step_awaited(const struct step *s);
+
 /* Memory of all that follows from the inputs since the last clear. */
 size_t step_bytes(const struct step *s);
 
