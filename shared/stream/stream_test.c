@@ -1,4 +1,5 @@
 /* The runtime over a log in memory: what is visible to committed readers, and what it says of itself. */
+#include "stream/step.h"
 #include "stream/stream.h"
 
 #include "bank.h"
@@ -424,6 +425,48 @@ static void commits_lazily_what_has_no_consequences(void **state) {
     assert_int_equal(group_offset(f, &topic_deposits), 3);
     assert_receipts(f, "");
     assert_topic(f, &topic_balances, "a=3 ");
+}
+
+static const struct view quiet = {.name = "quiet", .changelog = &topic_balances, .private = true};
+
+static void on_quiet(struct step *s, const struct event *in) {
+    const struct deposit *deposit = in->value;
+    struct balance balance = {0};
+    step_get(s, &quiet, SLICE_NONE, &balance);
+    balance.amount += deposit->amount;
+    step_put(s, &quiet, SLICE_NONE, &balance);
+    if (slice_equal(deposit->note, SLICE("tell")))
+        step_emit(s, &topic_receipts, in->key, &(struct receipt){SLICE("quiet"), balance.amount});
+}
+
+static const struct topology quiet_topology = {
+    .name = "quiet",
+    .sources = (const struct source[]){{.topic = &topic_deposits, .handle = on_quiet}, {0}},
+    .views = (const struct view *const[]){&quiet, NULL},
+    .outputs = (const struct topic *const[]){&topic_receipts, NULL},
+};
+
+static void changes_that_nobody_reads_wait_for_company(void **state) {
+    struct fixture *f = *state;
+    f->topology = &quiet_topology;
+    start(f);
+    deposit(f, "a", 1, "");
+    rounds(f, 2); /* of WAIT_MS */
+    deposit(f, "b", 2, "");
+    rounds(f, 2);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 0);
+    rounds(f, 2);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    assert_topic(f, &topic_balances, "a=1 b=2 ");
+
+    deposit(f, "a", 10, "");
+    rounds(f, 1);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 1);
+    deposit(f, "a", 100, "tell"); /* takes the other along, at once */
+    rounds(f, 1);
+    assert_int_equal(f->log->calls[CALL_COMMIT], 2);
+    assert_int_equal(group_offset(f, &topic_deposits), 4);
+    assert_topic(f, &topic_balances, "a=1 b=2 a=111 ");
 }
 
 static void bad_records_are_dead_lettered_or_skipped(void **state) {
@@ -1358,6 +1401,7 @@ int main(void) {
         TEST(commits_by_size_and_by_age),
         TEST(a_commit_takes_however_many_inputs_change_the_same_state),
         TEST(commits_lazily_what_has_no_consequences),
+        TEST(changes_that_nobody_reads_wait_for_company),
         TEST(bad_records_are_dead_lettered_or_skipped),
         TEST(inputs_wait_for_fresh_tables),
         TEST(tables_that_cannot_be_read_hold_inputs_back),
