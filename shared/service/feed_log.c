@@ -109,11 +109,10 @@ void feed_log_run(struct feed_run *r, struct feed_part *p, const struct feed *f)
     struct visit v = {r, p, f};
     for (int32_t k = 0; k < p->cursor_count && feed_room(r); k++) {
         struct tail_cursor *c = &p->cursors[k];
-        enum tail_state state = tail_read(p->tail, c, visit, &v);
-        if (state == TAIL_AHEAD) { /* Kafka was made anew since */
+        if (tail_read(p->tail, c, visit, &v) == TAIL_AHEAD) { /* Kafka was made anew since */
             feed_reset(r, f->topic->name);
             c->offset = TAIL_NOW;
-            state = tail_read(p->tail, c, visit, &v);
+            tail_read(p->tail, c, visit, &v);
         }
         if (c->offset >= 0)
             p->vector[c->partition] = c->offset;

@@ -122,7 +122,8 @@ static void set_request(struct call *c, const char *address) {
     buf_printf(&url, "http://%s" SLICE_FMT "%c", address, SLICE_ARG(c->target), 0);
     curl_easy_setopt(c->curl, CURLOPT_URL, url.data);
     add_header(c, RELAY_PARTITION ": %d", c->partition);
-    add_header(c, RELAY_WAITED ": %lld", (long long)(c->waited_ms + (clock_mono_us() - c->begun_us) / 1000));
+    long long waited = c->waited_ms + (clock_mono_us() - c->begun_us) / 1000;
+    add_header(c, RELAY_WAITED ": %lld", waited);
     add_header(c, "Expect:");
     if (c->traceparent.data != NULL)
         add_header(c, "traceparent: " SLICE_FMT, SLICE_ARG(c->traceparent));

@@ -113,8 +113,9 @@ void kafka_traffic_metrics(const struct kafka_traffic *t, const char *topology, 
             continue;
         metrics_add_summary(m, &duration, (double)counter_get(&t->apis[i].us) / apis[i].told / 1e6, answers,
                             "topology", topology, "client", client, "api", apis[i].name, NULL);
-        metrics_add(m, &errors, (double)(counter_get(&t->apis[i].errors) / apis[i].told), "topology",
-                    topology, "client", client, "api", apis[i].name, NULL);
+        uint64_t wrong = counter_get(&t->apis[i].errors) / apis[i].told;
+        metrics_add(m, &errors, (double)wrong, "topology", topology, "client", client, "api", apis[i].name,
+                    NULL);
     }
     metrics_add(m, &received, (double)received_bytes, "topology", topology, "client", client, NULL);
 }

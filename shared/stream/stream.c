@@ -35,11 +35,9 @@ struct stream *stream_create(const struct stream_options *options) {
     while (t->sources != NULL && t->sources[s->source_count].topic != NULL)
         s->source_count++;
     while (t->views != NULL && t->views[s->view_count] != NULL)
-        s->view_count++;
+        s->expires = t->views[s->view_count++]->retention_ms > 0 || s->expires;
     while (t->tables != NULL && t->tables[s->table_count] != NULL)
         s->table_count++;
-    for (size_t i = 0; i < s->view_count; i++)
-        s->expires = s->expires || t->views[i]->retention_ms > 0;
     s->step = step_create(t, options->schemas, options->store);
     s->hydrated.store = options->store;
     s->counts = topic_counts_create(t);

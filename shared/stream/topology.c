@@ -25,7 +25,7 @@ size_t topology_topics(const struct topology *t) {
     SEE(t->dead_letters);
     SEE(t->ticks);
 #undef SEE
-    return (size_t)(top + 1);
+    return (size_t)top + 1;
 }
 
 void topology_json(const struct topology *t, struct buf *out) {
