@@ -103,7 +103,8 @@ class Containers(Suite):
             raise AssertionError(f"{error}: {self.unhealthy(*names)}") from None
 
     def log_of(self, service, instance=0):
-        done = self.compose("logs", "--no-color", "--tail", "15", service, ok=False)
+        both = [name for name in (service, f"{service}-2") if name in self.containers()]  # of the cluster
+        done = self.compose("logs", "--no-color", "--tail", "25", *both, ok=False)
         return done.stdout
 
     def audit(self, *options, **settings):

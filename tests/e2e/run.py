@@ -46,7 +46,7 @@ def main(modules):
     if not result.wasSuccessful() and suite is not None and suite.live:
         for service in SERVICES:
             with contextlib.suppress(OSError):
-                print(f"---- the end of the log of {service}\n" + "".join(suite.log_of(service).splitlines(True)[-15:]))
+                print(f"---- the end of the log of {service}\n" + "".join(suite.log_of(service).splitlines(True)[-50:]))
     return 0 if result.wasSuccessful() and result.testsRun > 0 else 1
 
 
