@@ -618,18 +618,22 @@ static size_t take(struct kafka *k, int q, struct log_record *records, size_t ma
     return n;
 }
 
-/* A flood of one kind leaves room for the others, but for the backlog. */
+static bool is_open(const struct kafka *k, int q, bool inputs) {
+    return k->queues[q] != NULL && (inputs || queue_of(q) != LOG_INPUTS);
+}
+
+/* A flood of one kind leaves room for the others, but for the backlog; what they do not need it has too. */
 static size_t take_all(struct kafka *k, bool inputs, struct log_record *records, size_t max) {
     static const int order[] = {PATIENT_TABLES, LOG_TABLES, LOG_CHANGELOGS, PATIENT_INPUTS, LOG_INPUTS};
     static const size_t count = sizeof order / sizeof *order;
     size_t kinds = 0, n = 0;
     for (size_t i = 0; i < count; i++)
-        kinds += k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS);
-    for (size_t i = 0; i < count && kinds > 0; i++)
-        if (k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS))
+        kinds += is_open(k, order[i], inputs);
+    for (size_t i = 0; i < count; i++)
+        if (is_open(k, order[i], inputs))
             n += take(k, order[i], records + n, (max - n) / kinds--);
     for (size_t i = count; i-- > 0 && n < max;)
-        if (k->queues[order[i]] != NULL && (inputs || queue_of(order[i]) != LOG_INPUTS))
+        if (is_open(k, order[i], inputs))
             n += take(k, order[i], records + n, max - n);
     return n + (inputs ? take(k, LOG_BACKLOG, records + n, max - n) : 0);
 }
