@@ -6,7 +6,7 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/insideout
 JAVA_LOCK=$ROOT/compose/maven/jars.sha256
 WEB_LOCK=$ROOT/web/package-lock.json
 PACKAGES_RUN=(ca-certificates curl jq iproute2 procps runit nginx postgresql default-jre-headless)
-PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev librocksdb-dev
+PACKAGES_BUILD=(gcc g++ make patch cmake ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev librocksdb-dev
     libcmocka-dev libavro-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev)
 
 as_root() {
@@ -86,7 +86,7 @@ install_web() {
 }
 
 install_librdkafka() {
-    [ -e "$CACHE/librdkafka-2.15.1/lib/librdkafka.so.1" ] && return
+    [ -e "$CACHE/librdkafka-2.15.1-1/lib/librdkafka.so.1" ] && return
     install_programs npm:npm
     step "building librdkafka" "$ROOT/shared/cmake/librdkafka.sh"
 }

@@ -10,8 +10,10 @@ static void on_validation(struct step *s, const struct event *in);
 static void index_order(struct index *to, const struct event *row);
 static bool order_before(const struct event *row, void *value);
 
-const struct view orders_decisions = {
-    .name = "decisions", .changelog = &topic_order_decisions, .private = true};
+/* What an order is, is what the topic says: it is its own changelog. */
+const struct view orders_made = {.name = "made", .changelog = &topic_orders, .events = true};
+/* Until it has its outcome. */
+const struct view orders_checks = {.name = "checks", .changelog = &topic_order_checks, .private = true};
 
 const struct topology orders_topology = {
     .name = "orders",
@@ -21,9 +23,8 @@ const struct topology orders_topology = {
             {.topic = &topic_order_validations, .handle = on_validation},
             {0},
         },
-    .views = (const struct view *const[]){&orders_decisions, NULL},
-    .outputs = (const struct topic *const[]){&topic_orders, &topic_orders_by_product,
-                                             &topic_orders_by_customer, NULL},
+    .views = (const struct view *const[]){&orders_made, &orders_checks, NULL},
+    .outputs = (const struct topic *const[]){&topic_orders_by_product, &topic_orders_by_customer, NULL},
     .dead_letters = &topic_dead_letters,
 };
 
@@ -44,8 +45,8 @@ const struct topology orders_view_topology = {
 
 /* To the log, and to those of its indexes whose readers do something about it: stock is released by the way
  * on which it was reserved. */
-static void emit_order(struct step *s, const struct order *o) {
-    step_emit(s, &topic_orders, o->id, o);
+static void put_order(struct step *s, const struct order *o) {
+    step_put(s, &orders_made, SLICE_NONE, o);
     if (o->state != ORDER_STATE_VALIDATED)
         step_emit(s, &topic_orders_by_product, o->product_id, o);
     if (o->state == ORDER_STATE_CREATED)
@@ -67,45 +68,37 @@ static void on_request(struct step *s, const struct event *in) {
         step_reject(s, "id: differs from the record's key");
         return;
     }
-    struct order_decision d;
-    if (step_get(s, &orders_decisions, SLICE_NONE, &d))
+    struct order o;
+    if (step_get(s, &orders_made, SLICE_NONE, &o))
         return;
-    d = (struct order_decision){
-        .customer_id = r->customer_id,
-        .product_id = r->product_id,
-        .quantity = r->quantity,
-        .price_cents = r->price_cents,
-        .state = ORDER_STATE_CREATED,
-    };
-    step_put(s, &orders_decisions, SLICE_NONE, &d);
-    emit_order(s, &(struct order){
-                      .id = r->id,
-                      .customer_id = r->customer_id,
-                      .product_id = r->product_id,
-                      .quantity = r->quantity,
-                      .price_cents = r->price_cents,
-                      .state = ORDER_STATE_CREATED,
-                  });
+    put_order(s, &(struct order){
+                     .id = r->id,
+                     .customer_id = r->customer_id,
+                     .product_id = r->product_id,
+                     .quantity = r->quantity,
+                     .price_cents = r->price_cents,
+                     .state = ORDER_STATE_CREATED,
+                 });
 }
 
-static enum check_state *check_of(struct order_decision *d, enum check check) {
+static enum check_state *check_of(struct order_checks *c, enum check check) {
     switch (check) {
     case CHECK_INVENTORY_CHECK:
-        return &d->inventory;
+        return &c->inventory;
     case CHECK_FRAUD_CHECK:
-        return &d->fraud;
+        return &c->fraud;
     case CHECK_ORDER_DETAILS_CHECK:
         break;
     }
-    return &d->order_details;
+    return &c->order_details;
 }
 
-enum order_state orders_outcome(const struct order_decision *d) {
-    if (d->inventory == CHECK_STATE_FAIL || d->fraud == CHECK_STATE_FAIL ||
-        d->order_details == CHECK_STATE_FAIL)
+enum order_state orders_outcome(const struct order_checks *c) {
+    if (c->inventory == CHECK_STATE_FAIL || c->fraud == CHECK_STATE_FAIL ||
+        c->order_details == CHECK_STATE_FAIL)
         return ORDER_STATE_FAILED;
-    if (d->inventory == CHECK_STATE_PASS && d->fraud == CHECK_STATE_PASS &&
-        d->order_details == CHECK_STATE_PASS)
+    if (c->inventory == CHECK_STATE_PASS && c->fraud == CHECK_STATE_PASS &&
+        c->order_details == CHECK_STATE_PASS)
         return ORDER_STATE_VALIDATED;
     return ORDER_STATE_CREATED;
 }
@@ -117,30 +110,29 @@ static void on_validation(struct step *s, const struct event *in) {
         step_reject(s, "orderId: differs from the record's key");
         return;
     }
-    struct order_decision d;
-    if (!step_get(s, &orders_decisions, SLICE_NONE, &d)) {
+    struct order o;
+    struct order_checks checks = {0};
+    if (!step_get(s, &orders_made, SLICE_NONE, &o)) {
         step_reject(s, "orderId: no such order"); /* a check speaks of an order only after its CREATED */
         return;
     }
-    enum check_state *check = check_of(&d, v->check);
-    if (d.state != ORDER_STATE_CREATED || *check != CHECK_STATE_NONE)
+    bool begun = step_get(s, &orders_checks, SLICE_NONE, &checks);
+    enum check_state *check = check_of(&checks, v->check);
+    if (o.state != ORDER_STATE_CREATED || *check != CHECK_STATE_NONE)
         return;
     *check = v->result == CHECK_RESULT_PASS ? CHECK_STATE_PASS : CHECK_STATE_FAIL;
-    d.state = orders_outcome(&d);
-    step_put(s, &orders_decisions, SLICE_NONE, &d);
-    if (d.state == ORDER_STATE_CREATED)
+    o.state = orders_outcome(&checks);
+    if (o.state == ORDER_STATE_CREATED) {
+        step_put(s, &orders_checks, SLICE_NONE, &checks);
         return;
+    }
+    if (begun)
+        step_delete(s, &orders_checks, SLICE_NONE);
     struct slice reason =
         v->reason.data != NULL ? v->reason : slice_of(event_enum_name(&check_enum, (int)v->check));
-    emit_order(s, &(struct order){
-                      .id = in->key,
-                      .customer_id = d.customer_id,
-                      .product_id = d.product_id,
-                      .quantity = d.quantity,
-                      .price_cents = d.price_cents,
-                      .state = d.state,
-                      .reasons = {&reason, d.state == ORDER_STATE_FAILED ? 1 : 0},
-                  });
+    if (o.state == ORDER_STATE_FAILED)
+        o.reasons = (struct slices){&reason, 1};
+    put_order(s, &o);
 }
 
 /* An id has no '/', so no list's prefix begins another's. */

@@ -7,7 +7,7 @@
 #include "stream/topology.h"
 
 extern const struct topology orders_topology;
-extern const struct view orders_decisions;
+extern const struct view orders_made, orders_checks;
 
 /* Hydrates the table of orders that HTTP reads; each instance has its part of it. */
 extern const struct topology orders_view_topology;
@@ -20,7 +20,7 @@ extern const struct http_route orders_routes[];
 extern const struct topic *const orders_followed[];
 
 /* Where an order stands after these checks: the first FAIL makes FAILED, three times PASS VALIDATED. */
-enum order_state orders_outcome(const struct order_decision *d);
+enum order_state orders_outcome(const struct order_checks *c);
 
 /* Index keys of orders_table, newest first: of a state's orders there is one list, and one for each customer.
  * Appends the part that all keys of such a list begin with. No customer: data NULL. */

@@ -105,10 +105,9 @@ static void first_request_makes_the_order(void **state) {
     request(d, "o1", 4);
     expect_nothing(d);
 
-    struct order_decision decision;
-    assert_true(driver_view(d, &orders_decisions, SLICE("o1"), SLICE_NONE, &decision));
-    assert_int_equal(decision.quantity, 3);
-    assert_int_equal(decision.state, ORDER_STATE_CREATED);
+    assert_true(driver_view(d, &orders_made, SLICE("o1"), SLICE_NONE, &o));
+    assert_int_equal(o.quantity, 3);
+    assert_int_equal(o.state, ORDER_STATE_CREATED);
 }
 
 static void later_request_after_the_outcome_changes_nothing(void **state) {

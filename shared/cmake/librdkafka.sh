@@ -3,17 +3,18 @@
 #
 # Why not the distribution's: the runtime needs fixes up to 2.10.1 (Debian 12 has 2.0.2, Debian 13 2.8.0).
 # Why from npm: the package of Confluent's JavaScript client carries the complete source of the C library, and
-# comes from a registry with immutable versions.
+# comes from a registry with immutable versions. librdkafka.patch says what it mends.
 set -euo pipefail
 
-VERSION=2.15.1
+BUILD=2.15.1-1 # version and patch; another number where either changes, here and where it is looked for
 PACKAGE=@confluentinc/kafka-javascript@1.10.1
 SHA256=ada7d703bb1d3237e2292bfabf438d663b6160c9f1ac2a2406b5dc4257c81b66
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/insideout
-prefix=$cache/librdkafka-$VERSION
+prefix=$cache/librdkafka-$BUILD
 [ -e "$prefix/lib/librdkafka.so.1" ] && exit
 
+here=$(dirname "$(readlink -f "$0")")
 mkdir -p "$cache"
 work=$(mktemp -d "$cache/librdkafka.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -27,6 +28,7 @@ echo "$SHA256  $tarball" | sha256sum --quiet --strict -c || {
 }
 tar -xzf "$tarball" package/deps/librdkafka
 cd package/deps/librdkafka
+patch -s -p1 <"$here/librdkafka.patch"
 # It is built for its final place, but put there by one rename, so that an interrupted build leaves no half.
 ./configure --disable-gssapi --disable-lz4-ext --prefix="$prefix" >/dev/null
 make -s -j"$(nproc)" -C src

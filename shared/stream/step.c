@@ -71,6 +71,7 @@ struct step {
     struct emission *emissions;
     size_t emission_count, emission_capacity, emission_taken;
     bool shown;                    /* a view has changed that is not private */
+    bool stale, stale_lookup;      /* of fresh tables; one was looked up all the same */
     struct buf key, bytes, header; /* scratch */
     size_t prefix;                 /* of key: bytes before the record's key */
     const struct view *key_of;     /* whose entry of the incoming key it is; NULL: another */
@@ -282,97 +283,6 @@ static void put_due(struct step *s, const struct view *v, int64_t stamp, struct 
     s->time->due = end < s->time->due ? end : s->time->due;
 }
 
-/* The row whose key is in the scratch buffer, as it is stored. */
-static void put_row(struct step *s, const struct view *v, struct slice row) {
-    if (v->retention_ms > 0 && row.data != NULL) {
-        struct slice old;
-        if (!overlay_get(&s->overlay, buf_slice(&s->key), &old, &s->err))
-            return;
-        if (old.data == NULL || row_stamp(old) > s->now) /* it was put before a crash, at a later time */
-            put_due(s, v, s->now, record_key(s));
-    }
-    struct change *c = put(s, buf_slice(&s->key), row);
-    s->shown = s->shown || !v->private;
-    if (c == NULL)
-        return;
-    c->view = v;
-    c->partition = s->in->partition;
-    c->record_key = arena_copy(&s->overlay.arena, record_key(s));
-}
-
-static void put_entry(struct step *s, const struct view *v, struct slice sub, struct slice row) {
-    entry_key(s, v, sub);
-    check_size(s, v->changelog, record_key(s).size, row_payload(v, row).size);
-    if (!failed(s))
-        put_row(s, v, row);
-}
-
-void step_put(struct step *s, const struct view *v, struct slice sub, const void *value) {
-    buf_clear(&s->bytes);
-    row_begin(v, s->now, &s->bytes);
-    if (!failed(s) && schemas_encode(s->schemas, v->changelog, value, &s->bytes, &s->err))
-        put_entry(s, v, sub, buf_slice(&s->bytes));
-}
-
-void step_delete(struct step *s, const struct view *v, struct slice sub) {
-    if (!failed(s))
-        put_entry(s, v, sub, SLICE_NONE);
-}
-
-/* Copies of what a scan has visited, so that it can be changed while it is gone through. */
-struct rows {
-    struct arena *arena;
-    size_t prefix;   /* bytes of each key to leave out */
-    struct slice to; /* of what is left; SLICE_NONE: no end */
-    struct row {
-        struct slice key, value;
-    } * items;
-    size_t count, capacity;
-};
-
-static bool collect_row(void *context, struct slice key, struct slice value) {
-    struct rows *r = context;
-    key = (struct slice){key.data + r->prefix, key.size - r->prefix};
-    if (r->to.data != NULL && slice_compare(key, r->to) >= 0)
-        return false;
-    if (r->count == r->capacity)
-        r->items = xrealloc(r->items, (r->capacity = r->capacity * 2 + 16) * sizeof *r->items);
-    r->items[r->count++] = (struct row){arena_copy(r->arena, key), arena_copy(r->arena, value)};
-    return true;
-}
-
-void step_each(struct step *s, const struct view *v, struct slice from, struct slice to,
-               bool (*each)(void *, struct slice, const void *), void *context) {
-    entry_key(s, v, SLICE(""));
-    _cleanup_(buf_free) struct buf first = {0};
-    buf_append_slice(&first, buf_slice(&s->key));
-    buf_append_slice(&first, from);
-    struct rows rows = {.arena = &s->scratch, .prefix = s->key.size, .to = to};
-    if (!failed(s) &&
-        overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row, &rows, &s->err))
-        for (size_t i = 0; i < rows.count && !failed(s); i++) {
-            void *value = arena_alloc(&s->scratch, v->changelog->value->size);
-            if (!schemas_decode(s->schemas, v->changelog->value, row_payload(v, rows.items[i].value),
-                                &s->scratch, value, &s->err))
-                unreadable(s, "view", v->name, rows.items[i].key);
-            else if (!each(context, rows.items[i].key, value))
-                break;
-        }
-    free(rows.items);
-}
-
-bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
-    struct slice bytes;
-    assert(t->partitioned_with == NULL); /* another instance may have the row */
-    s->key_of = NULL;
-    store_key_row(&s->key, t, -1, key);
-    if (failed(s) || !overlay_remember(&s->rows, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
-        return false;
-    struct slice payload = table_row_payload(bytes);
-    return schemas_decode(s->schemas, t->topic->value, payload, &s->scratch, row, &s->err) ||
-           unreadable(s, "table", t->name, key);
-}
-
 /* A number that depends on the input and on who handles it, for trace ids: the same at each replay. */
 static uint64_t trace_number(const struct cause *in, const char *salt) {
     uint64_t h =
@@ -447,6 +357,127 @@ static struct emission *emission_add(struct step *s) {
         s->emissions = xrealloc(s->emissions, (s->emission_capacity = s->emission_capacity * 2 + 64) *
                                                   sizeof *s->emissions);
     return &s->emissions[s->emission_count++];
+}
+
+/* What is put and deleted within a transaction has never been: neither the store nor the log hears of it. */
+static void forget_unborn(struct step *s, const struct undo *last) {
+    struct slice stored;
+    if (last->was_live && last->before.data != NULL &&
+        store_get(s->overlay.store, buf_slice(&s->key), &s->scratch, &stored, &s->err) && stored.data == NULL)
+        s->overlay.live[last->index] = false;
+}
+
+static void emit_row(struct step *s, const struct view *v, struct slice row) {
+    struct arena *a = &s->overlay.arena;
+    *emission_add(s) = (struct emission){.topic = v->changelog,
+                                         .partition = s->in->partition,
+                                         .timestamp = s->in->timestamp,
+                                         .key = arena_copy(a, record_key(s)),
+                                         .value = arena_copy(a, row),
+                                         .headers = headers(s),
+                                         .header_count = 2,
+                                         .view = v};
+}
+
+/* The row whose key is in the scratch buffer, as it is stored. */
+static void put_row(struct step *s, const struct view *v, struct slice row) {
+    if (v->retention_ms > 0 && row.data != NULL) {
+        struct slice old;
+        if (!overlay_get(&s->overlay, buf_slice(&s->key), &old, &s->err))
+            return;
+        if (old.data == NULL || row_stamp(old) > s->now) /* it was put before a crash, at a later time */
+            put_due(s, v, s->now, record_key(s));
+    }
+    struct change *c = put(s, buf_slice(&s->key), row);
+    s->shown = s->shown || !v->private;
+    if (v->events) {
+        emit_row(s, v, row);
+        return;
+    }
+    if (row.data == NULL)
+        forget_unborn(s, &s->undo[s->undo_count - 1]);
+    if (c == NULL)
+        return;
+    c->view = v;
+    c->partition = s->in->partition;
+    c->record_key = arena_copy(&s->overlay.arena, record_key(s));
+}
+
+static void put_entry(struct step *s, const struct view *v, struct slice sub, struct slice row) {
+    entry_key(s, v, sub);
+    check_size(s, v->changelog, record_key(s).size, row_payload(v, row).size);
+    if (!failed(s))
+        put_row(s, v, row);
+}
+
+void step_put(struct step *s, const struct view *v, struct slice sub, const void *value) {
+    buf_clear(&s->bytes);
+    row_begin(v, s->now, &s->bytes);
+    if (!failed(s) && schemas_encode(s->schemas, v->changelog, value, &s->bytes, &s->err))
+        put_entry(s, v, sub, buf_slice(&s->bytes));
+}
+
+void step_delete(struct step *s, const struct view *v, struct slice sub) {
+    if (!failed(s))
+        put_entry(s, v, sub, SLICE_NONE);
+}
+
+/* Copies of what a scan has visited, so that it can be changed while it is gone through. */
+struct rows {
+    struct arena *arena;
+    size_t prefix;   /* bytes of each key to leave out */
+    struct slice to; /* of what is left; SLICE_NONE: no end */
+    struct row {
+        struct slice key, value;
+    } * items;
+    size_t count, capacity;
+};
+
+static bool collect_row(void *context, struct slice key, struct slice value) {
+    struct rows *r = context;
+    key = (struct slice){key.data + r->prefix, key.size - r->prefix};
+    if (r->to.data != NULL && slice_compare(key, r->to) >= 0)
+        return false;
+    if (r->count == r->capacity)
+        r->items = xrealloc(r->items, (r->capacity = r->capacity * 2 + 16) * sizeof *r->items);
+    r->items[r->count++] = (struct row){arena_copy(r->arena, key), arena_copy(r->arena, value)};
+    return true;
+}
+
+void step_each(struct step *s, const struct view *v, struct slice from, struct slice to,
+               bool (*each)(void *, struct slice, const void *), void *context) {
+    entry_key(s, v, SLICE(""));
+    _cleanup_(buf_free) struct buf first = {0};
+    buf_append_slice(&first, buf_slice(&s->key));
+    buf_append_slice(&first, from);
+    struct rows rows = {.arena = &s->scratch, .prefix = s->key.size, .to = to};
+    if (!failed(s) &&
+        overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row, &rows, &s->err))
+        for (size_t i = 0; i < rows.count && !failed(s); i++) {
+            void *value = arena_alloc(&s->scratch, v->changelog->value->size);
+            if (!schemas_decode(s->schemas, v->changelog->value, row_payload(v, rows.items[i].value),
+                                &s->scratch, value, &s->err))
+                unreadable(s, "view", v->name, rows.items[i].key);
+            else if (!each(context, rows.items[i].key, value))
+                break;
+        }
+    free(rows.items);
+}
+
+bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
+    struct slice bytes;
+    assert(t->partitioned_with == NULL); /* another instance may have the row */
+    if (t->fresh && s->stale && !failed(s)) {
+        s->stale_lookup = true;
+        err_set(&s->err, ERR_RETRY, "table %s is to be read to its end first", t->name);
+    }
+    s->key_of = NULL;
+    store_key_row(&s->key, t, -1, key);
+    if (failed(s) || !overlay_remember(&s->rows, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
+        return false;
+    struct slice payload = table_row_payload(bytes);
+    return schemas_decode(s->schemas, t->topic->value, payload, &s->scratch, row, &s->err) ||
+           unreadable(s, "table", t->name, key);
 }
 
 static void emit_bytes(struct step *s, const struct topic *t, struct slice key, struct slice value) {
@@ -540,6 +571,7 @@ static void begin(struct step *s, const struct event *in, struct slice tracepare
     s->now = in->timestamp > time->now ? in->timestamp : time->now;
     s->out_headers = NULL;
     s->err.kind = ERR_NONE;
+    s->stale_lookup = false;
     s->undo_count = 0;
     if (s->rows.count > ROWS_KEPT)
         overlay_clear(&s->rows);
@@ -810,6 +842,14 @@ bool step_changelogs(struct step *s, int32_t partition,
 
 void step_tables_changed(struct step *s) {
     overlay_clear(&s->rows);
+}
+
+void step_tables_fresh(struct step *s, bool fresh) {
+    s->stale = !fresh;
+}
+
+bool step_looked_up_stale(const struct step *s) {
+    return s->stale_lookup;
 }
 
 struct overlay *step_overlay(struct step *s) {

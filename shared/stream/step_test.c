@@ -138,17 +138,77 @@ static void get_sees_what_was_put(void **state) {
     assert_int_equal(receipt_of(f, step_emissions(f->step, &n))->amount, 12);
 }
 
+static void on_gone_and_bad(struct step *s, const struct event *in) {
+    (void)in;
+    step_delete(s, &bank_balances, SLICE_NONE);
+    step_reject(s, "bad");
+}
+
 static void a_changelog_record_stands_for_all_changes_of_its_key(void **state) {
     struct fixture *f = *state;
     deposit(f, "a", 5);
     deposit(f, "b", 1);
     deposit(f, "a", 6);
+    commit(f);
     deposit(f, "b", 0); /* put and deleted by one input */
-    assert_changelog(f, "a=11[deposits/0/0,deposits/0/2] b=none[deposits/0/1,deposits/0/3] ");
+    assert_changelog(f, "b=none[deposits/0/3] ");
     commit(f);
     assert_changelog(f, "");
     deposit(f, "a", 1);
     assert_changelog(f, "a=12[deposits/0/4] ");
+}
+
+static void what_comes_and_goes_in_a_transaction_has_never_been(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct store_metrics m;
+    deposit(f, "a", 5);
+    deposit(f, "b", 0);
+    assert_changelog(f, "a=5[deposits/0/0] ");
+    deposit(f, "a", 0);
+    assert_changelog(f, "");
+    deposit(f, "a", 7);
+    assert_changelog(f, "a=7[deposits/0/0,deposits/0/2,deposits/0/3] ");
+    assert_false(run(f, on_gone_and_bad, "a", 0, "", &e)); /* a reject brings it back */
+    assert_changelog(f, "a=7[deposits/0/0,deposits/0/2,deposits/0/3] ");
+    commit(f);
+    store_metrics(f->bank->store, &m);
+    assert_int_equal(m.keys, 1);
+}
+
+/* ---- a view whose changelog is a topic of events ---- */
+
+static const struct view noted = {.name = "noted", .changelog = &topic_receipts, .events = true};
+
+static void on_noted(struct step *s, const struct event *in) {
+    const struct deposit *d = in->value;
+    struct receipt r = {SLICE(""), 0};
+    step_get(s, &noted, d->note, &r);
+    step_put(s, &noted, d->note, &(struct receipt){SLICE("noted"), r.amount + d->amount});
+    if (d->amount < 0)
+        step_reject(s, "less than nothing");
+}
+
+static void each_put_of_events_is_one(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    size_t n;
+    assert_true(run(f, on_noted, "a", 5, "x", NULL));
+    assert_false(run(f, on_noted, "a", -1, "x", &e));
+    assert_true(run(f, on_noted, "a", 2, "x", NULL));
+    assert_true(step_awaited(f->step));
+    const struct emission *m = step_emissions(f->step, &n);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++) {
+        assert_ptr_equal(m[i].view, &noted);
+        assert_int_equal(m[i].partition, 0); /* that of the input, whatever the key's is */
+        assert_slice(m[i].key, "a/x");
+        assert_int_equal(m[i].timestamp, 1000 + (i == 0 ? 0 : 2));
+        assert_slice(header_of(&m[i], "caused-by"), i == 0 ? "deposits/0/0" : "deposits/0/2");
+    }
+    assert_int_equal(receipt_of(f, &m[0])->amount, 5);
+    assert_int_equal(receipt_of(f, &m[1])->amount, 7);
+    assert_changelog(f, "");
 }
 
 static void a_changelog_record_names_the_last_32_causes(void **state) {
@@ -295,6 +355,22 @@ static void a_key_with_a_slash_has_no_sub_keys(void **state) {
 }
 
 /* ---- tables ---- */
+
+static void a_stale_table_is_not_looked_up(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    step_tables_fresh(f->step, false);
+    assert_true(run(f, bank_on_deposit, "a", 1, "nothing", &e));
+    assert_false(step_looked_up_stale(f->step));
+    assert_false(run(f, bank_on_deposit, "a", 1, "", &e));
+    assert_true(step_looked_up_stale(f->step));
+    assert_int_equal(e.kind, ERR_RETRY);
+    assert_changelog(f, "");
+    step_tables_fresh(f->step, true);
+    deposit(f, "a", 1);
+    assert_false(step_looked_up_stale(f->step));
+    assert_changelog(f, "a=1[deposits/0/2] ");
+}
 
 static void a_lookup_finds_any_row(void **state) {
     struct fixture *f = *state;
@@ -680,6 +756,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(get_sees_what_was_put),
         TEST(a_changelog_record_stands_for_all_changes_of_its_key),
+        TEST(what_comes_and_goes_in_a_transaction_has_never_been),
+        TEST(each_put_of_events_is_one),
         TEST(a_changelog_record_names_the_last_32_causes),
         TEST(changelogs_stop_where_told),
         TEST(changelogs_are_partitioned_as_the_input),
@@ -688,6 +766,7 @@ int main(void) {
         TEST(rows_that_take_each_others_place_stay_apart),
         TEST(sub_keys_lie_below_the_key),
         TEST(a_key_with_a_slash_has_no_sub_keys),
+        TEST(a_stale_table_is_not_looked_up),
         TEST(a_lookup_finds_any_row),
         TEST(emissions_come_once_and_in_order),
         TEST(an_emission_continues_the_trace),

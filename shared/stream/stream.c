@@ -295,8 +295,20 @@ static bool begin(struct stream *s, struct err *e) {
     return true;
 }
 
+static size_t view_index(const struct stream *s, const struct view *v) {
+    size_t i = 0;
+    while (s->topology->views[i] != v)
+        i++;
+    return i;
+}
+
+/* Where the offset behind a view's record goes, once it is known. */
+static int64_t *delivered(const struct stream *s, const struct emission *m) {
+    return m->view == NULL ? NULL : &s->tasks[m->partition].changelogs[view_index(s, m->view)];
+}
+
 /* In a transaction, and guarded. */
-static bool produce(struct stream *s, const struct emission *m, int64_t *delivered, struct err *e) {
+static bool produce(struct stream *s, const struct emission *m, struct err *e) {
     struct log_message message = {.topic = m->topic,
                                   .partition = m->partition,
                                   .timestamp = m->timestamp,
@@ -304,7 +316,7 @@ static bool produce(struct stream *s, const struct emission *m, int64_t *deliver
                                   .value = m->value,
                                   .headers = m->headers,
                                   .header_count = m->header_count,
-                                  .delivered = delivered};
+                                  .delivered = delivered(s, m)};
     TRY(LOG(s, produce, &message, e));
     counter_add(&s->counts[m->topic->index].out, 1);
     return true;
@@ -319,7 +331,7 @@ static int by_partition(const void *a, const void *b) {
 
 static bool produce_all(struct stream *s, struct emission *const *m, size_t n, struct err *e) {
     for (size_t i = 0; i < n; i++)
-        TRY(produce(s, m[i], NULL, e));
+        TRY(produce(s, m[i], e));
     return true;
 }
 
@@ -334,7 +346,7 @@ static bool produce_emissions(struct stream *s, struct err *e) {
         if (!LOG(s, partitions, m[i].topic, &count, e))
             return err_set(e, ERR_ABORT, "%s: how many partitions it has is not known any more",
                            m[i].topic->name);
-        m[i].partition = partition_of(m[i].key, count);
+        m[i].partition = m[i].view != NULL ? m[i].partition : partition_of(m[i].key, count);
         order[i] = &m[i];
     }
     qsort(order, n, sizeof(struct emission *), by_partition);
@@ -346,17 +358,9 @@ struct changelog_context {
     struct err *e;
 };
 
-static size_t view_index(const struct stream *s, const struct view *v) {
-    size_t i = 0;
-    while (s->topology->views[i] != v)
-        i++;
-    return i;
-}
-
 static bool produce_changelog(void *context, const struct emission *m) {
     struct changelog_context *c = context;
-    struct task *task = &c->s->tasks[m->partition];
-    return produce(c->s, m, &task->changelogs[view_index(c->s, m->view)], c->e);
+    return produce(c->s, m, c->e);
 }
 
 static bool produce_changelogs(struct stream *s, struct err *e) {
@@ -488,8 +492,7 @@ static bool inputs_reread(struct stream *s, struct err *e) {
     return true;
 }
 
-/* Before inputs are processed, fresh tables are hydrated to where their topics end: what a client could read
- * before it wrote an input is known to whoever decides on it. */
+/* Hydrates fresh tables to where their topics end, at the first time all tables. */
 static bool freshen(struct stream *s, struct err *e) {
     TRY(tables_aim(s, true, e));
     int64_t until = now_ms(s) + FRESH_MS;
@@ -500,17 +503,27 @@ static bool freshen(struct stream *s, struct err *e) {
         TRY(poll_aside(s, RETRY_MS, e));
     }
     s->tables_known = true; /* from an empty one nobody would be known */
+    step_tables_fresh(s->step, true);
     return true;
+}
+
+/* Where a handler looks a fresh table up, that is hydrated first, once in a batch of inputs: what a client
+ * could read before it wrote an input is known to whoever decides on it. Most inputs need no table. */
+static bool process_fresh(struct stream *s, const struct log_record *r, struct err *e) {
+    if (process_record(s, r, e))
+        return true;
+    return step_looked_up_stale(s->step) && freshen(s, e) && process_record(s, r, e);
 }
 
 static bool process(struct stream *s, size_t n, struct err *e) {
     size_t inputs = 0;
     for (size_t k = 0; k < n; k++)
         inputs += log_queue_of_inputs(s->records[k].queue) && !s->records[k].end;
-    TRY(inputs == 0 || freshen(s, e));
+    step_tables_fresh(s->step, false);
+    TRY(inputs == 0 || s->tables_known || freshen(s, e));
     for (size_t k = 0; k < n; k++)
         if (log_queue_of_inputs(s->records[k].queue))
-            TRY(process_record(s, &s->records[k], e));
+            TRY(process_fresh(s, &s->records[k], e));
     return true;
 }
 

@@ -446,6 +446,41 @@ static const struct topology quiet_topology = {
     .outputs = (const struct topic *const[]){&topic_receipts, NULL},
 };
 
+static const struct view noted = {.name = "noted", .changelog = &topic_receipts, .events = true};
+
+static void on_noted(struct step *s, const struct event *in) {
+    const struct deposit *d = in->value;
+    struct receipt r = {SLICE(""), 0};
+    step_get(s, &noted, SLICE_NONE, &r);
+    step_put(s, &noted, SLICE_NONE, &(struct receipt){SLICE("noted"), r.amount + d->amount});
+}
+
+static const struct topology noted_topology = {
+    .name = "noted",
+    .sources = (const struct source[]){{.topic = &topic_deposits, .handle = on_noted}, {0}},
+    .views = (const struct view *const[]){&noted, NULL},
+};
+
+static void a_view_can_be_what_it_says_in_a_topic_of_events(void **state) {
+    struct fixture *f = *state;
+    f->topology = &noted_topology;
+    start(f);
+    deposit(f, "a", 1, "");
+    deposit(f, "a", 2, ""); /* in one transaction, and an event each */
+    rounds(f, 1);
+    assert_receipts(f, "a:noted=1 a:noted=3 ");
+    crash(f);
+    start(f);
+    deposit(f, "a", 10, "");
+    rounds(f, 1);
+    crash(f);
+    lose_views(f);
+    start(f);
+    deposit(f, "a", 20, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:noted=1 a:noted=3 a:noted=13 a:noted=33 ");
+}
+
 static void changes_that_nobody_reads_wait_for_company(void **state) {
     struct fixture *f = *state;
     f->topology = &quiet_topology;
@@ -502,6 +537,24 @@ static void inputs_wait_for_fresh_tables(void **state) {
     deposit(f, "a", 5, "");
     rounds(f, 1);
     assert_receipts(f, "a:Ann=5 ");
+}
+
+static void who_looks_nothing_up_asks_for_no_ends(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    deposit(f, "a", 5, "");
+    rounds(f, 1);
+    int asked = f->log->calls[CALL_ENDS];
+    deposit(f, "a", 1, "nothing");
+    rounds(f, 1);
+    assert_int_equal(f->log->calls[CALL_ENDS], asked);
+    deposit(f, "a", 1, "nothing");
+    deposit(f, "a", 1, ""); /* once for both that look it up */
+    deposit(f, "a", 1, "");
+    rounds(f, 1);
+    assert_int_equal(f->log->calls[CALL_ENDS], asked + 1);
+    assert_receipts(f, "a:nobody=5 a:nobody=6 a:nobody=7 ");
+    assert_int_equal(group_offset(f, &topic_deposits), 5);
 }
 
 static void tables_that_cannot_be_read_hold_inputs_back(void **state) {
@@ -1401,9 +1454,11 @@ int main(void) {
         TEST(commits_by_size_and_by_age),
         TEST(a_commit_takes_however_many_inputs_change_the_same_state),
         TEST(commits_lazily_what_has_no_consequences),
+        TEST(a_view_can_be_what_it_says_in_a_topic_of_events),
         TEST(changes_that_nobody_reads_wait_for_company),
         TEST(bad_records_are_dead_lettered_or_skipped),
         TEST(inputs_wait_for_fresh_tables),
+        TEST(who_looks_nothing_up_asks_for_no_ends),
         TEST(tables_that_cannot_be_read_hold_inputs_back),
         TEST(readers_see_rows),
         TEST(readers_scan_by_index_and_by_key),

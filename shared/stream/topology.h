@@ -48,8 +48,10 @@ struct source {
 struct view {
     const char *name;
     const struct topic *changelog;
-    bool private;         /* its changelog is read by nobody but whoever restores the view: what changes only
-                             that waits up to 300 ms for company, so that one commit does for several events */
+    bool events;  /* each put is an event in the changelog, with its own cause; otherwise what is written
+                     of a key is what the transaction has made of it. Not with retention_ms */
+    bool private; /* its changelog is read by nobody but whoever restores the view: what changes only
+                     that waits up to 300 ms for company, so that one commit does for several events */
     int64_t retention_ms; /* 0: for ever */
     /* Instead of silent deletion, once for each row, with in->key and in->sub = the row's, in->value = the
      * row, in->timestamp = stream time; topic, partition and offset are of the event that made time pass. The
@@ -73,7 +75,7 @@ struct table {
     /* Whether a record is a row at all, by the rules of whoever sends the topic's bad records to the dead
      * letters: what is none is skipped. Pure. NULL: whatever can be decoded. */
     bool (*accepts)(const struct event *row);
-    bool fresh; /* before a batch of inputs, hydrate to the topic's end at that moment */
+    bool fresh; /* hydrated to the topic's end before the first handler of a batch of inputs looks it up */
     /* Divided among the instances of the service: each holds the partitions that are its tasks of this
      * topology, and those for which it stands by (service.h). Such a table is for HTTP, no handler looks it
      * up. NULL: all of it is everywhere. */

@@ -73,6 +73,11 @@ bool step_changelogs(struct step *s, int32_t partition,
 /* Rows of tables that were looked up may have changed. To be called outside of step_run. */
 void step_tables_changed(struct step *s);
 
+/* Whether fresh tables are as far as their topics (they are at first). While they are not, an event whose
+ * handler looks one up comes to ERR_RETRY, and step_looked_up_stale() says that this was why. */
+void step_tables_fresh(struct step *s, bool fresh);
+bool step_looked_up_stale(const struct step *s);
+
 /* The pending changes, for the runtime to add its positions to and to apply. */
 struct overlay *step_overlay(struct step *s);
 

@@ -83,7 +83,7 @@ MUTATIONS = {
     "away_is_poison": [("        if (e->kind != ERR_POISON)\n            return false;\n        char reason",
                         "        if (e->kind != ERR_POISON && e->kind != ERR_RETRY)\n            return false;\n        char reason")],
     # Tables are looked up as they are.
-    "stale_lookup": [("    TRY(inputs == 0 || freshen(s, e));\n", "")],
+    "stale_lookup": [("    step_tables_fresh(s->step, false);\n", "")],
     # A store that is longer than its log is kept.
     "stale_store": [("        if (c->position < 0 || c->position > c->target) {",
                      "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],

@@ -286,7 +286,7 @@ const struct workload suite_workload = {
     .topics = (const struct topic *const[]){&topic_order_requests, &topic_orders, &topic_order_validations,
                                             &topic_stock, &topic_reserved_stock, &topic_customers,
                                             &topic_dead_letters, &topic_orders_by_product,
-                                            &topic_orders_by_customer, &topic_order_decisions,
+                                            &topic_orders_by_customer, &topic_order_checks,
                                             &topic_reservations, &topic_fraud_sessions, &topic_fraud_verdicts,
                                             &topic_order_details_verdicts, &topic_shipments, NULL},
     .plan = suite_plan,
