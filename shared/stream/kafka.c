@@ -20,6 +20,7 @@ enum {
     STABLE_MS = 300, /* committed offsets: while a transaction is open they are not to be had */
     INIT_MS = 10000,
     COMMIT_MS = 11000, /* longer than transaction.timeout.ms: then the broker has decided */
+    LOOK_MS = 2000,    /* whether the group has all tasks */
 };
 
 static const struct setting common_settings[] = {
@@ -115,6 +116,12 @@ struct kafka {
     rd_kafka_topic_t **topics[READERS], **producer_topics, **asker_topics; /* by the topic's index */
     int32_t *partitions;                                                   /* likewise; 0: not known */
     struct log_listener listener;
+    const struct topic *lead; /* what the group divides; NULL: not subscribed */
+    int32_t tasks;            /* that this member has */
+    rd_kafka_queue_t *look;   /* for what the group has; NULL: not asked */
+    int64_t look_at;
+    bool lacking; /* at the last look the group had not all */
+    counter mended;
     bool told;                     /* a callback ran during this poll */
     atomic_bool down;              /* all brokers */
     rd_kafka_message_t **messages; /* scratch of a poll */
@@ -226,6 +233,9 @@ static bool asker(struct kafka *k, rd_kafka_t **rk, struct err *e) {
 static void asker_drop(struct kafka *k) {
     if (k->asker == NULL)
         return;
+    if (k->look != NULL)
+        rd_kafka_queue_destroy(k->look);
+    k->look = NULL;
     kafka_topics_destroy(k->asker_topics, k->topic_count);
     rd_kafka_destroy(k->asker);
     k->asker = NULL;
@@ -420,11 +430,12 @@ const char *kafka_member_id(const struct log *l) {
     return ((const struct kafka *)l)->member_id;
 }
 
-/* Calls `each` for the group as its coordinator sees it. */
-static bool describe_group(struct kafka *k,
-                           bool (*each)(struct kafka *, const rd_kafka_ConsumerGroupDescription_t *,
-                                        const void *context, struct err *),
-                           const void *context, struct err *e) {
+/* What to do with the group as its coordinator sees it. */
+typedef bool on_group(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group, const void *context,
+                      struct err *e);
+
+/* The answer comes into *queue, which is the caller's. */
+static bool ask_group(struct kafka *k, rd_kafka_queue_t **queue, struct err *e) {
     rd_kafka_t *rk;
     char text[256];
     if (!asker(k, &rk, e))
@@ -432,10 +443,15 @@ static bool describe_group(struct kafka *k,
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
     rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, text, sizeof text);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    *queue = rd_kafka_queue_new(rk);
     const char *groups[] = {k->group};
-    rd_kafka_DescribeConsumerGroups(rk, groups, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
+    rd_kafka_DescribeConsumerGroups(rk, groups, 1, options, *queue);
+    rd_kafka_AdminOptions_destroy(options);
+    return true;
+}
+
+static bool take_group(struct kafka *k, rd_kafka_event_t *event, on_group *each, const void *context,
+                       struct err *e) {
     bool known = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
     bool ok = known || away(k, e, "no answer about the group");
     size_t count = 0;
@@ -450,8 +466,15 @@ static bool describe_group(struct kafka *k,
             ok = each(k, found[g], context, e);
     if (event != NULL)
         rd_kafka_event_destroy(event);
+    return ok;
+}
+
+static bool describe_group(struct kafka *k, on_group *each, const void *context, struct err *e) {
+    rd_kafka_queue_t *queue;
+    if (!ask_group(k, &queue, e))
+        return false;
+    bool ok = take_group(k, rd_kafka_queue_poll(queue, CALL_MS), each, context, e);
     rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
     return ok;
 }
 
@@ -495,10 +518,58 @@ static void member_destroy(struct kafka *k) {
 static bool kafka_leave(struct log *l, struct err *e) {
     struct kafka *k = of(l);
     k->listener = (struct log_listener){0};
+    k->lead = NULL;
     member_destroy(k);
     if (atomic_load(&k->down))
         return err_set(e, ERR_RETRY, "Kafka is away");
     return describe_group(k, leave, NULL, e);
+}
+
+/* ---- tasks that nobody has ---- */
+
+/* Who dies when it has given up tasks, and before the rebalance that gives them to another, comes back to
+ * what it had left: a static member needs no rebalance, and the coordinator does not mind that tasks are
+ * missing. So who has not all of them looks, and when they are missing for the second time, one leaves and
+ * joins again.
+ */
+static bool mend_group(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group, const void *context,
+                       struct err *e) {
+    int32_t had = 0;
+    bool first = true;
+    for (size_t m = 0; m < rd_kafka_ConsumerGroupDescription_member_count(group); m++) {
+        const rd_kafka_MemberDescription_t *member = rd_kafka_ConsumerGroupDescription_member(group, m);
+        const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
+        const rd_kafka_topic_partition_list_t *tasks =
+            rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(member));
+        had += tasks == NULL ? 0 : tasks->cnt;
+        first = first && (instance == NULL || strcmp(k->identity, instance) <= 0);
+    }
+    bool lacked = k->lacking;
+    k->lacking = rd_kafka_ConsumerGroupDescription_state(group) == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
+                 had < k->partitions[k->lead->index];
+    if (!lacked || !k->lacking || !first)
+        return true;
+    k->lacking = false;
+    counter_add(&k->mended, 1);
+    return leave(k, group, context, e);
+}
+
+/* Waits for nothing; what fails is asked again at the next look. */
+static void look_at_group(struct kafka *k) {
+    struct err e;
+    int64_t now = clock_mono_us();
+    if (k->look != NULL) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(k->look, 0);
+        if (event == NULL)
+            return;
+        rd_kafka_queue_destroy(k->look);
+        k->look = NULL;
+        (void)!take_group(k, event, mend_group, NULL, &e);
+    } else if (k->lead != NULL && now >= k->look_at) {
+        k->look_at = now + LOOK_MS * (int64_t)1000;
+        if (k->tasks < k->partitions[k->lead->index])
+            (void)!ask_group(k, &k->look, &e);
+    }
 }
 
 /* ---- the group ---- */
@@ -515,6 +586,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
         snprintf(k->member_id, sizeof k->member_id, "%s", id);
     rd_kafka_mem_free(rk, id);
     rd_kafka_error_t *error;
+    k->tasks += what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? list->cnt : -list->cnt;
     if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         error = rd_kafka_incremental_assign(rk, list);
         rd_kafka_pause_partitions(rk, list); /* the member never reads: the readers do */
@@ -546,6 +618,9 @@ static bool kafka_subscribe(struct log *l, const struct topic *lead, const struc
     rd_kafka_topic_partition_list_add(list, lead->name, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t error = rd_kafka_subscribe(k->member, list);
     rd_kafka_topic_partition_list_destroy(list);
+    k->lead = lead;
+    k->tasks = 0;
+    k->look_at = clock_mono_us() + LOOK_MS * (int64_t)1000;
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
            err_set(e, ERR_CONFIG, "subscribe: %s", rd_kafka_err2str(error));
 }
@@ -679,6 +754,8 @@ static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, s
         k->told = false;
         if (inputs && !serve_member(k, e))
             return false;
+        if (inputs)
+            look_at_group(k);
         if (k->producer != NULL)
             rd_kafka_poll(k->producer, 0);
         if (k->asker != NULL)
@@ -868,6 +945,10 @@ void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
     static const char *const roles[CLIENTS] = {"group",          "inputs",       "backlog",
                                                "tables",         "changelogs",   "patient-inputs",
                                                "patient-tables", "transactions", "questions"};
+    static const struct metric mended = {
+        "insideout_kafka_group_mends_total", METRIC_COUNTER,
+        "Times that this instance had to join again because the group had left tasks to nobody."};
+    metrics_add(m, &mended, (double)counter_get(&of(l)->mended), "topology", topology, NULL);
     for (int i = 0; i < CLIENTS; i++)
         kafka_traffic_metrics(&of(l)->traffic[i], topology, roles[i], m);
 }

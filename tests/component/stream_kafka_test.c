@@ -94,6 +94,24 @@ static void instances_share_and_take_over(void **state) {
     world_destroy();
 }
 
+/* What it gave up is nobody's yet, and as a static member it comes back to what it had left, without a
+ * rebalance: the group does not notice that tasks are missing. */
+static void who_dies_while_tasks_move_leaves_none_behind(void **state) {
+    (void)state;
+    world_create("between");
+    pid_t first = world_start_to_die(0);
+    world_click(500);
+    world_settle(30);
+    pid_t second = world_start(1);
+    world_dead(first);
+    first = world_start(0);
+    world_click(500);
+    world_settle(40);
+    world_stop(first);
+    world_stop(second);
+    world_destroy();
+}
+
 /* It was frozen, others took its place, and it wakes up in the middle of what it was doing. */
 static void a_zombie_writes_nothing(void **state) {
     (void)state;
@@ -191,9 +209,13 @@ int main(int argc, char **argv) {
     printf("SEED=%u\n", chance);
     srand(chance);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kill_9_leaves_no_trace),       cmocka_unit_test(a_lost_view_is_restored),
-        cmocka_unit_test(a_view_of_windows_stays_flat), cmocka_unit_test(instances_share_and_take_over),
-        cmocka_unit_test(a_zombie_writes_nothing),      cmocka_unit_test(bad_records_are_dead_letters_once),
+        cmocka_unit_test(kill_9_leaves_no_trace),
+        cmocka_unit_test(a_lost_view_is_restored),
+        cmocka_unit_test(a_view_of_windows_stays_flat),
+        cmocka_unit_test(instances_share_and_take_over),
+        cmocka_unit_test(a_zombie_writes_nothing),
+        cmocka_unit_test(who_dies_while_tasks_move_leaves_none_behind),
+        cmocka_unit_test(bad_records_are_dead_letters_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -122,6 +123,18 @@ static void on_term(int number) {
     stream_stop(running);
 }
 
+/* Dies in the moment in which it gives up tasks: they are in nobody's assignment yet. */
+static void die_when_revoked(void *context) {
+    static struct partitions before;
+    struct partitions now;
+    (void)context;
+    stream_tasks(running, &now);
+    for (int32_t p = 0; p < WORLD_PARTITIONS; p++)
+        if (partitions_has(&before, p) && !partitions_has(&now, p))
+            kill(getpid(), SIGKILL);
+    before = now;
+}
+
 static bool register_schemas(struct schemas *s, struct err *e) {
     return schemas_register(s, &world.clicks, e) && schemas_register(s, &world.counts, e) &&
            schemas_register(s, &world.changes, e) && schemas_register(s, &world.letters, e) &&
@@ -130,8 +143,11 @@ static bool register_schemas(struct schemas *s, struct err *e) {
 
 static int run(int slot) {
     struct err e = {0};
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
     struct registry *registry;
     struct stream_options o = {.topology = &world.topology, .partitions = WORLD_PARTITIONS};
+    if (getenv("DIE_WHEN_REVOKED") != NULL)
+        o.moved = die_when_revoked;
     char identity[128];
     snprintf(identity, sizeof identity, "%s-%d", world.group, slot);
     struct kafka_options kafka = {
@@ -179,6 +195,17 @@ pid_t world_start(int slot) {
     }
     assert_true(pid > 0);
     return pid;
+}
+
+pid_t world_start_to_die(int slot) {
+    setenv("DIE_WHEN_REVOKED", "1", 1);
+    pid_t pid = world_start(slot);
+    unsetenv("DIE_WHEN_REVOKED");
+    return pid;
+}
+
+void world_dead(pid_t pid) {
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 void world_kill(pid_t pid) {

@@ -19,6 +19,11 @@ void world_destroy(void);
 /* An instance in a process of its own: this program again, whose main() calls world_main first. */
 pid_t world_start(int slot);
 void world_kill(pid_t pid); /* SIGKILL */
+
+/* One that dies in the moment in which it gives up a task to another instance; and waiting for that. */
+pid_t world_start_to_die(int slot);
+void world_dead(pid_t pid);
+
 void world_stop(pid_t pid); /* SIGTERM; it must end well, within ten seconds */
 
 /* The directory of a slot's view. */
