@@ -38,6 +38,7 @@ static int setup(void **state) {
         assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, topic->name, p, p + 1),
                          RD_KAFKA_RESP_ERR_NO_ERROR);
     struct kafka_options options = {.brokers = rd_kafka_mock_cluster_bootstraps(f->cluster),
+                                    .group = "test",
                                     .identity = "test-0",
                                     .topic_count = (size_t)topic->index + 1};
     assert_true(kafka_create(&options, &f->log, &f->err));
@@ -87,11 +88,46 @@ static void who_is_told_that_its_transaction_has_ended_begins_anew(void **state)
     assert_true(f->log->ops->produce(f->log, &m, &f->err));
 }
 
+static void on_assigned(void *context, const int32_t *tasks, size_t n) {
+    (void)tasks;
+    *(size_t *)context += n;
+}
+
+/* librdkafka.patch: nobody would look for the new one, and the call would never return. */
+static void a_coordinator_that_has_gone_holds_up_no_commit(void **state) {
+    struct fixture *f = *state;
+    const struct log_committed at[] = {{topic, 0, 1, 0}};
+    size_t assigned = 0, n;
+    struct log_record none[1];
+    int32_t partitions;
+    rd_kafka_mock_group_initial_rebalance_delay_ms(f->cluster, 0);
+    assert_int_equal(rd_kafka_mock_coordinator_set(f->cluster, "transaction", "test-0", 1),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(rd_kafka_mock_coordinator_set(f->cluster, "group", "test", 2),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    struct log_listener listener = {.context = &assigned, .assigned = on_assigned};
+    assert_true(f->log->ops->partitions(f->log, topic, &partitions, &f->err));
+    assert_true(f->log->ops->init(f->log, &f->err));
+    assert_true(f->log->ops->subscribe(f->log, topic, &listener, &f->err));
+    for (int i = 0; i < 100 && assigned < 2; i++)
+        assert_true(f->log->ops->poll(f->log, true, none, 1, 100, &n, &f->err));
+    assert_int_equal(assigned, 2);
+    for (int round = 0; round < 2; round++) {
+        assert_true(f->log->ops->begin(f->log, &f->err));
+        if (!f->log->ops->commit(f->log, at, 1, &f->err))
+            fail_msg("%s", f->err.text);
+        rd_kafka_mock_broker_set_down(f->cluster, 2);
+        assert_int_equal(rd_kafka_mock_coordinator_set(f->cluster, "group", "test", 1),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_partition_whose_leader_hangs_up_has_no_end),
         TEST(who_is_told_that_its_transaction_has_ended_begins_anew),
+        TEST(a_coordinator_that_has_gone_holds_up_no_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
