@@ -549,7 +549,7 @@ int load_rides(int argc, char **argv) {
     };
     if (!options_parse(argc, argv, options))
         return LOAD_USAGE;
-    char own[32];
+    static char own[32];
     const char *url;
     snprintf(own, sizeof own, "load-%ld-", (long)getpid());
     if (l.prefix == NULL)

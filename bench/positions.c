@@ -235,7 +235,7 @@ static bool open_all(struct bench *b, struct err *err) {
 static bool run(struct bench *b, struct err *err) {
     static const char *const names[] = {"driver", "rider", NULL};
     struct process p[PROCESSES_MAX];
-    struct cost before[PROCESSES_MAX];
+    struct cost before[PROCESSES_MAX] = {0}; /* of one that starts in between: none */
     const char *brokers = setting("KAFKA_BROKERS", "localhost:9092");
     if (processes_find(names, brokers, p) == 0)
         return err_set(err, ERR_RETRY, "no driver or rider runs with KAFKA_BROKERS=%s", brokers);

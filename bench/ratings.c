@@ -466,7 +466,7 @@ static const char *setting(const char *name, const char *fallback) {
 }
 
 int main(int argc, char **argv) {
-    static struct bench b = {.count = 2000000, .movies = 500, .timeout_s = 300};
+    struct bench b = {.count = 2000000, .movies = 500, .timeout_s = 300};
     struct err err = {0};
     const struct option_spec options[] = {
         {.name = "count", .min = 1, .max = 1e9, .number = &b.count},

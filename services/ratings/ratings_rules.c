@@ -98,6 +98,7 @@ static uint8_t fold(char c) {
 
 /* No title: last. A byte of 0 ends it, so that a shorter one comes first. */
 static void put_title(struct buf *out, struct slice title) {
+    assert(title.data != NULL || title.size == 0);
     buf_append_byte(out, title.data == NULL ? 2 : 1);
     for (size_t i = 0; i < title.size && i < TITLE_KEY_MAX; i++)
         buf_append_byte(out, fold(title.data[i]));

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ static void exchange_wake(struct http_exchange *x) {
 
 static void timer_remove(struct http_exchange *x) {
     struct timers *t = x->timers;
+    assert(t != NULL);
     *(x->earlier == NULL ? &t->first : &x->earlier->later) = x->later;
     *(x->later == NULL ? &t->last : &x->later->earlier) = x->earlier;
     x->timers = NULL;

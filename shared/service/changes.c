@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ static void unlink_change(struct changes *c, struct change *x) {
 
 static void forget_oldest(struct changes *c) {
     struct change *x = c->oldest, **at = bucket_of(c, x->key);
+    assert(x->older == NULL);
     unlink_change(c, x);
     while (*at != x)
         at = &(*at)->next_in_bucket;

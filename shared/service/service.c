@@ -438,16 +438,21 @@ static bool start(struct instance *i, struct err *e) {
     size_t topologies = 0;
     while (i->service->topologies[topologies] != NULL)
         topologies++;
-    i->worker_count = topologies;
-    while (deliveries != NULL && deliveries[i->worker_count - topologies] != NULL)
-        i->worker_count++;
-    i->workers = xcalloc(i->worker_count, sizeof *i->workers);
-    for (size_t k = 0; k < i->worker_count; k++) {
+    size_t count = topologies;
+    while (deliveries != NULL && deliveries[count - topologies] != NULL)
+        count++;
+    i->worker_count = count;
+    i->workers = xcalloc(count, sizeof *i->workers);
+    for (size_t k = 0; k < count; k++) {
         struct worker *w = &i->workers[k];
         w->instance = i;
-        w->topology = k < topologies ? i->service->topologies[k] : NULL;
-        w->delivery = k < topologies ? NULL : deliveries[k - topologies];
-        w->name = w->topology != NULL ? w->topology->name : w->delivery->name;
+        if (k < topologies) {
+            w->topology = i->service->topologies[k];
+            w->name = w->topology->name;
+        } else {
+            w->delivery = deliveries[k - topologies];
+            w->name = w->delivery->name;
+        }
         status_init(&w->status, "starting");
         count_fencings(w);
     }

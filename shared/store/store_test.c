@@ -622,10 +622,12 @@ static struct slice in_part(struct fixture *f, const char *name, uint16_t number
 
 static void reopen_parts(struct fixture *f) {
     struct err err = {0};
+    struct store *store;
     store_close(f->store);
     f->store = NULL;
-    if (!store_open_parts(f->path, NULL, NULL, &f->store, &err))
+    if (!store_open_parts(f->path, NULL, NULL, &store, &err))
         fail_msg("%s", err.text);
+    f->store = store;
 }
 
 static bool is_there(struct fixture *f, const char *below) {

@@ -733,7 +733,7 @@ static void a_partition_that_is_behind_holds_up_no_reader(void **state) {
     hold(f, "0");
     rounds(f, 3);
     assert_held(f, "0");
-    for (char c = 'a'; c < 'q'; c++)
+    for (char c = 'a', end = 'q'; c < end; c++)
         memory_log_append(f->log, &topic_owners, -1, (struct slice){&c, 1},
                           bank_owner(f->bank, "Ann", "Rome"));
     rounds(f, 2);

@@ -214,7 +214,7 @@ static void what_is_no_row_is_skipped(void **state) {
     static struct table choosy;
     choosy = bank_owners;
     choosy.accepts = is_from_somewhere;
-    struct event row;
+    struct event row = {0};
     struct err e;
     put_owner(f, "a1", "Ann", "Rome");
     struct log_record r = {.topic = &topic_owners,

@@ -409,7 +409,8 @@ static void fetch_begin(struct tail *t, struct tail_cursor *c) {
     f->max = c->once > 0 ? c->once : FETCH_RECORDS;
     f->has_key = c->key.data != NULL;
     f->follows = c->once == 0;
-    buf_append_slice(&f->key, c->key);
+    if (f->has_key)
+        buf_append_slice(&f->key, c->key);
     *t->queue_end = f;
     t->queue_end = &f->next;
 }

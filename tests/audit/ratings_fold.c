@@ -126,7 +126,7 @@ static bool same_year(struct optional_int a, struct optional_int b) {
 }
 
 static bool same_text(struct slice a, struct slice b) {
-    return (a.data == NULL) == (b.data == NULL) && slice_equal(a, b);
+    return a.data == NULL || b.data == NULL ? a.data == b.data : slice_equal(a, b);
 }
 
 static bool in_flight(const struct film *film) {

@@ -160,6 +160,7 @@ static int run(int slot) {
         return 1;
     }
     running = stream_create(&o);
+    /* NOLINTNEXTLINE(bugprone-signal-handler): an atomic store, and a write to an eventfd */
     signal(SIGTERM, on_term);
     bool ok = stream_run(running, &e);
     if (!ok)

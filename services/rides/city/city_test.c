@@ -36,9 +36,8 @@ static void the_city_is_the_same_everywhere(void **state) {
 static void everybody_can_go_everywhere(void **state) {
     (void)state;
     for (int back = 0; back < 2; back++) {
-        bool *seen = calloc(city_node_count, sizeof *seen);
-        uint32_t *stack = calloc(city_node_count, sizeof *stack);
-        assert_true(seen != NULL && stack != NULL);
+        bool *seen = xcalloc(city_node_count, sizeof *seen);
+        uint32_t *stack = xcalloc(city_node_count, sizeof *stack);
         size_t open = 0, count = 0;
         seen[0] = true;
         stack[open++] = 0;
@@ -102,9 +101,8 @@ static double seconds_on(const struct city_edge *e, double metres) {
 static double quickest(const struct snap *from, const struct snap *to) {
     const struct city_edge *first = &city_edges[from->edge], *end = &city_edges[to->edge];
     bool first_oneway = city_streets[first->street].oneway, end_oneway = city_streets[end->street].oneway;
-    double *best = malloc(city_node_count * sizeof *best), found = HUGE_VAL;
-    bool *closed = calloc(city_node_count, sizeof *closed);
-    assert_true(best != NULL && closed != NULL);
+    double *best = xmalloc(city_node_count * sizeof *best), found = HUGE_VAL;
+    bool *closed = xcalloc(city_node_count, sizeof *closed);
     for (size_t i = 0; i < city_node_count; i++)
         best[i] = HUGE_VAL;
     best[first->to] = seconds_on(first, edge_length(first) - from->along);
@@ -146,7 +144,8 @@ static void a_route_is_the_quickest(void **state) {
             to.lat += 0.0002;
         struct city_route r;
         struct snap s, e;
-        assert_true(city_snap_edge(from, &s) && city_snap_edge(to, &e));
+        assert_true(city_snap_edge(from, &s));
+        assert_true(city_snap_edge(to, &e));
         assert_true(city_route(from, to, &a, &r));
         double least = quickest(&s, &e);
         if (!(r.duration_s < least + 0.15 && r.duration_s > least - 0.15))
@@ -224,7 +223,7 @@ static void places_between_times(void **state) {
     assert_true(city_distance(start, r.path[0].at) < 0.01 && heading >= 0 && heading < 360);
     assert_true(city_distance(end, r.path[r.count - 1].at) < 0.01);
     struct city_point before = start;
-    for (double t = 1; t < r.duration_s; t++) { /* at most 50 km/h */
+    for (int t = 1; t < r.duration_s; t++) { /* at most 50 km/h */
         struct city_point p = city_route_at(&r, t, &heading);
         assert_true(city_distance(before, p) < 50 / 3.6 + 0.1);
         before = p;

@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -357,6 +358,7 @@ static void face(size_t start, const size_t *next, bool *walked) {
         for (size_t i = 0; i + 1 < e->count; i++)
             line_add(&l, h % 2 == 0 ? e->at[i] : e->at[e->count - 1 - i]);
     }
+    assert(l.count > 0);
     line_add(&l, l.at[0]);
     double size = area_of(&l);
     bool park = size > 0 && is_park(&l);
@@ -371,6 +373,7 @@ static void face(size_t start, const size_t *next, bool *walked) {
 }
 
 static void blocks(void) {
+    assert(edge_count > 0);
     size_t n = 2 * edge_count;
     size_t *around = calloc(n, sizeof *around), *place = calloc(n, sizeof *place),
            *next = calloc(n, sizeof *next);

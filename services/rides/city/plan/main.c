@@ -4,6 +4,7 @@
 #include "../tables.h"
 #include "plan.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ static struct line river_banks(void) {
         struct vec out = left(unit(sub(terrain.river.at[i + 1], terrain.river.at[i])));
         line_add(&l, add(terrain.river.at[i], mul(out, (k < n - 1 ? 1 : -1) * terrain.river_half[i])));
     }
+    assert(l.count > 0);
     line_add(&l, l.at[0]);
     return l;
 }
@@ -104,6 +106,7 @@ static void print_streets(void) {
         printf("{%zu,%zu,%zu,%zu,%zu,%ld},\n", edges[i].from, edges[i].to, number[edges[i].street],
                edge_points[i], edges[i].line.count, (long)floor(line_length(&edges[i].line) * 100 + 0.5));
     printf("};\nconst size_t city_edge_count = %zu;\n", edge_count);
+    free(number);
 }
 
 /* What leaves each node. */
@@ -129,6 +132,7 @@ static void print_graph(void) {
     for (size_t v = 0; v < node_count; v++)
         printf("{%ld,%ld},%s", micro(nodes[v]).lat, micro(nodes[v]).lon, v % 6 == 5 ? "\n" : "");
     printf("\n};\nconst size_t city_node_count = %zu;\n", node_count);
+    free(first);
 }
 
 /* Which edges may pass through each cell: those whose bounds touch it. */

@@ -45,7 +45,7 @@ static const char *const street_kinds[] = {"Street", "Lane",   "Street", "Road",
                                            "Row",    "Street", "Walk",   "Way"};
 static const char *const square_kinds[] = {"Green", "Square", "Gardens"};
 
-static const char *join(const char *a, const char *b) {
+static char *join(const char *a, const char *b) {
     char *text = malloc(strlen(a) + strlen(b) + 2);
     if (text == NULL)
         abort();
@@ -79,9 +79,10 @@ static bool taken(const char *name) {
 static const char *name(const char *const *kinds, size_t kind_count) {
     for (;;) {
         size_t word = deal();
-        const char *text = join(words[word], kinds[random_below(kind_count)]);
+        char *text = join(words[word], kinds[random_below(kind_count)]);
         if (!taken(text))
             return text;
+        free(text);
     }
 }
 

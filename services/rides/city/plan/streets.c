@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -140,6 +141,7 @@ static void waterside(void) {
     while (distance(terrain.river.at[from], terrain.river.at[0]) < 225)
         from++;
     struct line north = river_offset(1, from), south = river_offset(-1, from), lake = {0};
+    assert(north.count > 0 && south.count > 0);
     struct vec centre = terrain.river.at[0], d = sub(north.at[0], centre), end = sub(south.at[0], centre);
     double r = length(d);
     line_add(&lake, north.at[0]);
@@ -206,6 +208,7 @@ static void fill(enum street_class class, double every, double shortest) {
             if (!blocked(p, class))
                 line_add(&seeds, p);
         }
+    assert(seeds.count > 0);
     qsort(seeds.at, seeds.count, sizeof *seeds.at, by_distance);
     for (size_t i = 0; i < seeds.count; i++) {
         trace_both_ways(seeds.at[i], i % 2 == 0, class, shortest);
