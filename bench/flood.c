@@ -1,8 +1,8 @@
 /* flood: order requests straight into the log, and how fast the suite decides them.
  *
  *   flood [--count N] [--json]   writes N (200000), waits until all are decided
- *   --hold        for a flood that is in the log already: the services are stopped; once it has said "written",
- *                 start them and close its standard input. The time counts from the first of its records in
+ *   --hold        for a flood that is in the log already: the services are stopped; once it has said
+ * "written", start them and close its standard input. The time counts from the first of its records in
  *                 `orders`, otherwise from the first request written.
  *   --timeout S   gives up when not all are decided by then (300)
  * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL. Up to 50 of the products in the topic `stock`,

@@ -120,6 +120,7 @@ static struct stream *running;
 
 static void on_term(int number) {
     (void)number;
+    /* NOLINTNEXTLINE(bugprone-signal-handler): an atomic store, and a write to an eventfd */
     stream_stop(running);
 }
 
@@ -160,7 +161,6 @@ static int run(int slot) {
         return 1;
     }
     running = stream_create(&o);
-    /* NOLINTNEXTLINE(bugprone-signal-handler): an atomic store, and a write to an eventfd */
     signal(SIGTERM, on_term);
     bool ok = stream_run(running, &e);
     if (!ok)
