@@ -120,7 +120,8 @@ struct kafka {
     int32_t tasks;            /* that this member has */
     rd_kafka_queue_t *look;   /* for what the group has; NULL: not asked */
     int64_t look_at;
-    bool lacking; /* at the last look the group had not all */
+    bool lacking;      /* at the last look the group had not all */
+    struct err fenced; /* kind ERR_NONE: not that we know */
     counter mended;
     bool told;                     /* a callback ran during this poll */
     atomic_bool down;              /* all brokers */
@@ -486,15 +487,20 @@ static bool is_free(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *
         const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
         if (instance != NULL && strcmp(instance, k->identity) == 0 &&
             strcmp(rd_kafka_MemberDescription_consumer_id(member), predecessor) != 0)
-            ok = err_set(e, ERR_RETRY,
-                         "waiting: another process is %s, at %s; stop it, or give this one another SLOT",
-                         k->identity, rd_kafka_MemberDescription_host(member));
+            ok =
+                err_set(e, ERR_FENCED, "another process is %s, at %s; stop it, or give this one another SLOT",
+                        k->identity, rd_kafka_MemberDescription_host(member));
     }
     return ok;
 }
 
 bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e) {
-    return describe_group(of(l), is_free, predecessor, e);
+    if (describe_group(of(l), is_free, predecessor, e))
+        return true;
+    if (e->kind == ERR_FENCED)
+        err_prefix(e, "waiting");
+    e->kind = ERR_RETRY;
+    return false;
 }
 
 static bool leave(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group, const void *context,
@@ -554,7 +560,15 @@ static bool mend_group(struct kafka *k, const rd_kafka_ConsumerGroupDescription_
     return leave(k, group, context, e);
 }
 
-/* Waits for nothing; what fails is asked again at the next look. */
+/* Who it is, or was while it joins again. */
+static void note_member_id(struct kafka *k, rd_kafka_t *member) {
+    char *id = rd_kafka_memberid(member);
+    if (id != NULL && id[0] != 0)
+        snprintf(k->member_id, sizeof k->member_id, "%s", id);
+    rd_kafka_mem_free(member, id);
+}
+
+/* Waits for no broker; what fails is asked again at the next look. */
 static void look_at_group(struct kafka *k) {
     struct err e;
     int64_t now = clock_mono_us();
@@ -567,6 +581,7 @@ static void look_at_group(struct kafka *k) {
         (void)!take_group(k, event, mend_group, NULL, &e);
     } else if (k->lead != NULL && now >= k->look_at) {
         k->look_at = now + LOOK_MS * (int64_t)1000;
+        note_member_id(k, k->member);
         if (k->tasks < k->partitions[k->lead->index])
             (void)!ask_group(k, &k->look, &e);
     }
@@ -581,10 +596,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
     for (int i = 0; i < list->cnt; i++)
         tasks[i] = list->elems[i].partition;
     k->told = true;
-    char *id = rd_kafka_memberid(rk);
-    if (id != NULL && id[0] != 0)
-        snprintf(k->member_id, sizeof k->member_id, "%s", id);
-    rd_kafka_mem_free(rk, id);
+    note_member_id(k, rk);
     rd_kafka_error_t *error;
     k->tasks += what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? list->cnt : -list->cnt;
     if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
@@ -593,8 +605,13 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
         if (k->listener.assigned != NULL)
             k->listener.assigned(k->listener.context, tasks, (size_t)list->cnt);
     } else {
+        bool lost = rd_kafka_assignment_lost(rk);
         if (k->listener.revoked != NULL)
-            k->listener.revoked(k->listener.context, tasks, (size_t)list->cnt, rd_kafka_assignment_lost(rk));
+            k->listener.revoked(k->listener.context, tasks, (size_t)list->cnt, lost);
+        /* Back from a long pause it would join again, and take its identity from whoever has it now. */
+        if (lost && !describe_group(k, is_free, k->member_id, &k->fenced) && k->fenced.kind == ERR_FENCED)
+            return;
+        k->fenced.kind = ERR_NONE;
         error = rd_kafka_incremental_unassign(rk, list);
     }
     if (error != NULL)
@@ -722,7 +739,9 @@ static bool serve_member(struct kafka *k, struct err *e) {
         if (error == RD_KAFKA_RESP_ERR__FATAL)
             return fatal(k->member, e);
     }
-    return true;
+    if (k->fenced.kind != ERR_NONE)
+        *e = k->fenced;
+    return k->fenced.kind == ERR_NONE;
 }
 
 static bool still_away(struct kafka *k, struct err *e) {
@@ -818,10 +837,16 @@ static void producer_drop(struct kafka *k) {
     k->producer = NULL;
 }
 
+/* A transaction that took too long is ended by the broker, who then says that another took its identity. */
+static enum err_kind kind_of_fence(struct kafka *k) {
+    struct err e;
+    return k->member != NULL && describe_group(k, is_free, k->member_id, &e) ? ERR_UNKNOWN : ERR_FENCED;
+}
+
 /* What is fatal to a producer, such as that its transaction was ended for it, is not to the next one. */
 static bool producer_ended(struct kafka *k, struct err *e) {
     fatal(k->producer, e);
-    e->kind = e->kind == ERR_FATAL ? ERR_UNKNOWN : e->kind;
+    e->kind = e->kind == ERR_FENCED ? kind_of_fence(k) : ERR_UNKNOWN;
     return false;
 }
 
@@ -841,7 +866,7 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
         kind = e->kind;
     } else if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
                code == RD_KAFKA_RESP_ERR__FENCED) {
-        kind = ERR_FENCED;
+        kind = otherwise == ERR_RETRY ? ERR_FENCED : kind_of_fence(k);
     } else if (rd_kafka_error_txn_requires_abort(error)) {
         kind = ERR_ABORT;
     }

@@ -135,6 +135,36 @@ static void a_zombie_writes_nothing(void **state) {
     world_destroy();
 }
 
+/* As above, and another process has its very identity meanwhile. */
+static void zombie_and_twin(const char *name, int left_to_do) {
+    world_create(name);
+    int status = 0;
+    pid_t zombie = world_start(0);
+    world_click(500);
+    world_settle(30);
+    world_click(left_to_do);
+    kill(zombie, SIGSTOP);
+    pid_t other = world_start_as(1, 0);
+    world_click(500);
+    world_settle(40);
+    sleep(7); /* longer than a session: it has a clock of its own */
+    kill(zombie, SIGCONT);
+    for (int i = 0; i < 100 && waitpid(zombie, &status, WNOHANG) == 0; i++)
+        world_counted(100);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 77);
+    world_click(500);
+    world_settle(30);
+    world_stop(other);
+    world_destroy();
+}
+
+static void a_zombie_takes_no_identity_back(void **state) {
+    (void)state;
+    zombie_and_twin("twins", 500);
+    zombie_and_twin("idle-twins", 0);
+}
+
 static void bad_records_are_dead_letters_once(void **state) {
     (void)state;
     world_create("poison");
@@ -214,6 +244,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_view_of_windows_stays_flat),
         cmocka_unit_test(instances_share_and_take_over),
         cmocka_unit_test(a_zombie_writes_nothing),
+        cmocka_unit_test(a_zombie_takes_no_identity_back),
         cmocka_unit_test(who_dies_while_tasks_move_leaves_none_behind),
         cmocka_unit_test(bad_records_are_dead_letters_once),
     };

@@ -142,7 +142,7 @@ static bool register_schemas(struct schemas *s, struct err *e) {
            schemas_register(s, &world.window_changes, e);
 }
 
-static int run(int slot) {
+static int run(int slot, int identity_slot) {
     struct err e = {0};
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
     struct registry *registry;
@@ -150,7 +150,7 @@ static int run(int slot) {
     if (getenv("DIE_WHEN_REVOKED") != NULL)
         o.moved = die_when_revoked;
     char identity[128];
-    snprintf(identity, sizeof identity, "%s-%d", world.group, slot);
+    snprintf(identity, sizeof identity, "%s-%d", world.group, identity_slot);
     struct kafka_options kafka = {
         .brokers = brokers(), .group = world.group, .identity = identity, .topic_count = topics_count};
     open_registry(&registry, &o.schemas);
@@ -174,10 +174,10 @@ static int run(int slot) {
 }
 
 void world_main(int argc, char **argv) {
-    if (argc != 4 || strcmp(argv[1], "instance") != 0)
+    if (argc != 5 || strcmp(argv[1], "instance") != 0)
         return;
     enter(argv[2]);
-    exit(run(atoi(argv[3])));
+    exit(run(atoi(argv[3]), atoi(argv[4])));
 }
 
 const char *world_view(int slot) {
@@ -186,16 +186,21 @@ const char *world_view(int slot) {
     return path;
 }
 
-pid_t world_start(int slot) {
-    char number[12];
+pid_t world_start_as(int slot, int identity_slot) {
+    char number[12], identity[12];
     snprintf(number, sizeof number, "%d", slot);
+    snprintf(identity, sizeof identity, "%d", identity_slot);
     pid_t pid = fork();
     if (pid == 0) {
-        execl("/proc/self/exe", "instance", "instance", world.name, number, (char *)NULL);
+        execl("/proc/self/exe", "instance", "instance", world.name, number, identity, (char *)NULL);
         _exit(127);
     }
     assert_true(pid > 0);
     return pid;
+}
+
+pid_t world_start(int slot) {
+    return world_start_as(slot, slot);
 }
 
 pid_t world_start_to_die(int slot) {

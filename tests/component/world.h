@@ -18,6 +18,8 @@ void world_destroy(void);
 
 /* An instance in a process of its own: this program again, whose main() calls world_main first. */
 pid_t world_start(int slot);
+/* With the identity of another slot; it exits with 77 when it is fenced. */
+pid_t world_start_as(int slot, int identity_slot);
 void world_kill(pid_t pid); /* SIGKILL */
 
 /* One that dies in the moment in which it gives up a task to another instance; and waiting for that. */
