@@ -86,7 +86,7 @@ install_web() {
 }
 
 install_librdkafka() {
-    [ -e "$CACHE/librdkafka-2.15.1-3/lib/librdkafka.so.1" ] && return
+    [ -e "$CACHE/librdkafka-2.15.1-4/lib/librdkafka.so.1" ] && return
     install_programs npm:npm
     step "building librdkafka" "$ROOT/shared/cmake/librdkafka.sh"
 }

@@ -116,9 +116,11 @@ static void on_validation(struct step *s, const struct event *in) {
         step_reject(s, "orderId: no such order"); /* a check speaks of an order only after its CREATED */
         return;
     }
+    if (o.state != ORDER_STATE_CREATED)
+        return;
     bool begun = step_get(s, &orders_checks, SLICE_NONE, &checks);
     enum check_state *check = check_of(&checks, v->check);
-    if (o.state != ORDER_STATE_CREATED || *check != CHECK_STATE_NONE)
+    if (*check != CHECK_STATE_NONE)
         return;
     *check = v->result == CHECK_RESULT_PASS ? CHECK_STATE_PASS : CHECK_STATE_FAIL;
     o.state = orders_outcome(&checks);

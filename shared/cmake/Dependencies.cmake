@@ -4,7 +4,7 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-set(LIBRDKAFKA_BUILD 2.15.1-3)
+set(LIBRDKAFKA_BUILD 2.15.1-4)
 if(DEFINED ENV{XDG_CACHE_HOME})
     set(_cache $ENV{XDG_CACHE_HOME})
 else()

@@ -111,8 +111,8 @@ static void worker_path(const struct worker *w, const char *suffix, char *path, 
 }
 
 /* Left behind by a process that was fenced, for the one after it: who it was in its group, and how often that
- * happened. Kafka fences also those whose transaction it ended by itself, after it was away; then the group
- * still has the dead process as this member, and nobody needs to wait until its session is over. */
+ * happened. Where the group still has the dead process as this member, nobody needs to wait until its session
+ * is over. */
 static const char fenced[] = "fenced", fencings[] = "fencings";
 
 static bool identity_free(struct worker *w, struct err *e) {

@@ -20,7 +20,8 @@ enum {
     STABLE_MS = 300, /* committed offsets: while a transaction is open they are not to be had */
     INIT_MS = 10000,
     COMMIT_MS = 11000, /* longer than transaction.timeout.ms: then the broker has decided */
-    LOOK_MS = 2000,    /* whether the group has all tasks */
+    LOOK_MS = 2000,    /* whether the group has all tasks; */
+    LACKING_LOOKS = 8, /* so often it has not: longer than it takes to give tasks up, commit and all */
 };
 
 static const struct setting common_settings[] = {
@@ -120,7 +121,7 @@ struct kafka {
     int32_t tasks;            /* that this member has */
     rd_kafka_queue_t *look;   /* for what the group has; NULL: not asked */
     int64_t look_at;
-    bool lacking;      /* at the last look the group had not all */
+    int lacking;       /* looks in a row at which the group had not all */
     struct err fenced; /* kind ERR_NONE: not that we know */
     counter mended;
     bool told;                     /* a callback ran during this poll */
@@ -535,8 +536,7 @@ static bool kafka_leave(struct log *l, struct err *e) {
 
 /* Who dies when it has given up tasks, and before the rebalance that gives them to another, comes back to
  * what it had left: a static member needs no rebalance, and the coordinator does not mind that tasks are
- * missing. So who has not all of them looks, and when they are missing for the second time, one leaves and
- * joins again.
+ * missing. So who has not all of them looks, and when some are missing for long, one leaves and joins again.
  */
 static bool mend_group(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group, const void *context,
                        struct err *e) {
@@ -550,12 +550,12 @@ static bool mend_group(struct kafka *k, const rd_kafka_ConsumerGroupDescription_
         had += tasks == NULL ? 0 : tasks->cnt;
         first = first && (instance == NULL || strcmp(k->identity, instance) <= 0);
     }
-    bool lacked = k->lacking;
-    k->lacking = rd_kafka_ConsumerGroupDescription_state(group) == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
+    bool lacks = rd_kafka_ConsumerGroupDescription_state(group) == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
                  had < k->partitions[k->lead->index];
-    if (!lacked || !k->lacking || !first)
+    k->lacking = lacks ? k->lacking + 1 : 0;
+    if (k->lacking < LACKING_LOOKS || !first || !is_free(k, group, k->member_id, e))
         return true;
-    k->lacking = false;
+    k->lacking = 0;
     counter_add(&k->mended, 1);
     return leave(k, group, context, e);
 }
@@ -568,7 +568,7 @@ static void note_member_id(struct kafka *k, rd_kafka_t *member) {
     rd_kafka_mem_free(member, id);
 }
 
-/* Waits for no broker; what fails is asked again at the next look. */
+/* Does not wait for the answer; what fails is asked again at the next look. */
 static void look_at_group(struct kafka *k) {
     struct err e;
     int64_t now = clock_mono_us();
@@ -837,16 +837,11 @@ static void producer_drop(struct kafka *k) {
     k->producer = NULL;
 }
 
-/* A transaction that took too long is ended by the broker, who then says that another took its identity. */
-static enum err_kind kind_of_fence(struct kafka *k) {
-    struct err e;
-    return k->member != NULL && describe_group(k, is_free, k->member_id, &e) ? ERR_UNKNOWN : ERR_FENCED;
-}
-
-/* What is fatal to a producer, such as that its transaction was ended for it, is not to the next one. */
+/* What is fatal to a producer is not to the next one. Nor is it that another took its identity: so the broker
+ * speaks of those whose transaction it ended itself, and kafka_init() asks who has the identity. */
 static bool producer_ended(struct kafka *k, struct err *e) {
     fatal(k->producer, e);
-    e->kind = e->kind == ERR_FENCED ? kind_of_fence(k) : ERR_UNKNOWN;
+    e->kind = ERR_UNKNOWN;
     return false;
 }
 
@@ -866,7 +861,7 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
         kind = e->kind;
     } else if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
                code == RD_KAFKA_RESP_ERR__FENCED) {
-        kind = otherwise == ERR_RETRY ? ERR_FENCED : kind_of_fence(k);
+        kind = otherwise == ERR_RETRY ? ERR_FENCED : ERR_UNKNOWN;
     } else if (rd_kafka_error_txn_requires_abort(error)) {
         kind = ERR_ABORT;
     }
@@ -877,6 +872,8 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
 
 static bool kafka_init(struct log *l, struct err *e) {
     struct kafka *k = of(l);
+    if (k->tasks > 0 && !describe_group(k, is_free, k->member_id, e)) /* else on_rebalance() has asked */
+        return false;
     producer_drop(k);
     const struct setting own[] = {{"transactional.id", k->identity}, {NULL, NULL}};
     const struct setting *const settings[] = {producer_settings, transaction_settings, own, NULL};

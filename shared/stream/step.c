@@ -82,6 +82,8 @@ struct step *step_create(const struct topology *t, struct schemas *schemas, stru
     s->topology = t;
     s->schemas = schemas;
     s->overlay.store = s->rows.store = store;
+    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
+        assert(!(*v)->events || (*v)->retention_ms == 0);
     return s;
 }
 

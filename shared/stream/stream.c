@@ -220,9 +220,10 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
             _cleanup_(buf_free) struct buf key = {0};
             struct arena *a = &s->hydrated.arena;
             void *check = arena_alloc(a, r->topic->value->size);
-            if (r->key.size == 0 || (r->value.data != NULL &&
-                                     !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
-                if (r->key.size > 0 && e->kind != ERR_POISON)
+            bool none = r->key.size == 0 || (r->value.data == NULL && !r->topic->tombstones);
+            if (none || (r->value.data != NULL &&
+                         !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
+                if (!none && e->kind != ERR_POISON)
                     return false;
                 counter_add(&s->counts[r->topic->index].skipped, 1);
             } else {
@@ -343,11 +344,13 @@ static bool produce_emissions(struct stream *s, struct err *e) {
     struct emission **order = arena_alloc(step_arena(s->step), n * sizeof *order);
     for (size_t i = 0; i < n; i++) {
         int32_t count;
+        order[i] = &m[i];
+        if (m[i].partition >= 0)
+            continue;
         if (!LOG(s, partitions, m[i].topic, &count, e))
             return err_set(e, ERR_ABORT, "%s: how many partitions it has is not known any more",
                            m[i].topic->name);
-        m[i].partition = m[i].view != NULL ? m[i].partition : partition_of(m[i].key, count);
-        order[i] = &m[i];
+        m[i].partition = partition_of(m[i].key, count);
     }
     qsort(order, n, sizeof(struct emission *), by_partition);
     return GUARDED(s, produce_all(s, order, n, e));

@@ -11,13 +11,13 @@ bool expire_due(struct stream *s, size_t source, const struct log_record *r, str
     struct task *task = &s->tasks[r->partition];
     struct expiry x = {.more = s->expires && r->timestamp > task->time.due};
     while (x.more) {
-        TRY(step_expire(s->step, r, trace, s->o.expiry_rows, &task->time, &x, e));
-        counter_add(&s->expired, x.rows);
-        counter_add(&s->counts[r->topic->index].skipped, x.rejected);
         task->inputs[source] = r->offset;
         task->committed[source] = -1;
         if (s->dirty_since == 0)
-            s->dirty_since = now_ms(s);
+            s->dirty_since = now_ms(s); /* what is done of a portion that fails is committed too */
+        TRY(step_expire(s->step, r, trace, s->o.expiry_rows, &task->time, &x, e));
+        counter_add(&s->expired, x.rows);
+        counter_add(&s->counts[r->topic->index].skipped, x.rejected);
         TRY(!x.more || commit(s, e));
     }
     return true;
