@@ -427,6 +427,36 @@ static void commits_lazily_what_has_no_consequences(void **state) {
     assert_topic(f, &topic_balances, "a=3 ");
 }
 
+static const struct view banked = {.name = "banked", .changelog = &topic_deposits, .events = true};
+
+static void on_banked(struct step *s, const struct event *in) {
+    const struct deposit *d = in->value;
+    struct deposit sum = {0, SLICE("")};
+    step_get(s, &banked, SLICE_NONE, &sum);
+    step_put(s, &banked, SLICE_NONE, &(struct deposit){sum.amount + d->amount, SLICE("")});
+}
+
+static const struct topology banked_topology = {
+    .name = "banked",
+    .sources = (const struct source[]){{.topic = &topic_transfers, .handle = on_banked}, {0}},
+    .views = (const struct view *const[]){&banked, NULL},
+};
+
+static void a_tombstone_where_there_are_none_takes_no_row_away(void **state) {
+    struct fixture *f = *state;
+    f->topology = &banked_topology;
+    start(f);
+    memory_log_append(f->log, &topic_transfers, -1, SLICE("a"), bank_deposit(f->bank, 5, ""));
+    rounds(f, 1);
+    memory_log_append(f->log, &topic_deposits, -1, SLICE("a"), SLICE_NONE); /* by a stranger */
+    crash(f);
+    lose_views(f);
+    start(f);
+    memory_log_append(f->log, &topic_transfers, -1, SLICE("a"), bank_deposit(f->bank, 2, ""));
+    rounds(f, 1);
+    assert_topic(f, &topic_deposits, "a=5 a=none a=7 ");
+}
+
 static const struct view quiet = {.name = "quiet", .changelog = &topic_balances, .private = true};
 
 static void on_quiet(struct step *s, const struct event *in) {
@@ -1455,6 +1485,7 @@ int main(void) {
         TEST(a_commit_takes_however_many_inputs_change_the_same_state),
         TEST(commits_lazily_what_has_no_consequences),
         TEST(a_view_can_be_what_it_says_in_a_topic_of_events),
+        TEST(a_tombstone_where_there_are_none_takes_no_row_away),
         TEST(changes_that_nobody_reads_wait_for_company),
         TEST(bad_records_are_dead_lettered_or_skipped),
         TEST(inputs_wait_for_fresh_tables),
