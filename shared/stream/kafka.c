@@ -838,10 +838,11 @@ static void producer_drop(struct kafka *k) {
 }
 
 /* What is fatal to a producer is not to the next one. Nor is it that another took its identity: so the broker
- * speaks of those whose transaction it ended itself, and kafka_init() asks who has the identity. */
+ * speaks of those whose transaction it ended itself, and of a member kafka_init() asks who has the identity.
+ */
 static bool producer_ended(struct kafka *k, struct err *e) {
     fatal(k->producer, e);
-    e->kind = ERR_UNKNOWN;
+    e->kind = e->kind == ERR_FENCED && k->member == NULL ? ERR_FENCED : ERR_UNKNOWN;
     return false;
 }
 
@@ -861,7 +862,7 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
         kind = e->kind;
     } else if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
                code == RD_KAFKA_RESP_ERR__FENCED) {
-        kind = otherwise == ERR_RETRY ? ERR_FENCED : ERR_UNKNOWN;
+        kind = otherwise == ERR_RETRY || k->member == NULL ? ERR_FENCED : ERR_UNKNOWN;
     } else if (rd_kafka_error_txn_requires_abort(error)) {
         kind = ERR_ABORT;
     }
