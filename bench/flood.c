@@ -2,8 +2,8 @@
  *
  *   flood [--count N] [--json]   writes N (200000), waits until all are decided
  *   --hold        for a flood that is in the log already: the services are stopped; once it has said
- * "written", start them and close its standard input. The time counts from the first of its records in
- *                 `orders`, otherwise from the first request written.
+ *                 "written", start them and close its standard input. The time counts from the first of
+ *                 its records in `orders`, otherwise from the first request written.
  *   --timeout S   gives up when not all are decided by then (300)
  * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL. Up to 50 of the products in the topic `stock`,
  * 200 customers, written to `customers` as well.

@@ -482,17 +482,16 @@ static bool describe_group(struct kafka *k, on_group *each, const void *context,
 
 static bool is_free(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group,
                     const void *predecessor, struct err *e) {
-    bool ok = true;
     for (size_t m = 0; m < rd_kafka_ConsumerGroupDescription_member_count(group); m++) {
         const rd_kafka_MemberDescription_t *member = rd_kafka_ConsumerGroupDescription_member(group, m);
         const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
         if (instance != NULL && strcmp(instance, k->identity) == 0 &&
             strcmp(rd_kafka_MemberDescription_consumer_id(member), predecessor) != 0)
-            ok =
-                err_set(e, ERR_FENCED, "another process is %s, at %s; stop it, or give this one another SLOT",
-                        k->identity, rd_kafka_MemberDescription_host(member));
+            return err_set(e, ERR_FENCED,
+                           "another process is %s, at %s; stop it, or give this one another SLOT",
+                           k->identity, rd_kafka_MemberDescription_host(member));
     }
-    return ok;
+    return true;
 }
 
 bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e) {
@@ -598,14 +597,15 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
     k->told = true;
     note_member_id(k, rk);
     rd_kafka_error_t *error;
-    k->tasks += what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? list->cnt : -list->cnt;
     if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        k->tasks += list->cnt;
         error = rd_kafka_incremental_assign(rk, list);
         rd_kafka_pause_partitions(rk, list); /* the member never reads: the readers do */
         if (k->listener.assigned != NULL)
             k->listener.assigned(k->listener.context, tasks, (size_t)list->cnt);
     } else {
         bool lost = rd_kafka_assignment_lost(rk);
+        k->tasks -= list->cnt;
         if (k->listener.revoked != NULL)
             k->listener.revoked(k->listener.context, tasks, (size_t)list->cnt, lost);
         /* Back from a long pause it would join again, and take its identity from whoever has it now. */
@@ -739,9 +739,10 @@ static bool serve_member(struct kafka *k, struct err *e) {
         if (error == RD_KAFKA_RESP_ERR__FATAL)
             return fatal(k->member, e);
     }
-    if (k->fenced.kind != ERR_NONE)
-        *e = k->fenced;
-    return k->fenced.kind == ERR_NONE;
+    if (k->fenced.kind == ERR_NONE)
+        return true;
+    *e = k->fenced;
+    return false;
 }
 
 static bool still_away(struct kafka *k, struct err *e) {
@@ -771,10 +772,11 @@ static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, s
         if (read(k->event, &events, sizeof events) < 0 && errno != EAGAIN)
             return err_set(e, ERR_FATAL, "eventfd: %s", strerror(errno));
         k->told = false;
-        if (inputs && !serve_member(k, e))
-            return false;
-        if (inputs)
+        if (inputs) {
+            if (!serve_member(k, e))
+                return false;
             look_at_group(k);
+        }
         if (k->producer != NULL)
             rd_kafka_poll(k->producer, 0);
         if (k->asker != NULL)
@@ -837,12 +839,16 @@ static void producer_drop(struct kafka *k) {
     k->producer = NULL;
 }
 
-/* What is fatal to a producer is not to the next one. Nor is it that another took its identity: so the broker
- * speaks of those whose transaction it ended itself, and of a member kafka_init() asks who has the identity.
- */
+/* That another took its identity: so the broker speaks also of those whose transaction it ended itself. Of a
+ * member kafka_init() asks who has it. */
+static enum err_kind kind_of_fence(const struct kafka *k) {
+    return k->member == NULL ? ERR_FENCED : ERR_UNKNOWN;
+}
+
+/* What is fatal to a producer is not to the next one. */
 static bool producer_ended(struct kafka *k, struct err *e) {
     fatal(k->producer, e);
-    e->kind = e->kind == ERR_FENCED && k->member == NULL ? ERR_FENCED : ERR_UNKNOWN;
+    e->kind = e->kind == ERR_FENCED ? kind_of_fence(k) : ERR_UNKNOWN;
     return false;
 }
 
@@ -862,7 +868,7 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
         kind = e->kind;
     } else if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
                code == RD_KAFKA_RESP_ERR__FENCED) {
-        kind = otherwise == ERR_RETRY || k->member == NULL ? ERR_FENCED : ERR_UNKNOWN;
+        kind = otherwise == ERR_RETRY ? ERR_FENCED : kind_of_fence(k);
     } else if (rd_kafka_error_txn_requires_abort(error)) {
         kind = ERR_ABORT;
     }

@@ -369,13 +369,15 @@ static void forget_unborn(struct step *s, const struct undo *last) {
         s->overlay.live[last->index] = false;
 }
 
-static void emit_row(struct step *s, const struct view *v, struct slice row) {
-    struct arena *a = &s->overlay.arena;
-    *emission_add(s) = (struct emission){.topic = v->changelog,
-                                         .partition = s->in->partition,
+/* What follows from the input: to the key's partition, or, as a view's (NULL: none), to the input's. The
+ * value is in the overlay's arena. */
+static void emit(struct step *s, const struct topic *t, const struct view *v, struct slice key,
+                 struct slice value) {
+    *emission_add(s) = (struct emission){.topic = t,
+                                         .partition = v != NULL ? s->in->partition : -1,
                                          .timestamp = s->in->timestamp,
-                                         .key = arena_copy(a, record_key(s)),
-                                         .value = arena_copy(a, row),
+                                         .key = arena_copy(&s->overlay.arena, key),
+                                         .value = value,
                                          .headers = headers(s),
                                          .header_count = 2,
                                          .view = v};
@@ -393,7 +395,7 @@ static void put_row(struct step *s, const struct view *v, struct slice row) {
     struct change *c = put(s, buf_slice(&s->key), row);
     s->shown = s->shown || !v->private;
     if (v->events) {
-        emit_row(s, v, row);
+        emit(s, v->changelog, v, record_key(s), arena_copy(&s->overlay.arena, row));
         return;
     }
     if (row.data == NULL)
@@ -484,15 +486,8 @@ bool step_lookup(struct step *s, const struct table *t, struct slice key, void *
 
 static void emit_bytes(struct step *s, const struct topic *t, struct slice key, struct slice value) {
     check_size(s, t, key.size, value.size);
-    if (failed(s))
-        return;
-    *emission_add(s) = (struct emission){.topic = t,
-                                         .partition = -1,
-                                         .timestamp = s->in->timestamp,
-                                         .key = arena_copy(&s->overlay.arena, key),
-                                         .value = value,
-                                         .headers = headers(s),
-                                         .header_count = 2};
+    if (!failed(s))
+        emit(s, t, NULL, key, value);
 }
 
 void step_emit(struct step *s, const struct topic *t, struct slice key, const void *value) {

@@ -20,12 +20,10 @@ void world_destroy(void);
 pid_t world_start(int slot);
 /* With the identity of another slot; it exits with 77 when it is fenced. */
 pid_t world_start_as(int slot, int identity_slot);
-void world_kill(pid_t pid); /* SIGKILL */
-
 /* One that dies in the moment in which it gives up a task to another instance; and waiting for that. */
 pid_t world_start_to_die(int slot);
 void world_dead(pid_t pid);
-
+void world_kill(pid_t pid); /* SIGKILL */
 void world_stop(pid_t pid); /* SIGTERM; it must end well, within ten seconds */
 
 /* The directory of a slot's view. */
