@@ -4,6 +4,7 @@
  * A hash table finds a key; the sorted order is made up for when somebody wants it. */
 #include "base/cleanup.h"
 #include "store/filter.h"
+#include "store/key_table.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -22,9 +23,9 @@ struct buffered {
     size_t limit;
     pthread_mutex_t lock; /* of what follows; only the writing thread changes the entries */
     struct arena arena;   /* of keys and values */
-    size_t bytes, count, capacity, slot_count, sorted_count;
+    size_t bytes, count, capacity, sorted_count;
     struct entry *entries;
-    uint32_t *slots;          /* hash table of indexes + 1 */
+    struct key_table keys;    /* of the entries */
     uint32_t *sorted;         /* indexes by key, of the first sorted_count entries */
     struct filter beginnings; /* of the keys: what begins otherwise is not looked for in their order */
 };
@@ -42,29 +43,20 @@ static void unlock(pthread_mutex_t **lock) {
     _cleanup_(unlock) __attribute__((unused)) pthread_mutex_t *held = &(b)->lock;                            \
     pthread_mutex_lock(held)
 
-/* The slot that has the key, or the free one where it belongs. */
-static uint32_t *find(const struct buffered *b, struct slice key) {
-    for (size_t i = slice_hash(key);; i++) {
-        uint32_t *slot = &b->slots[i & (b->slot_count - 1)];
-        if (*slot == 0 || slice_equal(b->entries[*slot - 1].key, key))
-            return slot;
-    }
+static struct key_slot *find(const struct buffered *b, struct slice key, uint32_t tag) {
+    return key_table_find(&b->keys, tag, key, b->entries, sizeof *b->entries);
 }
 
 static void grow(struct buffered *b) {
     b->capacity = b->capacity == 0 ? 256 : b->capacity * 2;
     b->entries = xrealloc(b->entries, b->capacity * sizeof *b->entries);
     b->sorted = xrealloc(b->sorted, b->capacity * sizeof *b->sorted);
-    free(b->slots);
-    b->slot_count = b->capacity * 2;
-    b->slots = xcalloc(b->slot_count, sizeof *b->slots);
-    for (size_t i = 0; i < b->count; i++)
-        *find(b, b->entries[i].key) = (uint32_t)i + 1;
+    key_table_reserve(&b->keys, b->capacity);
 }
 
 static void clear(struct buffered *b) {
     b->bytes = b->count = b->sorted_count = 0;
-    memset(b->slots, 0, b->slot_count * sizeof *b->slots);
+    key_table_clear(&b->keys);
     arena_reset(&b->arena);
     filter_free(&b->beginnings);
 }
@@ -72,14 +64,15 @@ static void clear(struct buffered *b) {
 static void put(struct buffered *b, const struct store_change *c) {
     if (b->count == b->capacity)
         grow(b);
-    uint32_t *slot = find(b, c->key);
-    if (*slot == 0) {
+    uint32_t tag = key_tag(c->key);
+    struct key_slot *slot = find(b, c->key, tag);
+    if (slot->place == 0) {
         b->entries[b->count] = (struct entry){.key = arena_copy(&b->arena, c->key)};
-        *slot = (uint32_t)++b->count;
+        *slot = (struct key_slot){tag, (uint32_t)++b->count};
         filter_add_beginnings(&b->beginnings, c->key);
         b->bytes += c->key.size + ENTRY_COST;
     }
-    struct entry *e = &b->entries[*slot - 1];
+    struct entry *e = &b->entries[slot->place - 1];
     if (c->value.data == NULL) {
         e->value = SLICE_NONE;
         e->room = 0;
@@ -165,11 +158,11 @@ static bool buffered_get(struct store *s, struct slice key, struct arena *arena,
                          struct err *err) {
     struct buffered *b = buffered_of(s);
     pthread_mutex_lock(&b->lock);
-    uint32_t slot = b->count == 0 ? 0 : *find(b, key);
-    if (slot != 0)
-        *value = arena_copy(arena, b->entries[slot - 1].value);
+    uint32_t place = b->count == 0 ? 0 : find(b, key, key_tag(key))->place;
+    if (place != 0)
+        *value = arena_copy(arena, b->entries[place - 1].value);
     pthread_mutex_unlock(&b->lock);
-    return slot != 0 || store_get(b->below, key, arena, value, err);
+    return place != 0 || store_get(b->below, key, arena, value, err);
 }
 
 static bool buffered_apply(struct store *s, const struct store_change *changes, size_t count,
@@ -294,7 +287,7 @@ static void buffered_close(struct store *s) {
     if (!write_down(b, &err))
         err.kind = ERR_NONE; /* it is read from the log again */
     free(b->entries);
-    free(b->slots);
+    key_table_free(&b->keys);
     free(b->sorted);
     arena_free(&b->arena);
     filter_free(&b->beginnings);

@@ -6,7 +6,7 @@ void overlay_free(struct overlay *o) {
     arena_free(&o->arena);
     free(o->changes);
     free(o->live);
-    free(o->slots);
+    key_table_free(&o->keys);
     free(o->sorted);
     filter_free(&o->beginnings);
     *o = (struct overlay){0};
@@ -14,46 +14,38 @@ void overlay_free(struct overlay *o) {
 
 void overlay_clear(struct overlay *o) {
     arena_reset(&o->arena);
+    if (o->count > 0)
+        key_table_clear(&o->keys);
     o->count = o->sorted_count = 0;
     filter_free(&o->beginnings);
-    if (o->slots != NULL)
-        memset(o->slots, 0, o->slot_count * sizeof *o->slots);
 }
 
-/* The slot that has the key, or the free one where it belongs. */
-static uint32_t *find(struct overlay *o, struct slice key) {
-    for (size_t i = slice_hash(key);; i++) {
-        uint32_t *slot = &o->slots[i & (o->slot_count - 1)];
-        if (*slot == 0 || slice_equal(o->changes[*slot - 1].key, key))
-            return slot;
-    }
+/* One more than the key's index; 0: it has none. */
+static uint32_t place_of(const struct overlay *o, struct slice key) {
+    return o->count == 0 ? 0
+                         : key_table_find(&o->keys, key_tag(key), key, o->changes, sizeof *o->changes)->place;
 }
 
 static void grow(struct overlay *o) {
     o->capacity = o->capacity == 0 ? 256 : o->capacity * 2;
     o->changes = xrealloc(o->changes, o->capacity * sizeof *o->changes);
     o->live = xrealloc(o->live, o->capacity * sizeof *o->live);
-    free(o->slots);
-    o->slot_count = o->capacity * 2;
-    o->slots = xcalloc(o->slot_count, sizeof *o->slots);
-    for (size_t i = 0; i < o->count; i++)
-        *find(o, o->changes[i].key) = (uint32_t)i + 1;
+    key_table_reserve(&o->keys, o->capacity);
 }
 
 bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struct err *e) {
-    uint32_t slot = o->count == 0 ? 0 : *find(o, key);
-    if (slot != 0 && o->live[slot - 1]) {
-        *value = o->changes[slot - 1].value;
+    uint32_t place = place_of(o, key);
+    if (place != 0 && o->live[place - 1]) {
+        *value = o->changes[place - 1].value;
         return true;
     }
     return store_get(o->store, key, &o->arena, value, e);
 }
 
 bool overlay_remember(struct overlay *o, struct slice key, struct slice *value, struct err *e) {
-    size_t known = o->count;
     if (!overlay_get(o, key, value, e))
         return false;
-    if (known == 0 || *find(o, key) == 0)
+    if (place_of(o, key) == 0)
         overlay_put(o, key, *value, NULL, NULL);
     return true;
 }
@@ -62,14 +54,15 @@ size_t overlay_put(struct overlay *o, struct slice key, struct slice value, stru
                    bool *was_live) {
     if (o->count == o->capacity)
         grow(o);
-    uint32_t *slot = find(o, key);
-    if (*slot == 0) {
+    uint32_t tag = key_tag(key);
+    struct key_slot *slot = key_table_find(&o->keys, tag, key, o->changes, sizeof *o->changes);
+    if (slot->place == 0) {
         o->changes[o->count].key = arena_copy(&o->arena, key);
         o->live[o->count] = false;
-        *slot = (uint32_t)++o->count;
+        *slot = (struct key_slot){tag, (uint32_t)++o->count};
         filter_add_beginnings(&o->beginnings, key);
     }
-    size_t i = *slot - 1;
+    size_t i = slot->place - 1;
     if (before != NULL)
         *before = o->changes[i].value;
     if (was_live != NULL)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "store/filter.h"
+#include "store/key_table.h"
 #include "store/store.h"
 
 struct overlay { /* zero-initialise, then set store */
@@ -11,9 +12,8 @@ struct overlay { /* zero-initialise, then set store */
     struct store_change *changes; /* in the order of their first put; each key once */
     bool *live;                   /* false: taken back, the store's value counts */
     size_t count, capacity;
-    uint32_t *slots; /* hash table of indexes + 1 */
-    size_t slot_count;
-    uint32_t *sorted; /* indexes of the first changes by key, as far as a scan has needed them */
+    struct key_table keys; /* of the changes */
+    uint32_t *sorted;      /* indexes of the first changes by key, as far as a scan has needed them */
     size_t sorted_count, sorted_capacity;
     struct filter beginnings; /* of the keys (filter_beginning): who scans for another needs no order */
 };
