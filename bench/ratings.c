@@ -238,7 +238,6 @@ static bool service_start(struct bench *b, struct err *err) {
         setenv("DATA_DIR", b->data_dir, 1);
         setenv("PORT", port, 1);
         setenv("SLOT", "0", 1);
-        setenv("MALLOC_ARENA_MAX", "1", 1); /* as ./demo starts it */
         if (freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL)
             _exit(1);
         execl(b->program, "ratings", (char *)NULL);

@@ -96,7 +96,7 @@ define_service() { # define_service KEY: fails where nothing changed
 export KAFKA_BROKERS=localhost:$KAFKA_PORT REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7
 export DATA_DIR=$(printf %q "$DATA_DIR") PARTITIONS=$PARTITIONS SIMULATE=$SIMULATE SMTP_URL=$(printf %q "$SMTP_URL") SMTP_FROM=$SMTP_FROM
 export CARD_KEY_FILE=$(printf %q "${CARD_KEY_FILE:-$DATA_DIR/secrets/card-key}")
-export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS SLOT=$slot PORT=$(ports_of "$1") MALLOC_ARENA_MAX=1
+export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS SLOT=$slot PORT=$(ports_of "$1")
 exec chpst -P $(printf %q "${SERVICE_BINARY[$name]}")
 END
 }

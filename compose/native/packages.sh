@@ -7,7 +7,7 @@ JAVA_LOCK=$ROOT/compose/maven/jars.sha256
 WEB_LOCK=$ROOT/web/package-lock.json
 PACKAGES_RUN=(ca-certificates curl jq iproute2 procps runit nginx postgresql default-jre-headless)
 PACKAGES_BUILD=(gcc g++ make patch cmake ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev librocksdb-dev
-    libcmocka-dev libavro-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev)
+    libjemalloc-dev libcmocka-dev libavro-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

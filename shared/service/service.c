@@ -30,6 +30,10 @@ enum {
     LETTERS_A_SECOND = 5
 };
 
+/* What jemalloc looks for: as small as a service should be, and what a flood took is given back soon. */
+extern const char *malloc_conf;
+const char *malloc_conf = "narenas:1,dirty_decay_ms:300,muzzy_decay_ms:0";
+
 static int exit_code_of(const struct err *e) {
     return e->kind == ERR_CONFIG ? EXIT_BAD_CONFIG : e->kind == ERR_FENCED ? EXIT_FENCED : EXIT_FAILURE;
 }
@@ -56,7 +60,7 @@ static bool open_store(struct worker *w, struct err *e) {
     /* What a store has in memory and in its cache, shared among the partitions of a table. */
     size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
     const struct store_options part = {.write_buffer_bytes = (4 << 20) / share,
-                                       .block_cache_bytes = (8 << 20) / share};
+                                       .block_cache_bytes = (4 << 20) / share};
     for (const struct table *const *t = w->topology == NULL ? NULL : w->topology->tables;
          t != NULL && *t != NULL; t++)
         if ((*t)->partitioned_with != NULL)
