@@ -20,7 +20,7 @@ struct service {
     const struct http_route *routes;          /* up to {0}; their context is the struct instance */
     const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
     const struct topic *const *follows;       /* topics that routes show as they are (feed.h), likewise */
-    const struct topic *const *patient;       /* that it may read some 50 ms late (kafka.h), likewise */
+    const struct topic *const *patient;       /* that it may read some 100 ms late (kafka.h), likewise */
     /* Where instances say which partitions of the partitioned tables they have (placement.h): a table of one
      * of the topologies, of rows as assignments.h has them. NULL: the service has no such tables. */
     const struct table *assignments;

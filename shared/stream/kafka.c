@@ -60,7 +60,7 @@ static const struct setting aside_settings[] = {
 /* Thousands of small records a second, each worth a fetch if one asked for it at once. */
 static const struct setting patient_settings[] = {
     {"fetch.min.bytes", "65536"},
-    {"fetch.wait.max.ms", "50"},
+    {"fetch.wait.max.ms", "100"},
     {NULL, NULL},
 };
 

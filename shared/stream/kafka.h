@@ -9,7 +9,7 @@ struct kafka_options {
     const char *group;    /* consumer group; NULL: no inputs, only tables */
     const char *identity; /* of this instance: static member and transactional id; the same after a restart */
     size_t topic_count;   /* of the catalogue that all topics are from */
-    /* Of many small records, for which there is time: they are fetched together, some 50 ms late.
+    /* Of many small records, for which there is time: they are fetched together, some 100 ms late.
      * NULL-terminated, or NULL. */
     const struct topic *const *patient;
 };
