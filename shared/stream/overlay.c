@@ -33,19 +33,24 @@ static void grow(struct overlay *o) {
     key_table_reserve(&o->keys, o->capacity);
 }
 
-bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struct err *e) {
+bool overlay_find(const struct overlay *o, struct slice key, struct slice *value) {
     uint32_t place = place_of(o, key);
-    if (place != 0 && o->live[place - 1]) {
-        *value = o->changes[place - 1].value;
-        return true;
-    }
-    return store_get(o->store, key, &o->arena, value, e);
+    if (place == 0 || !o->live[place - 1])
+        return false;
+    *value = o->changes[place - 1].value;
+    return true;
+}
+
+bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struct err *e) {
+    return overlay_find(o, key, value) || store_get(o->store, key, &o->arena, value, e);
 }
 
 bool overlay_remember(struct overlay *o, struct slice key, struct slice *value, struct err *e) {
-    if (!overlay_get(o, key, value, e))
+    if (overlay_find(o, key, value))
+        return true;
+    if (!store_get(o->store, key, &o->arena, value, e))
         return false;
-    if (place_of(o, key) == 0)
+    if (value->data != NULL) /* that there is none the store knows at once */
         overlay_put(o, key, *value, NULL, NULL);
     return true;
 }

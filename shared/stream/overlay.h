@@ -21,14 +21,19 @@ struct overlay { /* zero-initialise, then set store */
 void overlay_free(struct overlay *o);
 void overlay_clear(struct overlay *o);
 
-/* value->data NULL: there is none. */
+/* Whether a change of the key is in it; *value is what it says. */
+bool overlay_find(const struct overlay *o, struct slice key, struct slice *value);
+
+/* That, or what the store has. value->data NULL: there is none. */
 WARN_UNUSED bool overlay_get(struct overlay *o, struct slice key, struct slice *value, struct err *e);
 
 /* As store_scan, ascending, over both. The visitor must not change the overlay. */
 WARN_UNUSED bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, store_visit *visit,
                               void *context, struct err *e);
 
-/* The same, and the value of the store is remembered: it must not change until the overlay is cleared. */
+/* The same as overlay_get, and what the store has is remembered: it must not change until the overlay is
+ * cleared.
+ */
 WARN_UNUSED bool overlay_remember(struct overlay *o, struct slice key, struct slice *value, struct err *e);
 
 /* Puts, or deletes where value.data is NULL; copies the key, keeps the value, which must be in the overlay's

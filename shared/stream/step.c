@@ -53,6 +53,7 @@ struct step {
     const struct topology *topology;
     struct schemas *schemas;
     struct overlay overlay;
+    struct overlay seen; /* rows of views as the store has them, which it keeps to the transaction's end */
     struct overlay rows; /* of tables, as they were looked up */
     struct change *changes;
     size_t change_capacity;
@@ -81,7 +82,7 @@ struct step *step_create(const struct topology *t, struct schemas *schemas, stru
     struct step *s = xcalloc(1, sizeof *s);
     s->topology = t;
     s->schemas = schemas;
-    s->overlay.store = s->rows.store = store;
+    s->overlay.store = s->seen.store = s->rows.store = store;
     for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
         assert(!(*v)->events || (*v)->retention_ms == 0);
     return s;
@@ -91,6 +92,7 @@ void step_destroy(struct step *s) {
     if (s == NULL)
         return;
     overlay_free(&s->overlay);
+    overlay_free(&s->seen);
     overlay_free(&s->rows);
     arena_free(&s->scratch);
     free(s->changes);
@@ -216,10 +218,15 @@ static bool unreadable(struct step *s, const char *what, const char *name, struc
     return false;
 }
 
+/* The store is asked for a row once in a transaction. */
+static bool get(struct step *s, struct slice key, struct slice *value) {
+    return overlay_find(&s->overlay, key, value) || overlay_remember(&s->seen, key, value, &s->err);
+}
+
 bool step_get(struct step *s, const struct view *v, struct slice sub, void *value) {
     entry_key(s, v, sub);
     struct slice bytes;
-    if (failed(s) || !overlay_get(&s->overlay, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
+    if (failed(s) || !get(s, buf_slice(&s->key), &bytes) || bytes.data == NULL)
         return false;
     return schemas_decode(s->schemas, v->changelog->value, row_payload(v, bytes), &s->scratch, value,
                           &s->err) ||
@@ -387,7 +394,7 @@ static void emit(struct step *s, const struct topic *t, const struct view *v, st
 static void put_row(struct step *s, const struct view *v, struct slice row) {
     if (v->retention_ms > 0 && row.data != NULL) {
         struct slice old;
-        if (!overlay_get(&s->overlay, buf_slice(&s->key), &old, &s->err))
+        if (!get(s, buf_slice(&s->key), &old))
             return;
         if (old.data == NULL || row_stamp(old) > s->now) /* it was put before a crash, at a later time */
             put_due(s, v, s->now, record_key(s));
@@ -616,7 +623,7 @@ static void expire_row(struct step *s, const struct view *v, const struct due *d
     put(s, due->entry, SLICE_NONE);
     store_key_view(&s->key, v, in->partition, due->record_key);
     s->prefix = s->key.size - due->record_key.size;
-    if (!overlay_get(&s->overlay, buf_slice(&s->key), &stored, &s->err) || stored.data == NULL)
+    if (!get(s, buf_slice(&s->key), &stored) || stored.data == NULL)
         return;
     if (retention_end(v, row_stamp(stored)) >= s->now) {
         put_due(s, v, row_stamp(stored), due->record_key);
@@ -796,8 +803,8 @@ bool step_awaited(const struct step *s) {
 }
 
 size_t step_bytes(const struct step *s) {
-    return arena_size(&s->overlay.arena) + s->overlay.count * sizeof *s->changes +
-           s->emission_count * sizeof *s->emissions;
+    return arena_size(&s->overlay.arena) + arena_size(&s->seen.arena) +
+           s->overlay.count * sizeof *s->changes + s->emission_count * sizeof *s->emissions;
 }
 
 struct emission *step_emissions(struct step *s, size_t *count) {
@@ -841,6 +848,10 @@ void step_tables_changed(struct step *s) {
     overlay_clear(&s->rows);
 }
 
+void step_task_gone(struct step *s) {
+    overlay_clear(&s->seen);
+}
+
 void step_tables_fresh(struct step *s, bool fresh) {
     s->stale = !fresh;
 }
@@ -855,6 +866,7 @@ struct overlay *step_overlay(struct step *s) {
 
 void step_clear(struct step *s) {
     overlay_clear(&s->overlay);
+    overlay_clear(&s->seen);
     s->emission_count = s->emission_taken = 0;
     s->shown = false;
 }

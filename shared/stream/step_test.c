@@ -138,6 +138,37 @@ static void get_sees_what_was_put(void **state) {
     assert_int_equal(receipt_of(f, step_emissions(f->step, &n))->amount, 12);
 }
 
+static bool there;
+
+static void look(struct step *s, const struct event *in) {
+    struct balance b;
+    (void)in;
+    there = step_get(s, &bank_balances, SLICE_NONE, &b);
+}
+
+static void looks(struct fixture *f, bool expected) {
+    struct err e;
+    assert_true(run(f, look, "a", 0, "", &e));
+    assert_int_equal(there, expected);
+}
+
+/* The store is not asked again, until the transaction ends or a task goes. */
+static void a_row_is_read_once(void **state) {
+    struct fixture *f = *state;
+    for (int gone = 0; gone < 2; gone++) {
+        deposit(f, "a", 5);
+        commit(f);
+        looks(f, true);
+        assert_true(store_delete_prefix(f->bank->store, SLICE(""), NULL));
+        looks(f, true);
+        if (gone)
+            step_task_gone(f->step);
+        else
+            step_clear(f->step);
+        looks(f, false);
+    }
+}
+
 static void on_gone_and_bad(struct step *s, const struct event *in) {
     (void)in;
     step_delete(s, &bank_balances, SLICE_NONE);
@@ -755,6 +786,7 @@ int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(get_sees_what_was_put),
+        TEST(a_row_is_read_once),
         TEST(a_changelog_record_stands_for_all_changes_of_its_key),
         TEST(what_comes_and_goes_in_a_transaction_has_never_been),
         TEST(each_put_of_events_is_one),

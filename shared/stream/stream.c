@@ -89,6 +89,7 @@ static void task_halt(struct stream *s, int32_t p, enum task_state next) {
         for (size_t i = 0; i < s->source_count; i++)
             LOG(s, unread, source_queue(&s->topology->sources[i]), s->topology->sources[i].topic, p);
     s->tasks[p].state = next;
+    step_task_gone(s->step);
 }
 
 /* Everything since the last commit is forgotten; all tasks ask the log where they are. */

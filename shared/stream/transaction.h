@@ -73,6 +73,9 @@ bool step_changelogs(struct step *s, int32_t partition,
 /* Rows of tables that were looked up may have changed. To be called outside of step_run. */
 void step_tables_changed(struct step *s);
 
+/* A task has gone: from now on another may change the rows that its inputs have looked at. */
+void step_task_gone(struct step *s);
+
 /* Whether fresh tables are as far as their topics (they are at first). While they are not, an event whose
  * handler looks one up comes to ERR_RETRY, and step_looked_up_stale() says that this was why. */
 void step_tables_fresh(struct step *s, bool fresh);
