@@ -199,7 +199,7 @@ static void set_table_options(rocksdb_options_t *o, const struct store_options *
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
     rocksdb_lru_cache_options_t *lru = rocksdb_lru_cache_options_create();
     rocksdb_lru_cache_options_set_capacity(
-        lru, wanted != NULL && wanted->block_cache_bytes > 0 ? wanted->block_cache_bytes : 8 << 20);
+        lru, wanted != NULL && wanted->block_cache_bytes > 0 ? wanted->block_cache_bytes : 6 << 20);
     rocksdb_lru_cache_options_set_num_shard_bits(lru, 2);
     rocksdb_cache_t *cache = rocksdb_cache_create_lru_opts(lru);
     rocksdb_lru_cache_options_destroy(lru);

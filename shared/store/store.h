@@ -92,7 +92,7 @@ static inline void store_close(struct store *s) {
 
 struct store_options {         /* zero: the default */
     size_t write_buffer_bytes; /* of changes in memory. 4 MiB */
-    size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 8 MiB */
+    size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 6 MiB */
     bool knows_keys;           /* in memory beside the cache, some bytes a key: that a key is not there is
                                   known at once (store_create_filtered) */
 };
