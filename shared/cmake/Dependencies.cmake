@@ -26,12 +26,3 @@ pkg_check_modules(AVRO REQUIRED IMPORTED_TARGET GLOBAL avro-c)
 find_library(ROCKSDB_LIBRARY rocksdb REQUIRED)
 add_library(io::rocksdb SHARED IMPORTED GLOBAL)
 set_target_properties(io::rocksdb PROPERTIES IMPORTED_LOCATION ${ROCKSDB_LIBRARY})
-
-# The services' malloc (service.c sets it up): with glibc's a flood takes them a tenth more time. A sanitizer brings its
-# own.
-add_library(io::malloc INTERFACE IMPORTED GLOBAL)
-if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
-    pkg_check_modules(JEMALLOC REQUIRED jemalloc)
-    # first, and though nothing asks for it by name
-    target_link_options(io::malloc INTERFACE -Wl,--no-as-needed ${JEMALLOC_LINK_LIBRARIES} -Wl,--as-needed)
-endif()

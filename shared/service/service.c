@@ -30,9 +30,10 @@ enum {
     LETTERS_A_SECOND = 5
 };
 
-/* What jemalloc looks for: as small as a service should be, and what a flood took is given back soon. */
+/* What jemalloc looks for: as small as a service should be, and what a flood took is given back soon. Weak:
+ * whose program it is may say otherwise. */
 extern const char *malloc_conf;
-const char *malloc_conf = "narenas:1,dirty_decay_ms:300,muzzy_decay_ms:0";
+__attribute__((weak)) const char *malloc_conf = "narenas:1,dirty_decay_ms:300,muzzy_decay_ms:0";
 
 static int exit_code_of(const struct err *e) {
     return e->kind == ERR_CONFIG ? EXIT_BAD_CONFIG : e->kind == ERR_FENCED ? EXIT_FENCED : EXIT_FAILURE;

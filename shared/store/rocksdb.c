@@ -220,9 +220,11 @@ static rocksdb_options_t *options_create(const struct store_options *wanted) {
      */
     rocksdb_options_set_compaction_style(o, rocksdb_universal_compaction);
     rocksdb_options_set_level0_file_num_compaction_trigger(o, 64);
+    rocksdb_options_set_level0_slowdown_writes_trigger(o, 96);
+    rocksdb_options_set_level0_stop_writes_trigger(o, 128);
     rocksdb_options_set_compression(o, rocksdb_no_compression);
     rocksdb_options_set_max_open_files(o, 128);
-    /* In 64 shards, as by default, two files in one close each other again and again. */
+    /* In 64 shards, as by default, few files have room, and close each other again and again. */
     rocksdb_options_set_table_cache_numshardbits(o, 0);
     rocksdb_options_set_max_file_opening_threads(o, 1);
     rocksdb_options_set_max_background_jobs(o, 2);

@@ -50,8 +50,7 @@ bool overlay_remember(struct overlay *o, struct slice key, struct slice *value, 
         return true;
     if (!store_get(o->store, key, &o->arena, value, e))
         return false;
-    if (value->data != NULL) /* that there is none the store knows at once */
-        overlay_put(o, key, *value, NULL, NULL);
+    overlay_put(o, key, *value, NULL, NULL);
     return true;
 }
 

@@ -218,9 +218,17 @@ static bool unreadable(struct step *s, const char *what, const char *name, struc
     return false;
 }
 
-/* The store is asked for a row once in a transaction. */
+/* A row that the store has is read from there once in a transaction; that it has none, it mostly knows at
+ * once.
+ */
 static bool get(struct step *s, struct slice key, struct slice *value) {
-    return overlay_find(&s->overlay, key, value) || overlay_remember(&s->seen, key, value, &s->err);
+    if (overlay_find(&s->overlay, key, value) || overlay_find(&s->seen, key, value))
+        return true;
+    if (!store_get(s->seen.store, key, &s->seen.arena, value, &s->err))
+        return false;
+    if (value->data != NULL)
+        overlay_put(&s->seen, key, *value, NULL, NULL);
+    return true;
 }
 
 bool step_get(struct step *s, const struct view *v, struct slice sub, void *value) {
