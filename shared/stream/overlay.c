@@ -20,10 +20,8 @@ void overlay_clear(struct overlay *o) {
     filter_free(&o->beginnings);
 }
 
-/* One more than the key's index; 0: it has none. */
-static uint32_t place_of(const struct overlay *o, struct slice key) {
-    return o->count == 0 ? 0
-                         : key_table_find(&o->keys, key_tag(key), key, o->changes, sizeof *o->changes)->place;
+static struct key_slot *find(const struct overlay *o, struct slice key, uint32_t tag) {
+    return key_table_find(&o->keys, tag, key, o->changes, sizeof *o->changes);
 }
 
 static void grow(struct overlay *o) {
@@ -34,7 +32,7 @@ static void grow(struct overlay *o) {
 }
 
 bool overlay_find(const struct overlay *o, struct slice key, struct slice *value) {
-    uint32_t place = place_of(o, key);
+    uint32_t place = o->count == 0 ? 0 : find(o, key, key_tag(key))->place;
     if (place == 0 || !o->live[place - 1])
         return false;
     *value = o->changes[place - 1].value;
@@ -59,7 +57,7 @@ size_t overlay_put(struct overlay *o, struct slice key, struct slice value, stru
     if (o->count == o->capacity)
         grow(o);
     uint32_t tag = key_tag(key);
-    struct key_slot *slot = key_table_find(&o->keys, tag, key, o->changes, sizeof *o->changes);
+    struct key_slot *slot = find(o, key, tag);
     if (slot->place == 0) {
         o->changes[o->count].key = arena_copy(&o->arena, key);
         o->live[o->count] = false;

@@ -31,9 +31,7 @@ WARN_UNUSED bool overlay_get(struct overlay *o, struct slice key, struct slice *
 WARN_UNUSED bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, store_visit *visit,
                               void *context, struct err *e);
 
-/* The same as overlay_get, and what the store has is remembered: it must not change until the overlay is
- * cleared.
- */
+/* As overlay_get, and what the store has is remembered: it must not change until the overlay is cleared. */
 WARN_UNUSED bool overlay_remember(struct overlay *o, struct slice key, struct slice *value, struct err *e);
 
 /* Puts, or deletes where value.data is NULL; copies the key, keeps the value, which must be in the overlay's

@@ -218,9 +218,8 @@ static bool unreadable(struct step *s, const char *what, const char *name, struc
     return false;
 }
 
-/* A row that the store has is read from there once in a transaction; that it has none, it mostly knows at
- * once.
- */
+/* A row that the store has is read from it once in a transaction. That it has none, it mostly knows at once:
+ * that is not remembered. */
 static bool get(struct step *s, struct slice key, struct slice *value) {
     if (overlay_find(&s->overlay, key, value) || overlay_find(&s->seen, key, value))
         return true;
