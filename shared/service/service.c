@@ -210,6 +210,10 @@ static void dead_letter(void *context, const struct log_record *r, const char *r
                            r->partition, (long long)r->offset, reason);
 }
 
+static void notice(void *context, const char *text) {
+    logger_write(LEVEL_WARN, "%s: %s", ((struct worker *)context)->name, text);
+}
+
 static bool run_stream(struct worker *w, struct err *e) {
     struct instance *i = w->instance;
     if (!persist(w, open_store, e) || !persist(w, same_cluster, e) || !persist(w, identity_free, e))
@@ -224,7 +228,8 @@ static bool run_stream(struct worker *w, struct err *e) {
                                      .refreshed = instance_refreshed,
                                      .dead_letter = dead_letter,
                                      .divided = i->assignments != NULL,
-                                     .moved = instance_moved};
+                                     .moved = instance_moved,
+                                     .notice = notice};
     atomic_store(&w->stream, stream_create(&options));
     return atomic_load(&i->stopping) || stream_run(atomic_load(&w->stream), e);
 }

@@ -119,6 +119,9 @@ static inline int64_t now_ms(struct stream *s) {
     return LOG0(s, now_ms);
 }
 
+/* A line for people, by options.notice. */
+void notice(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* The place up to which the store holds a partition of a table or a view, by store_key_…position; -1: none of
  * it. */
 WARN_UNUSED bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e);

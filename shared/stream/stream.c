@@ -3,6 +3,7 @@
 #include "stream/runtime.h"
 #include "stream/transaction.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -72,6 +73,17 @@ void stream_destroy(struct stream *s) {
     free(atomic_load(&s->places));
     status_finish(&s->status);
     free(s);
+}
+
+void notice(struct stream *s, const char *fmt, ...) {
+    char text[600];
+    if (s->o.notice == NULL)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    s->o.notice(s->o.context, text);
 }
 
 /* ---- tasks ---- */

@@ -43,6 +43,9 @@ struct stream_options {
                         struct slice traceparent);
     /* After stream_tasks() or stream_held() has changed. */
     void (*moved)(void *context);
+    /* A line for people: what was skipped, reset or made anew, and why. It is counted too. NULL: nobody
+     * reads. */
+    void (*notice)(void *context, const char *text);
 };
 
 struct stream *stream_create(const struct stream_options *options);
