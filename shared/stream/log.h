@@ -77,12 +77,22 @@ struct log {
     const struct log_ops *ops;
 };
 
+/* Errors, and what the caller must undo. Every fallible call may say ERR_FATAL or ERR_CONFIG: it is over.
+ * Beside these, partitions, subscribe, leave, read, committed, ends, poll, abort ERR_RETRY: nothing has been
+ * done, ask again; poll also ERR_FENCED init       ERR_RETRY; ERR_ABORT and ERR_UNKNOWN mean the same here,
+ * init again; ERR_FENCED begin      ERR_RETRY: there is no transaction yet, what was to be written waits
+ *   begin, produce, commit, abort
+ *              ERR_ABORT: not committed; forget what came of the batch, abort, go back to what is committed
+ *              ERR_UNKNOWN: the same, but init instead of abort, and ask `committed`: it may be
+ *              ERR_FENCED: another has this identity; exit, and touch nothing
+ * From produce and commit there is no ERR_RETRY: in a transaction nothing can be tried again by itself, since
+ * nobody knows how much of it was written. */
 struct log_ops {
     /* Milliseconds of the monotonic clock, for the age of transactions and retries; and the time of day. */
     int64_t (*now_ms)(struct log *l);
     int64_t (*time_ms)(struct log *l);
 
-    /* How many partitions a topic has. ERR_RETRY when Kafka is away or there is no such topic yet. */
+    /* How many partitions a topic has. ERR_RETRY also where there is no such topic yet. */
     bool (*partitions)(struct log *l, const struct topic *t, int32_t *count, struct err *e);
 
     /* Joins the group, which balances the partitions of this topic. Only membership: nothing is read. */
@@ -110,7 +120,7 @@ struct log_ops {
     size_t (*headers)(const struct log_record *r, struct log_header *headers, size_t max);
 
     /* The group's committed offsets, stable: transactions that could still change them have ended.
-     * ERR_RETRY while they have not. */
+     * ERR_RETRY also while they have not. */
     bool (*committed)(struct log *l, struct log_committed *inputs, size_t n, struct err *e);
 
     /* The ends as committed readers see them, or as they will once open transactions have ended. */
@@ -121,7 +131,6 @@ struct log_ops {
     bool (*init)(struct log *l, struct err *e);
     bool (*begin)(struct log *l, struct err *e);
     bool (*produce)(struct log *l, const struct log_message *m, struct err *e);
-    /* ERR_ABORT: abort; ERR_UNKNOWN: init; ERR_FENCED: exit. */
     bool (*commit)(struct log *l, const struct log_committed *inputs, size_t n, struct err *e);
     bool (*abort)(struct log *l, struct err *e);
 

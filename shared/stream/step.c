@@ -788,7 +788,8 @@ void step_dead_letter(struct step *s, const struct log_record *r, const struct l
         size_t size = strlen(kept[i].name) + kept[i].value.size;
         if (strcmp(kept[i].name, "traceparent") == 0 || strcmp(kept[i].name, "caused-by") == 0 || size > room)
             continue;
-        all[n++] = kept[i];
+        all[n++] =
+            (struct log_header){arena_printf(a, "%s%c", kept[i].name, 0).data, arena_copy(a, kept[i].value)};
         room -= size;
     }
     *emission_add(s) = (struct emission){.topic = t,

@@ -11,6 +11,8 @@ enum {
     TRANSACTION_BYTES =
         6 << 20, /* of what follows from the inputs; together with the age it bounds a commit */
     TRANSACTION_MS = 300,
+    BATCH_MS =
+        1500, /* then the rest of a batch waits for the next one: a transaction lives for ten seconds */
     HELD_OUTPUTS = 4000,
     EXPIRY_ROWS = 5000,
     BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more, */
@@ -321,6 +323,13 @@ static int64_t *delivered(const struct stream *s, const struct emission *m) {
     return m->view == NULL ? NULL : &s->tasks[m->partition].changelogs[view_index(s, m->view)];
 }
 
+/* Within a transaction nothing can be tried again by itself: whatever the log calls it, it is `kind`. */
+static bool spoilt(struct err *e, enum err_kind kind) {
+    if (e->kind == ERR_RETRY)
+        e->kind = kind;
+    return false;
+}
+
 /* In a transaction, and guarded. */
 static bool produce(struct stream *s, const struct emission *m, struct err *e) {
     struct log_message message = {.topic = m->topic,
@@ -331,7 +340,7 @@ static bool produce(struct stream *s, const struct emission *m, struct err *e) {
                                   .headers = m->headers,
                                   .header_count = m->header_count,
                                   .delivered = delivered(s, m)};
-    TRY(LOG(s, produce, &message, e));
+    TRY(LOG(s, produce, &message, e) || spoilt(e, ERR_ABORT));
     counter_add(&s->counts[m->topic->index].out, 1);
     return true;
 }
@@ -398,7 +407,7 @@ bool commit(struct stream *s, struct err *e) {
             if (s->tasks[p].state == TASK_RUNNING && s->tasks[p].inputs[i] != s->tasks[p].committed[i])
                 inputs[n++] = (struct log_committed){s->topology->sources[i].topic, p, s->tasks[p].inputs[i],
                                                      s->expires ? s->tasks[p].time.now : 0};
-    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));
+    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));
     histogram_observe(&s->transaction_us, &buckets_us, clock_mono_us() - s->transaction_since_us);
     histogram_observe(&s->transaction_inputs, &buckets_records, (int64_t)s->transaction_records);
     counter_add(&s->commits, 1);
@@ -448,12 +457,12 @@ static bool commit_is_due(struct stream *s, bool drained) {
 
 /* ---- inputs ---- */
 
-static bool bad_record(struct stream *s, const struct log_record *r, const char *reason, struct err *e) {
+static void bad_record(struct stream *s, const struct log_record *r, const char *reason) {
     const struct topology *t = s->topology;
     if (t->dead_letters == NULL || r->topic->dead_letters == NULL ||
         strcmp(r->topic->dead_letters, t->name) != 0) {
         counter_add(&s->counts[r->topic->index].skipped, 1);
-        return true;
+        return;
     }
     struct log_header kept[64];
     size_t n = s->o.log->ops->headers(r, kept, sizeof kept / sizeof *kept);
@@ -461,7 +470,6 @@ static bool bad_record(struct stream *s, const struct log_record *r, const char 
     if (s->o.dead_letter != NULL)
         s->o.dead_letter(s->o.context, r, reason, s->o.log->ops->header(r, "traceparent"));
     counter_add(&s->counts[r->topic->index].dead_letters, 1);
-    return produce_emissions(s, e);
 }
 
 static bool process_record(struct stream *s, const struct log_record *r, struct err *e) {
@@ -477,15 +485,10 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
     }
     struct slice trace = s->o.log->ops->header(r, "traceparent");
     TRY(expire_due(s, i, r, trace, e));
-    if (step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, &task->time, e)) {
-        if (step_pending(s->step) >= s->o.held_outputs)
-            TRY(produce_emissions(s, e));
-    } else {
+    if (!step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, &task->time, e)) {
         if (e->kind != ERR_POISON)
             return false;
-        char reason[sizeof e->text];
-        memcpy(reason, e->text, sizeof reason);
-        TRY(bad_record(s, r, reason, e));
+        bad_record(s, r, e->text);
     }
     task->inputs[i] = task->read[i] = r->offset + 1;
     task->time.now = r->timestamp > task->time.now ? r->timestamp : task->time.now;
@@ -493,7 +496,8 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         s->dirty_since = now_ms(s);
     s->transaction_records++;
     counter_add(&s->counts[r->topic->index].in, 1);
-    return true;
+    /* Last: whatever fails here, what follows from the record is kept, and the record does not come again. */
+    return step_pending(s->step) < s->o.held_outputs || produce_emissions(s, e);
 }
 
 /* Inputs flow again from behind the last record processed. */
@@ -537,9 +541,13 @@ static bool process(struct stream *s, size_t n, struct err *e) {
         inputs += log_queue_of_inputs(s->records[k].queue) && !s->records[k].end;
     step_tables_fresh(s->step, false);
     TRY(inputs == 0 || s->tables_known || freshen(s, e));
-    for (size_t k = 0; k < n; k++)
-        if (log_queue_of_inputs(s->records[k].queue))
-            TRY(process_fresh(s, &s->records[k], e));
+    for (size_t k = 0; k < n; k++) {
+        if (!log_queue_of_inputs(s->records[k].queue))
+            continue;
+        if (s->dirty_since != 0 && now_ms(s) - s->dirty_since >= BATCH_MS)
+            return inputs_reread(s, e); /* each may have waited for the registry */
+        TRY(process_fresh(s, &s->records[k], e));
+    }
     return true;
 }
 
@@ -810,7 +818,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     ok = ok && absorb(s, s->records, n, e) && process(s, n, e);
     if (!ok && e->kind == ERR_RETRY) { /* keep what was done, come back to the rest */
         struct err worse = {0};
-        if (!commit(s, &worse) || !inputs_reread(s, &worse))
+        if (!inputs_reread(s, &worse) || !commit(s, &worse))
             *e = worse;
     }
     LOG(s, release, s->records, n);

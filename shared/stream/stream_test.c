@@ -25,6 +25,7 @@ struct fixture {
     struct buf changed; /* "table/key " of each callback */
     int refreshed, moved;
     bool divided;
+    size_t held_outputs;
 };
 
 static int setup_partitions(void **state, int32_t partitions) {
@@ -80,6 +81,7 @@ static void create(struct fixture *f) {
                                                        .changed = on_changed,
                                                        .refreshed = on_refreshed,
                                                        .divided = f->divided,
+                                                       .held_outputs = f->held_outputs,
                                                        .moved = on_moved});
 }
 
@@ -994,6 +996,8 @@ static void every_fault_is_mended(void **state) {
         {CALL_COMMIT, CALL_POLL, ERR_UNKNOWN, ERR_NONE, false, 0},
         {CALL_COMMIT, CALL_POLL, ERR_UNKNOWN, ERR_NONE, true, 0}, /* it was committed */
         {CALL_PRODUCE, CALL_POLL, ERR_ABORT, ERR_NONE, false, 1},
+        {CALL_PRODUCE, CALL_POLL, ERR_RETRY, ERR_NONE, false, 1}, /* half of it is written */
+        {CALL_COMMIT, CALL_POLL, ERR_RETRY, ERR_NONE, true, 0},
         {CALL_BEGIN, CALL_POLL, ERR_UNKNOWN, ERR_NONE, false, 0},
         {CALL_COMMIT, CALL_ABORT, ERR_ABORT, ERR_UNKNOWN, false, 1},
         {CALL_COMMIT, CALL_ABORT, ERR_ABORT, ERR_ABORT, false, 1},
@@ -1074,6 +1078,50 @@ static void the_registry_away_is_waited_for(void **state) {
     assert_receipts(f, "a:nobody=1 a:nobody=2 a:nobody=3 a:nobody=13 a:nobody=113 ");
     assert_topic(f, &topic_letters, "");
     assert_true(stream_ready(f->stream));
+}
+
+/* A transaction that cannot begin yet: what has followed from the inputs by then is kept, and follows once.
+ */
+static void what_waits_to_be_written_is_written_once(void **state) {
+    struct fixture *f = *state;
+    f->held_outputs = 1;
+    start(f);
+    memory_log_fail(f->log, CALL_BEGIN, ERR_RETRY, 5, false);
+    memory_log_append(f->log, &topic_deposits, -1, SLICE("a"), SLICE("garbage"));
+    deposit(f, "a", 1, "");
+    deposit(f, "a", 2, "");
+    rounds(f, 2);
+    assert_string_equal(status_of(f), "waiting for Kafka: begin fails");
+    assert_receipts(f, "");
+    rounds(f, 4);
+    assert_topic(f, &topic_letters, "deposits/0/0:byte 0: magic byte 103, not 0 ");
+    assert_receipts(f, "a:nobody=1 a:nobody=3 ");
+    assert_topic(f, &topic_balances, "a=3 ");
+    assert_true(stream_ready(f->stream));
+}
+
+static void registry_is_slow(void *log) {
+    ((struct memory_log *)log)->now += 400;
+}
+
+/* A transaction must not become as old as many slow answers take. */
+static void a_batch_ends_before_its_transaction_is_too_old(void **state) {
+    struct fixture *f = *state;
+    f->held_outputs = 1;
+    start(f);
+    f->bank->asked = registry_is_slow;
+    f->bank->asked_context = f->log;
+    for (int i = 0; i < 12; i++)
+        memory_log_append(f->log, &topic_deposits, -1, SLICE("a"),
+                          bank_foreign(f->bank, &topic_deposits, bank_deposit(f->bank, 1, "state only")));
+    rounds(f, 1);
+    assert_in_range(group_offset(f, &topic_deposits), 1, 5);
+    rounds(f, 6);
+    assert_int_equal(group_offset(f, &topic_deposits), 12);
+    assert_in_range(f->log->calls[CALL_COMMIT], 3, 6);
+    deposit(f, "a", 100, "");
+    rounds(f, 1);
+    assert_receipts(f, "a:nobody=112 ");
 }
 
 static void a_table_waits_for_the_registry_too(void **state) {
@@ -1506,6 +1554,8 @@ int main(void) {
         TEST(every_fault_is_mended),
         TEST(fencing_ends_it),
         TEST(the_registry_away_is_waited_for),
+        TEST(what_waits_to_be_written_is_written_once),
+        TEST(a_batch_ends_before_its_transaction_is_too_old),
         TEST(a_table_waits_for_the_registry_too),
         TEST(no_transaction_stays_open_while_it_waits),
         TEST(waiting_does_not_flicker),

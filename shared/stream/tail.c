@@ -60,7 +60,7 @@ struct tail_fetch {
     struct tail_part *part;
     const void *owner;
     struct buf key;
-    bool has_key, follows, done, at_end, abandoned;
+    bool has_key, follows, done, at_end, ahead, abandoned; /* ahead: it would begin beyond the end */
     int64_t from, to;
     size_t bytes, count, max, looked_at;
     struct record *first, *last;
@@ -434,6 +434,22 @@ static void fetch_end(struct tail *t, struct tail_part *p, bool fails) {
         wake(t, NAME_OWNER, &like);
 }
 
+/* False: nothing is to be read; it is `fails` because nobody knows, or the fetch begins at the end or beyond.
+ * Who follows knows the end; a reader that begins beyond it would wait for ever. */
+static bool fetch_has_more(struct tail *t, struct tail_fetch *f, bool *fails) {
+    int32_t count; /* which the log then knows */
+    struct err away;
+    struct log_position end = {f->part->topic, f->part->partition, -1};
+    *fails = !LOG(t, partitions, end.topic, &count, &away) || end.partition >= count ||
+             (!f->follows && !LOG(t, ends, &end, 1, true, &away));
+    if (*fails || f->follows || (f->from >= 0 && f->from < end.offset))
+        return !*fails;
+    f->ahead = f->from > end.offset;
+    f->at_end = true;
+    f->to = f->ahead ? f->from : end.offset;
+    return false;
+}
+
 /* Those whose partition is not being fetched from already. */
 static bool start_fetches(struct tail *t, struct err *e) {
     struct tail_fetch *started[32], *f;
@@ -460,14 +476,11 @@ static bool start_fetches(struct tail *t, struct err *e) {
     }
     unlock(t);
     for (size_t i = 0; i < n; i++) {
-        int32_t count; /* which the log then knows */
-        struct err away;
+        bool fails;
         struct log_position from = {started[i]->part->topic, started[i]->part->partition, started[i]->from};
-        if (!LOG(t, partitions, from.topic, &count, &away)) {
-            fetch_end(t, started[i]->part, true);
-            continue;
-        }
-        if (!LOG(t, read, LOG_CHANGELOGS, &from, e))
+        if (!fetch_has_more(t, started[i], &fails))
+            fetch_end(t, started[i]->part, fails);
+        else if (!LOG(t, read, LOG_CHANGELOGS, &from, e))
             return false;
     }
     return true;
@@ -631,10 +644,10 @@ static enum tail_state read_fetch(struct tail *t, struct visit *v) {
         if (r->r.offset >= c->offset && !visit_record(v, r))
             return TAIL_STOPPED;
     c->offset = f->to > c->offset ? f->to : c->offset;
-    bool more = c->once > 0 && !f->at_end;
+    enum tail_state state = f->ahead ? TAIL_AHEAD : c->once > 0 && !f->at_end ? TAIL_STOPPED : TAIL_CAUGHT_UP;
     fetch_free(f);
     c->fetch = NULL;
-    return more ? TAIL_STOPPED : TAIL_CAUGHT_UP;
+    return state;
 }
 
 static enum tail_state read_locked(struct tail *t, struct visit *v) {

@@ -36,7 +36,8 @@ struct tail_cursor {
     int32_t partition;
     struct slice key;  /* only records with this key; data NULL: all */
     int64_t offset;    /* the next one; TAIL_NOW: where the partition ends at opening */
-    size_t once;       /* not 0: does not follow, but fetches up to so many records at a time */
+    size_t once;       /* not 0: does not follow, but fetches up to so many records at a time; TAIL_CAUGHT_UP
+                          says that there are no more, TAIL_STOPPED that there are */
     const void *owner; /* whom to wake; several cursors may have one */
 
     struct tail_part *part;

@@ -358,6 +358,25 @@ static void once(void **state) {
     rounds(f, 2);
 }
 
+static void once_at_the_end_or_beyond(void **state) {
+    struct fixture *f = *state;
+    deposits(f, "a", 7);
+    struct tail_cursor beyond = cursor(9, NULL), at_end = cursor(TAIL_NOW, NULL);
+    beyond.once = at_end.once = 3;
+    tail_open(f->tail, &beyond);
+    tail_open(f->tail, &at_end);
+    assert_int_equal(read_tail(f, &beyond), TAIL_COMING);
+    assert_int_equal(read_tail(f, &at_end), TAIL_COMING);
+    rounds(f, 3);
+    assert_int_equal(read_tail(f, &beyond), TAIL_AHEAD);
+    assert_int_equal(beyond.offset, 9);
+    assert_int_equal(read_tail(f, &at_end), TAIL_CAUGHT_UP);
+    assert_int_equal(at_end.offset, 7);
+    assert_int_equal(f->read.size, 0);
+    tail_close(f->tail, &beyond);
+    tail_close(f->tail, &at_end);
+}
+
 static void put_name(void *context, struct slice name) {
     buf_printf(context, SLICE_FMT " ", SLICE_ARG(name));
 }
@@ -436,6 +455,7 @@ int main(void) {
         TEST(the_registry_is_away),
         TEST(nothing_is_read_for_nobody),
         TEST(once),
+        TEST(once_at_the_end_or_beyond),
         TEST(who_is_woken),
         TEST(records_as_json),
     };

@@ -46,7 +46,7 @@ WARN_UNUSED bool step_expire(struct step *s, const struct log_record *record, st
  * no tombstone where there are none. ERR_POISON says what is missing. */
 WARN_UNUSED bool record_well_formed(const struct log_record *r, int32_t partitions, struct err *e);
 
-/* The dead letter of a record, headers kept as far as there is room; it points to their names and values. */
+/* The dead letter of a record, headers kept as far as there is room. */
 void step_dead_letter(struct step *s, const struct log_record *record, const struct log_header *headers,
                       size_t header_count, const char *reason);
 

@@ -38,7 +38,7 @@ MUTATIONS = {
     TRY(overlay_apply(changes, e));
     step_clear(s->step);""")],
     # The store is written before the commit.
-    "store_before_commit": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));",
+    "store_before_commit": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
                              """    if (step_overlay(s->step)->count > 0)
         TRY(overlay_apply(step_overlay(s->step), e));
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));""")],
@@ -63,25 +63,24 @@ MUTATIONS = {
     # Partitions are given back without an end to the transaction.
     "revoke_without_commit": [("    } else if (!commit(s, &s->callback_err)) {", "    } else if (false) {")],
     # A dead letter is committed by itself, not with the offset that moves past its record.
-    "letter_outside": [("    counter_add(&s->counts[r->topic->index].dead_letters, 1);\n    return produce_emissions(s, e);",
-                        """    counter_add(&s->counts[r->topic->index].dead_letters, 1);
-    TRY(produce_emissions(s, e));
-    TRY(GUARDED(s, LOG(s, commit, NULL, 0, e)));
-    s->in_transaction = false;
-    return true;""")],
+    "letter_outside": [("        bad_record(s, r, e->text);",
+                        """        bad_record(s, r, e->text);
+        TRY(produce_emissions(s, e));
+        TRY(GUARDED(s, LOG(s, commit, NULL, 0, e)));
+        s->in_transaction = false;""")],
     # An unknown result counts as an abort: no new epoch, so what is still under way can hit the next transaction.
     "unknown_is_abort": [("        rewind_tasks(s, trouble.kind == ERR_ABORT ? MEND_ABORT : MEND_INIT);",
                           "        rewind_tasks(s, MEND_ABORT);")],
     # An unknown result counts as a success.
-    "unknown_is_success": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));",
+    "unknown_is_success": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
                             """    if (!GUARDED(s, LOG(s, commit, inputs, n, e))) {
         if (e->kind != ERR_UNKNOWN)
             return false;
         s->mend = MEND_INIT;
     }""")],
     # A registry that is away makes poison of good records.
-    "away_is_poison": [("        if (e->kind != ERR_POISON)\n            return false;\n        char reason",
-                        "        if (e->kind != ERR_POISON && e->kind != ERR_RETRY)\n            return false;\n        char reason")],
+    "away_is_poison": [("        if (e->kind != ERR_POISON)\n            return false;\n        bad_record",
+                        "        if (e->kind != ERR_POISON && e->kind != ERR_RETRY)\n            return false;\n        bad_record")],
     # Tables are looked up as they are.
     "stale_lookup": [("    step_tables_fresh(s->step, false);\n", "")],
     # A store that is longer than its log is kept.

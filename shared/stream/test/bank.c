@@ -76,7 +76,10 @@ static bool add(struct registry *r, const char *subject, const char *schema, int
 }
 
 static bool schema_by_id(struct registry *r, int32_t id, bool *found, struct buf *schema, struct err *e) {
-    struct registry *inner = ((struct bank *)r)->registry;
+    struct bank *b = (struct bank *)r;
+    struct registry *inner = b->registry;
+    if (b->asked != NULL)
+        b->asked(b->asked_context);
     return is_there(r, e) && inner->schema_by_id(inner, id, found, schema, e);
 }
 

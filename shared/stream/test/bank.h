@@ -23,6 +23,8 @@ struct bank {
     struct registry away_or_not; /* in front of `registry` */
     struct registry *registry;
     bool registry_is_away;
+    void (*asked)(void *context); /* at each question for a schema; or NULL */
+    void *asked_context;
     struct schemas *schemas; /* all topics are registered */
     struct schemas *reader;  /* of bank_value(); its registry is never away */
     struct store *store;
