@@ -24,11 +24,9 @@ static const struct {
     int node;
     const struct topic *topic;
 } edges[] = {
-    {ORDERS_NODE, &topic_order_requests},
-    {ORDERS_NODE, &topic_order_validations},
-    {INVENTORY_NODE, &topic_orders_by_product},
-    {FRAUD_NODE, &topic_orders_by_customer},
-    {DETAILS_NODE, &topic_orders},
+    {ORDERS_NODE, &topic_order_requests},      {ORDERS_NODE, &topic_order_validations},
+    {ORDERS_NODE, &topic_order_cancellations}, {INVENTORY_NODE, &topic_orders_by_product},
+    {FRAUD_NODE, &topic_orders_by_customer},   {DETAILS_NODE, &topic_orders},
 };
 enum { EDGES = sizeof edges / sizeof *edges, LANES = EDGES * PARTITIONS };
 
@@ -40,6 +38,7 @@ struct lane {
 
 struct result {
     int created, validated, failed;
+    bool cancelled;
     int first[3]; /* by check: 0 none yet, 1 PASS, 2 FAIL */
 };
 
@@ -49,7 +48,9 @@ struct pipeline {
     struct order_request requests[ORDERS];
     struct result results[ORDERS];
     char ids[ORDERS][8];
+    struct order_cancellation cancellations[ORDERS];
     int duplicates; /* percent of what is delivered comes again */
+    int cancels;    /* so often, in percent, an order is cancelled after something was said of it */
     unsigned seed;
 };
 
@@ -103,6 +104,8 @@ static void note(struct pipeline *p, const struct event *e) {
         r->validated += o->state == ORDER_STATE_VALIDATED;
         r->failed += o->state == ORDER_STATE_FAILED;
         assert_int_equal(o->reasons.count, o->state == ORDER_STATE_FAILED ? 1 : 0);
+        r->cancelled = r->cancelled || (o->state == ORDER_STATE_FAILED &&
+                                        slice_equal(o->reasons.items[0], SLICE(ORDER_CANCELLED)));
     } else if (e->topic == &topic_order_validations) {
         const struct validation *v = e->value;
         int *first = &result_of(p, v->order_id)->first[v->check];
@@ -126,12 +129,26 @@ static void append(struct pipeline *p, const struct event *e) {
     }
 }
 
+/* Once an order is there, or a check has spoken of it. */
+static void cancel_some(struct pipeline *p, const struct event *e) {
+    if ((e->topic != &topic_orders && e->topic != &topic_order_validations) || draw(p, 100) >= p->cancels)
+        return;
+    ptrdiff_t i = result_of(p, e->key) - p->results;
+    p->cancellations[i].order_id = slice_of(p->ids[i]);
+    append(p, &(struct event){.topic = &topic_order_cancellations,
+                              .timestamp = e->timestamp,
+                              .key = p->cancellations[i].order_id,
+                              .value = &p->cancellations[i]});
+}
+
 static void deliver(struct pipeline *p, int lane, const struct event *in) {
     struct driver *d = p->nodes[edges[lane / PARTITIONS].node];
     struct event out;
     driver_send(d, in->topic, in->key, in->value, in->timestamp);
-    while (driver_next(d, &out))
+    while (driver_next(d, &out)) {
         append(p, &out);
+        cancel_some(p, &out);
+    }
 }
 
 /* Any reader may be the next, until all have read everything. */
@@ -169,11 +186,11 @@ static void request_any(struct pipeline *p, int i) {
     request(p, i, r, INT64_C(1700000000000) + draw(p, 12) * INT64_C(1800000));
 }
 
-/* Every order has its one outcome, and it follows from its checks. */
+/* Every order has its one outcome, and it follows from its checks or a cancellation. */
 static void expect_outcomes(struct pipeline *p) {
     for (int i = 0; i < ORDERS; i++) {
         const struct result *r = &p->results[i];
-        bool pass = r->first[0] == 1 && r->first[1] == 1 && r->first[2] == 1;
+        bool pass = r->first[0] == 1 && r->first[1] == 1 && r->first[2] == 1 && !r->cancelled;
         if (r->created != 1 || r->validated != pass || r->failed != !pass ||
             r->first[0] * r->first[1] * r->first[2] == 0)
             fail_msg("order %s: %d created, %d validated, %d failed; checks %d %d %d", p->ids[i], r->created,
@@ -197,9 +214,10 @@ static void expect_reserved(struct pipeline *p) {
 }
 
 static void schedules(int duplicates) {
-    int validated = 0, failed = 0;
+    int validated = 0, failed = 0, cancelled = 0, too_late = 0;
     for (unsigned seed = 1; seed <= SCHEDULES; seed++) {
         struct pipeline *p = pipeline_create(seed, duplicates);
+        p->cancels = 10;
         for (int i = 0; i < ORDERS; i++)
             request_any(p, i);
         run(p);
@@ -208,10 +226,13 @@ static void schedules(int duplicates) {
         for (int i = 0; i < ORDERS; i++) {
             validated += p->results[i].validated;
             failed += p->results[i].failed;
+            cancelled += p->results[i].cancelled;
+            too_late += p->cancellations[i].order_id.data != NULL && !p->results[i].cancelled;
         }
         pipeline_destroy(p);
     }
     assert_true(validated > SCHEDULES && failed > SCHEDULES); /* the rules were put to use */
+    assert_true(cancelled > SCHEDULES && too_late > SCHEDULES);
 }
 
 static void any_schedule_keeps_the_rules(void **state) {

@@ -1,10 +1,12 @@
 #include "customers.h"
 
+#include "base/address.h"
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "http/body.h"
-#include "service/service.h"
+#include "service/page.h"
 
-enum { NAME_MAX_BYTES = 200, EMAIL_MAX_BYTES = 320, ADDRESS_MAX_BYTES = 1000 };
+enum { NAME_MAX_BYTES = 200, EMAIL_MAX_BYTES = 254, ADDRESS_MAX_BYTES = 1000, PAGE = 50, PAGE_MAX = 500 };
 
 static enum http_result reply_customer(struct http_exchange *x, unsigned status, const struct customer *c) {
     _cleanup_(buf_free) struct buf json = {0};
@@ -27,6 +29,14 @@ static bool read_level(struct http_exchange *x, enum customer_level *level) {
     return true;
 }
 
+static bool read_email(struct http_exchange *x, struct slice *email) {
+    if (!http_body_string(x, "email", EMAIL_MAX_BYTES, email))
+        return false;
+    if (!address_valid(*email))
+        http_reply_problem(x, 400, "email", "must be an email address: name@domain");
+    return address_valid(*email);
+}
+
 static bool read_customer(struct http_exchange *x, struct customer *c) {
     struct slice id;
     if (!http_path_id(x, "id", &c->id))
@@ -40,8 +50,7 @@ static bool read_customer(struct http_exchange *x, struct customer *c) {
         }
     }
     return http_body_string(x, "firstName", NAME_MAX_BYTES, &c->first_name) &&
-           http_body_string(x, "lastName", NAME_MAX_BYTES, &c->last_name) &&
-           http_body_string(x, "email", EMAIL_MAX_BYTES, &c->email) &&
+           http_body_string(x, "lastName", NAME_MAX_BYTES, &c->last_name) && read_email(x, &c->email) &&
            http_body_string(x, "address", ADDRESS_MAX_BYTES, &c->address) && read_level(x, &c->level);
 }
 
@@ -89,8 +98,36 @@ static enum http_result get_customer(struct http_exchange *x, void *context) {
     return reply_customer(x, 200, row.value);
 }
 
+static void put_customer_json(void *context, const struct event *row) {
+    struct json *j = context;
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(&customer_type, row->value, &json);
+    json_put_raw(j, buf_slice(&json));
+}
+
+static enum http_result list_customers(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    enum http_result result;
+    struct page page;
+    _cleanup_(buf_free) struct buf json = {0};
+    struct json j = {.out = &json};
+    if (!page_query(x, PAGE, PAGE_MAX, &page))
+        return HTTP_DONE;
+    if (!instance_wait_fresh(i, x, &customers_table, &result))
+        return result;
+    json_begin_object(&j);
+    json_key(&j, "customers"), json_begin_array(&j);
+    if (!page_rows(i, x, &customers_table, &page, put_customer_json, &j))
+        return HTTP_DONE;
+    json_end_array(&j);
+    page_put_next(&page, "/v1/customers", &j);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
 const struct http_route customers_routes[] = {
     {"PUT", "/v1/customers/{id}", put_customer},
     {"GET", "/v1/customers/{id}", get_customer},
+    {"GET", "/v1/customers", list_customers},
     {0},
 };

@@ -24,19 +24,6 @@ static void put_base64(struct slice s, struct buf *out) {
     }
 }
 
-bool message_address_valid(struct slice a) {
-    if (a.size > 254 || !utf8_valid(a))
-        return false;
-    const char *at = memrchr(a.data, '@', a.size);
-    if (at == NULL || at == a.data || at == a.data + a.size - 1)
-        return false;
-    for (size_t i = 0; i < a.size; i++)
-        if ((unsigned char)a.data[i] <= ' ' || a.data[i] == 0x7f ||
-            strchr("<>()[]\\,;:\"", a.data[i]) != NULL || (a.data[i] == '@' && a.data + i != at))
-            return false;
-    return true;
-}
-
 static bool is_plain(struct slice s) {
     for (size_t i = 0; i < s.size; i++)
         if (s.data[i] < ' ' || s.data[i] > '~')

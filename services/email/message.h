@@ -6,9 +6,6 @@
 #include "base/buf.h"
 #include "schemas/schemas.gen.h"
 
-/* Something like name@domain that can stand in <> as it is. */
-bool message_address_valid(struct slice address);
-
 /* Appends the whole message, with CRLF at the end of each line. `from`: an address; `time`: of its Date, ms
  * since 1970. The address in `m` must be valid. */
 void message_write(const struct email *m, struct slice from, int64_t time, struct buf *out);

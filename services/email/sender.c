@@ -1,6 +1,7 @@
 /* Hands `emails` to a mail server. */
 #include "email.h"
 
+#include "base/address.h"
 #include "base/cleanup.h"
 #include "message.h"
 #include "smtp.h"
@@ -28,7 +29,7 @@ bool email_start(const struct settings *settings, struct err *e) {
     from = getenv("SMTP_FROM");
     if (from == NULL || *from == 0)
         from = "shop@localhost";
-    if (!message_address_valid(slice_of(from)))
+    if (!address_valid(slice_of(from)))
         return err_set(e, ERR_CONFIG, "SMTP_FROM: \"%s\" is not an address", from);
     return url == NULL || *url == 0 || smtp_create(url, from, &smtp, e);
 }
@@ -38,7 +39,7 @@ static enum delivery_result send_email(const struct event *in, const atomic_bool
     const struct email *m = in->value;
     if (smtp == NULL)
         return DELIVERY_IGNORED;
-    if (!message_address_valid(m->to)) {
+    if (!address_valid(m->to)) {
         err_set(e, ERR_INPUT, "to: not an address");
         return DELIVERY_REFUSED;
     }

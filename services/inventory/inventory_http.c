@@ -3,7 +3,9 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "service/feed.h"
-#include "service/service.h"
+#include "service/page.h"
+
+enum { PAGE_MAX = 500 };
 
 /* A client that saw an outcome sees the reservation that it came from: both tables are read to the end. */
 static bool fresh(struct instance *i, struct http_exchange *x, enum http_result *result) {
@@ -73,7 +75,7 @@ struct products {
     size_t count, capacity;
 };
 
-static bool collect(void *context, const struct event *row) {
+static void collect(void *context, const struct event *row) {
     struct products *all = context;
     if (all->count == all->capacity) {
         all->capacity = all->capacity * 2 + 64;
@@ -83,16 +85,18 @@ static bool collect(void *context, const struct event *row) {
         all->items = items;
     }
     all->items[all->count++] = product_of(row, all->arena);
-    return true;
 }
 
 static enum http_result list_stock(struct http_exchange *x, void *context) {
     struct instance *i = context;
     enum http_result result;
+    struct page page;
+    if (!page_query(x, 0, PAGE_MAX, &page))
+        return HTTP_DONE;
     if (!fresh(i, x, &result))
         return result;
     struct products all = {.arena = http_arena(x)};
-    if (!instance_scan_rows(i, x, &inventory_stock, SLICE_NONE, collect, &all))
+    if (!page_rows(i, x, &inventory_stock, &page, collect, &all))
         return HTTP_DONE;
     _cleanup_(buf_free) struct buf json = {0};
     struct json j = {.out = &json};
@@ -102,6 +106,7 @@ static enum http_result list_stock(struct http_exchange *x, void *context) {
         if (!put_product(i, x, &all.items[n], &j))
             return HTTP_DONE;
     json_end_array(&j);
+    page_put_next(&page, "/v1/stock", &j);
     json_end_object(&j);
     return http_reply_json(x, 200, buf_slice(&json));
 }

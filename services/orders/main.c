@@ -6,7 +6,7 @@ static const struct service orders = {
     .name = "orders",
     .topologies = (const struct topology *const[]){&orders_topology, &orders_view_topology, NULL},
     .routes = orders_routes,
-    .publishes = (const struct topic *const[]){&topic_order_requests, NULL},
+    .publishes = (const struct topic *const[]){&topic_order_requests, &topic_order_cancellations, NULL},
     .follows = orders_followed,
     .assignments = &orders_assignments,
 };

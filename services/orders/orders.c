@@ -7,6 +7,7 @@
 
 static void on_request(struct step *s, const struct event *in);
 static void on_validation(struct step *s, const struct event *in);
+static void on_cancellation(struct step *s, const struct event *in);
 static void index_order(struct index *to, const struct event *row);
 static bool order_before(const struct event *row, void *value);
 
@@ -21,6 +22,7 @@ const struct topology orders_topology = {
         (const struct source[]){
             {.topic = &topic_order_requests, .handle = on_request, .forward_misplaced = true, .yields = true},
             {.topic = &topic_order_validations, .handle = on_validation},
+            {.topic = &topic_order_cancellations, .handle = on_cancellation},
             {0},
         },
     .views = (const struct view *const[]){&orders_made, &orders_checks, NULL},
@@ -103,20 +105,23 @@ enum order_state orders_outcome(const struct order_checks *c) {
     return ORDER_STATE_CREATED;
 }
 
+/* The order that a record speaks of. False: there is none, and the record is rejected. */
+static bool find_order(struct step *s, const struct event *in, struct slice order_id, struct order *o) {
+    if (!slice_equal(in->key, order_id))
+        step_reject(s, "orderId: differs from the record's key");
+    else if (!step_get(s, &orders_made, SLICE_NONE, o))
+        step_reject(s, "orderId: no such order"); /* who speaks of an order has seen its CREATED */
+    else
+        return true;
+    return false;
+}
+
 /* Each check counts once, and an order that has its outcome keeps it. */
 static void on_validation(struct step *s, const struct event *in) {
     const struct validation *v = in->value;
-    if (!slice_equal(in->key, v->order_id)) {
-        step_reject(s, "orderId: differs from the record's key");
-        return;
-    }
     struct order o;
     struct order_checks checks = {0};
-    if (!step_get(s, &orders_made, SLICE_NONE, &o)) {
-        step_reject(s, "orderId: no such order"); /* a check speaks of an order only after its CREATED */
-        return;
-    }
-    if (o.state != ORDER_STATE_CREATED)
+    if (!find_order(s, in, v->order_id, &o) || o.state != ORDER_STATE_CREATED)
         return;
     bool begun = step_get(s, &orders_checks, SLICE_NONE, &checks);
     enum check_state *check = check_of(&checks, v->check);
@@ -134,6 +139,21 @@ static void on_validation(struct step *s, const struct event *in) {
         v->reason.data != NULL ? v->reason : slice_of(event_enum_name(&check_enum, (int)v->check));
     if (o.state == ORDER_STATE_FAILED)
         o.reasons = (struct slices){&reason, 1};
+    put_order(s, &o);
+}
+
+/* An outcome like any other: the first one counts, stock is released in the same way. */
+static void on_cancellation(struct step *s, const struct event *in) {
+    const struct order_cancellation *c = in->value;
+    struct order o;
+    struct order_checks checks;
+    if (!find_order(s, in, c->order_id, &o) || o.state != ORDER_STATE_CREATED)
+        return;
+    if (step_get(s, &orders_checks, SLICE_NONE, &checks))
+        step_delete(s, &orders_checks, SLICE_NONE);
+    struct slice reason = SLICE(ORDER_CANCELLED);
+    o.state = ORDER_STATE_FAILED;
+    o.reasons = (struct slices){&reason, 1};
     put_order(s, &o);
 }
 

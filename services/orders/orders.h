@@ -1,5 +1,6 @@
-/* orders: makes an order of each new request, and one outcome of its three validations. Keeps the orders
- * for reading, and beside them the log's secondary indexes by product and by customer. */
+/* orders: makes an order of each new request, and one outcome of its three validations, or of a cancellation
+ * that comes before that. Keeps the orders for reading, and beside them the log's secondary indexes by
+ * product and by customer. */
 #pragma once
 
 #include "http/server.h"
@@ -18,6 +19,9 @@ extern const struct http_route orders_routes[];
 
 /* What the life of an order consists of: topics whose key is its id. */
 extern const struct topic *const orders_followed[];
+
+/* The reason of an order that somebody cancelled before it had an outcome. */
+#define ORDER_CANCELLED "CANCELLED"
 
 /* Where an order stands after these checks: the first FAIL makes FAILED, three times PASS VALIDATED. */
 enum order_state orders_outcome(const struct order_checks *c);

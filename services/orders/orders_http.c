@@ -147,6 +147,42 @@ static enum http_result get_outcome(struct http_exchange *x, void *context) {
     return HTTP_WAIT;
 }
 
+static bool was_cancelled(const struct order *o) {
+    return o->state == ORDER_STATE_FAILED && o->reasons.count > 0 &&
+           slice_equal(o->reasons.items[0], SLICE(ORDER_CANCELLED));
+}
+
+/* Nor is this: of a cancellation and the last check, the log says which comes first. */
+static enum http_result post_cancel(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    struct slice id;
+    struct event row;
+    enum http_result result;
+    if (!http_path_id(x, "id", &id))
+        return HTTP_DONE;
+    http_deadline(x, INSTANCE_ANSWER_MS);
+    if (!instance_here(i, x, id, SLICE("{}"), &result))
+        return result;
+    instance_watch(i, x, &orders_table, id);
+    if (!instance_wait_fresh(i, x, &orders_table, &result))
+        return result;
+    if (!instance_row(i, x, &orders_table, id, &row))
+        return HTTP_DONE;
+    const struct order *o = row.value;
+    if (o == NULL)
+        return http_reply_problem(x, 404, NULL, "no order of this id");
+    if (was_cancelled(o))
+        return reply_order(x, 200, &row);
+    if (o->state != ORDER_STATE_CREATED)
+        return http_reply_problem(x, 409, NULL, "the order is %s already",
+                                  event_enum_name(&order_state_enum, (int)o->state));
+    enum publish published =
+        instance_publish(i, x, &topic_order_cancellations, id, &(struct order_cancellation){.order_id = id});
+    if (published == PUBLISH_FAILED || http_timed_out(x))
+        return instance_unavailable(x, "no answer in time; it is safe to repeat");
+    return HTTP_WAIT;
+}
+
 /* Which orders a client wants to see. */
 struct query {
     struct slice customer_id, after; /* data NULL: any; from the first */
@@ -429,7 +465,11 @@ static enum http_result get_events(struct http_exchange *x, void *context) {
 }
 
 const struct http_route orders_routes[] = {
-    {"POST", "/v1/orders", post_order},       {"GET", "/v1/orders", list_orders},
-    {"GET", "/v1/orders/{id}", get_order},    {"GET", "/v1/orders/{id}/validated", get_outcome},
-    {"GET", "/v1/events/orders", get_events}, {0},
+    {"POST", "/v1/orders", post_order},
+    {"GET", "/v1/orders", list_orders},
+    {"GET", "/v1/orders/{id}", get_order},
+    {"GET", "/v1/orders/{id}/validated", get_outcome},
+    {"POST", "/v1/orders/{id}/cancel", post_cancel},
+    {"GET", "/v1/events/orders", get_events},
+    {0},
 };

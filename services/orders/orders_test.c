@@ -199,6 +199,59 @@ static void foreign_validations_are_dead_letters(void **state) {
     expect_dead_letter(d, "orderId: differs from the record's key");
 }
 
+static void cancel(struct driver *d, const char *key, const char *id) {
+    driver_send(d, &topic_order_cancellations, slice_of(key),
+                &(struct order_cancellation){.order_id = slice_of(id)}, 1000);
+}
+
+/* Whatever the checks have said or will say. */
+static void an_order_without_outcome_is_cancelled_once(void **state) {
+    struct driver *d = *state;
+    struct order_checks checks;
+    for (int spoken = 0; spoken < 3; spoken++) {
+        char id[] = {'o', (char)('0' + spoken), 0};
+        request(d, id, 1);
+        expect_order(d, id, ORDER_STATE_CREATED);
+        for (int c = 0; c < spoken; c++)
+            validate(d, id, (enum check)c, CHECK_RESULT_PASS);
+        cancel(d, id, id);
+        struct order o = expect_order(d, id, ORDER_STATE_FAILED);
+        assert_int_equal(o.reasons.count, 1);
+        assert_slice(o.reasons.items[0], "CANCELLED");
+        assert_false(driver_view(d, &orders_checks, slice_of(id), SLICE_NONE, &checks));
+        cancel(d, id, id);
+        pass_all(d, id);
+        validate(d, id, CHECK_FRAUD_CHECK, CHECK_RESULT_FAIL);
+        request(d, id, 1);
+        expect_nothing(d);
+    }
+}
+
+static void an_outcome_outlives_a_cancellation(void **state) {
+    struct driver *d = *state;
+    request(d, "o1", 1);
+    pass_all(d, "o1");
+    expect_order(d, "o1", ORDER_STATE_CREATED);
+    expect_order(d, "o1", ORDER_STATE_VALIDATED);
+    request(d, "o2", 1);
+    validate(d, "o2", CHECK_FRAUD_CHECK, CHECK_RESULT_FAIL);
+    expect_order(d, "o2", ORDER_STATE_CREATED);
+    expect_order(d, "o2", ORDER_STATE_FAILED);
+    cancel(d, "o1", "o1");
+    cancel(d, "o2", "o2");
+    expect_nothing(d);
+}
+
+static void foreign_cancellations_are_dead_letters(void **state) {
+    struct driver *d = *state;
+    cancel(d, "o1", "o1");
+    expect_dead_letter(d, "orderId: no such order");
+    request(d, "o1", 1);
+    expect_order(d, "o1", ORDER_STATE_CREATED);
+    cancel(d, "o1", "o2");
+    expect_dead_letter(d, "orderId: differs from the record's key");
+}
+
 static void lists_are_newest_first(void **state) {
     (void)state;
     const int64_t times[] = {INT64_MIN, -1, 0, 1, 1700000000000, INT64_MAX};
@@ -241,6 +294,9 @@ int main(void) {
         driven(first_fail_fails_with_its_reason),
         driven(a_check_counts_once),
         driven(foreign_validations_are_dead_letters),
+        driven(an_order_without_outcome_is_cancelled_once),
+        driven(an_outcome_outlives_a_cancellation),
+        driven(foreign_cancellations_are_dead_letters),
         cmocka_unit_test(lists_are_newest_first),
         cmocka_unit_test(no_list_begins_as_another),
     };

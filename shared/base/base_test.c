@@ -1,3 +1,4 @@
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/id.h"
@@ -138,6 +139,41 @@ static void utf8_is_strict(void **state) {
     assert_false(utf8_valid(SLICE("\xff")));
 }
 
+static void addresses_are_name_and_domain(void **state) {
+    (void)state;
+    static const char *const good[] = {"a@b", "ann.lee+shop@example.org", "o'neil@x-y.example",
+                                       "j\xc3\xb6rg@b\xc3\xbc.de", "1@2.3"};
+    static const char *const bad[] = {
+        "",      "a",     "@b",    "a@",     "a@b@c",   "a b@c", "a@b\r\nRCPT TO:<c@d>",
+        "<a@b>", "a@b>",  "a\"@b", "a,c@b",  "a@b\x7f", "a\t@b", "\xff@b",
+        "a;c@b", "a@b\n", ".a@b",  "a.@b",   "a..c@b",  "a@.b",  "a@b.",
+        "a@b..", "a@-b",  "a@b-",  "a@b-.c", "a@b_c",   "a@b/c", "a@[127.0.0.1]"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(address_valid(slice_of(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (address_valid(slice_of(bad[i])))
+            fail_msg("\"%s\" is taken for an address", bad[i]);
+    assert_false(address_valid((struct slice){"a\0@b", 4}));
+    assert_true(address_is_international(slice_of(good[3])));
+    assert_false(address_is_international(slice_of(good[2])));
+}
+
+static void addresses_have_an_end(void **state) {
+    (void)state;
+    char text[400];
+    memset(text, 'a', sizeof text);
+    text[64] = '@';
+    for (size_t dot = 64 + 64; dot < sizeof text; dot += 64)
+        text[dot] = '.';
+    assert_true(address_valid((struct slice){text, 254}));
+    assert_false(address_valid((struct slice){text, 255}));
+    text[64 + 64] = 'a'; /* a label of 64 */
+    assert_false(address_valid((struct slice){text, 200}));
+    text[64 + 64] = '.';
+    text[64] = 'a', text[65] = '@'; /* a name of 65 */
+    assert_false(address_valid((struct slice){text, 200}));
+}
+
 static void json_is_valid_whatever_comes(void **state) {
     (void)state;
     struct buf b = {0};
@@ -192,6 +228,8 @@ int main(void) {
         cmocka_unit_test(slices_order_as_bytes),
         cmocka_unit_test(amounts_saturate),
         cmocka_unit_test(utf8_is_strict),
+        cmocka_unit_test(addresses_are_name_and_domain),
+        cmocka_unit_test(addresses_have_an_end),
         cmocka_unit_test(json_is_valid_whatever_comes),
         cmocka_unit_test(ids_match_their_pattern),
         cmocka_unit_test(uuids_sort_by_time),

@@ -2,6 +2,9 @@
  * server in front of its tables. */
 #include "service/instance.h"
 
+#include "base/json.h"
+#include "service/page.h"
+
 #include "bank.h"
 #include "http/test_client.h"
 #include "memory_log.h"
@@ -63,8 +66,42 @@ static enum http_result get_fresh(struct http_exchange *x, void *context) {
     return HTTP_DONE;
 }
 
-static const struct http_route routes[] = {
-    {"GET", "/owners/{id}", get_owner}, {"GET", "/fresh", get_fresh}, {0}};
+static void put_name(void *context, const struct event *row) {
+    json_put_string(context, ((const struct owner *)row->value)->name);
+}
+
+/* GET /page: two names at a time. GET /all: as many as there are. */
+static enum http_result get_page(struct http_exchange *x, struct instance *i, int64_t fallback) {
+    struct page page;
+    struct buf out = {0};
+    struct json j = {.out = &out};
+    if (!page_query(x, fallback, 5, &page))
+        return HTTP_DONE;
+    json_begin_object(&j);
+    json_key(&j, "names"), json_begin_array(&j);
+    if (page_rows(i, x, &bank_owners, &page, put_name, &j)) {
+        json_end_array(&j);
+        page_put_next(&page, "/page", &j);
+        json_end_object(&j);
+        http_reply_json(x, 200, buf_slice(&out));
+    }
+    buf_free(&out);
+    return HTTP_DONE;
+}
+
+static enum http_result get_two(struct http_exchange *x, void *context) {
+    return get_page(x, context, 2);
+}
+
+static enum http_result get_all(struct http_exchange *x, void *context) {
+    return get_page(x, context, 0);
+}
+
+static const struct http_route routes[] = {{"GET", "/owners/{id}", get_owner},
+                                           {"GET", "/fresh", get_fresh},
+                                           {"GET", "/page", get_two},
+                                           {"GET", "/all", get_all},
+                                           {0}};
 
 static const struct service service = {.name = "bank",
                                        .topologies = (const struct topology *const[]){&bank_topology, NULL}};
@@ -213,6 +250,30 @@ static void a_request_waits_for_what_was_before_it(void **state) {
     free(r);
 }
 
+/* A key that is no id is a cursor like any other. */
+static void pages_follow_each_other(void **state) {
+    struct fixture *f = *state;
+    start_stream(f);
+    rounds(f, 3);
+    assert_answer(f, "/page", 200, "{\"names\":[],\"next\":null}");
+    owner(f, "b&\xc3\xbc", "Bob");
+    owner(f, "c", "Cid");
+    owner(f, "a", "Ann");
+    owner(f, "ba", "Bea");
+    rounds(f, 3);
+    assert_answer(
+        f, "/page", 200,
+        "{\"names\":[\"Ann\",\"Bob\"],\"next\":\"/page?limit=2&after=b%26%C3%BC\",\"after\":\"b&\xc3\xbc\"}");
+    assert_answer(f, "/page?limit=2&after=b%26%C3%BC", 200, "{\"names\":[\"Bea\",\"Cid\"],\"next\":null}");
+    assert_answer(f, "/page?after=az", 200, "[\"Bob\",\"Bea\"]");
+    assert_answer(f, "/page?after=zz", 200, "{\"names\":[],\"next\":null}");
+    assert_answer(f, "/all", 200, "{\"names\":[\"Ann\",\"Bob\",\"Bea\",\"Cid\"],\"next\":null}");
+    assert_answer(f, "/all?limit=3", 200, "/page?limit=3&after=ba");
+    assert_answer(f, "/all?after=b", 200, "[\"Bob\",\"Bea\",\"Cid\"]");
+    assert_answer(f, "/page?limit=0", 400, "limit");
+    assert_answer(f, "/page?limit=6", 400, "limit");
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -221,6 +282,7 @@ int main(void) {
         TEST(no_answer_before_there_is_a_view),
         TEST(a_request_wakes_when_its_row_changes),
         TEST(a_request_waits_for_what_was_before_it),
+        TEST(pages_follow_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

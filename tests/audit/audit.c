@@ -25,10 +25,23 @@
 #include <time.h>
 
 static const struct topic *const read_topics[] = {
-    &topic_dead_letters,      &topic_shipments,      &topic_emails,       &topic_orders,
-    &topic_order_validations, &topic_reserved_stock, &topic_stock,        &topic_customers,
-    &topic_orders_by_product, &topic_order_requests, &topic_rated_movies, &topic_rating_totals,
-    &topic_raw_ratings,       &topic_movies,         &topic_rides,        NULL,
+    &topic_dead_letters,
+    &topic_shipments,
+    &topic_emails,
+    &topic_orders,
+    &topic_order_validations,
+    &topic_reserved_stock,
+    &topic_stock,
+    &topic_customers,
+    &topic_orders_by_product,
+    &topic_order_cancellations,
+    &topic_order_requests,
+    &topic_rated_movies,
+    &topic_rating_totals,
+    &topic_raw_ratings,
+    &topic_movies,
+    &topic_rides,
+    NULL,
 };
 enum { TOPICS = sizeof read_topics / sizeof *read_topics - 1 };
 
@@ -61,6 +74,8 @@ static bool is_rejected(const struct topic *t, struct slice key, const void *val
         return !id_valid(r->id) || !id_valid(r->customer_id) || !id_valid(r->product_id) ||
                !slice_equal(key, r->id);
     }
+    if (t == &topic_order_cancellations)
+        return !slice_equal(key, ((const struct order_cancellation *)value)->order_id);
     if (t == &topic_order_validations)
         return !slice_equal(key, ((const struct validation *)value)->order_id);
     return false;
@@ -72,6 +87,8 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
         audit_dead_letter(p->audit, value);
     else if (r->topic == &topic_order_requests)
         audit_request(p->audit, at, value, misplaced);
+    else if (r->topic == &topic_order_cancellations)
+        audit_cancellation(p->audit, value);
     else if (r->topic == &topic_orders)
         audit_order(p->audit, at, value);
     else if (r->topic == &topic_order_validations)
@@ -189,7 +206,7 @@ static const struct {
     const char *holds;
 } invariants[] = {
     {AUDIT_ORDERS, "requested ids have one CREATED and at most one outcome each"},
-    {AUDIT_OUTCOMES, "outcomes follow from their checks, each counted once"},
+    {AUDIT_OUTCOMES, "outcomes follow from their checks, each counted once, or from a cancellation"},
     {AUDIT_STOCK, "decisions of inventory agree with the fold, and so does reserved-stock"},
     {AUDIT_SHIPMENTS,
      "shipments and emails: one shipment for each VALIDATED order, at most one email for any"},

@@ -26,10 +26,12 @@ struct entry {
     bool is_known : 1;        /* the fields are */
     bool is_requested : 1;
     bool is_created : 1;
-    bool is_late : 1;    /* inventory's own verdict */
-    bool is_indexed : 1; /* CREATED is in orders-by-product */
-    bool holds : 1;      /* a reservation, as the fold goes by */
-    bool is_shown : 1;   /* by HTTP */
+    bool is_late : 1;        /* inventory's own verdict */
+    bool is_indexed : 1;     /* CREATED is in orders-by-product */
+    bool holds : 1;          /* a reservation, as the fold goes by */
+    bool is_shown : 1;       /* by HTTP */
+    bool is_cancelled : 1;   /* by somebody; it counts where there was no outcome */
+    bool says_cancelled : 1; /* the outcome does */
 };
 
 struct product {
@@ -231,7 +233,12 @@ void audit_order(struct audit *a, struct audit_at at, const struct order *o) {
         e->created = (uint32_t)at.offset;
     } else {
         e->outcome = (uint32_t)at.offset;
+        e->says_cancelled = o->reasons.count > 0 && slice_equal(o->reasons.items[0], SLICE("CANCELLED"));
     }
+}
+
+void audit_cancellation(struct audit *a, const struct order_cancellation *c) {
+    entry_of(a, c->order_id)->is_cancelled = true;
 }
 
 void audit_validation(struct audit *a, struct audit_at at, const struct validation *v, bool own) {
@@ -500,11 +507,12 @@ static void judge_order(struct audit *a, struct entry *e, bool quiescent) {
         break;
     case ORDER_STATE_FAILED:
         a->counts.failed++;
-        follows = failed;
+        follows = e->says_cancelled ? e->is_cancelled : failed;
         break;
     }
     if (!follows)
-        audit_violation(a, AUDIT_OUTCOMES, "order %s, %s/%d/%" PRIu32 ": %s does not follow from its checks",
+        audit_violation(a, AUDIT_OUTCOMES,
+                        "order %s, %s/%d/%" PRIu32 ": %s does not follow from its checks or a cancellation",
                         id_of(a, e), topic_orders.name, e->partition, e->outcome,
                         event_enum_name(&order_state_enum, e->state));
     else if (quiescent && !all_spoke(e))

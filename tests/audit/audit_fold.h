@@ -57,6 +57,7 @@ void audit_bad(struct audit *a, const struct topic *t, struct audit_at at);
 /* `misplaced`: in another partition than its key's; it is written again to the right one. */
 void audit_request(struct audit *a, struct audit_at at, const struct order_request *r, bool misplaced);
 void audit_order(struct audit *a, struct audit_at at, const struct order *o);
+void audit_cancellation(struct audit *a, const struct order_cancellation *c);
 /* `own`: it comes from the check itself (it names its cause); a repeat by somebody else changes nothing. */
 void audit_validation(struct audit *a, struct audit_at at, const struct validation *v, bool own);
 void audit_order_by_product(struct audit *a, struct audit_at at, const struct order *o);

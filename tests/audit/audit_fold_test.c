@@ -167,6 +167,44 @@ static void a_clean_log_passes(void **state) {
     assert_int_equal(audit_result(w->audit, AUDIT_STOCK)->checked, 3);
 }
 
+static void outcome_because(struct world *w, const char *id, int32_t quantity, const char *reason) {
+    struct order o = order_of(id, quantity, ORDER_STATE_FAILED);
+    struct slice text = slice_of(reason);
+    o.reasons = (struct slices){&text, 1};
+    audit_order(w->audit, next(w, &topic_orders), &o);
+    audit_order_by_product(w->audit, next(w, &topic_orders_by_product), &o);
+}
+
+static void cancelled(struct world *w, const char *id) {
+    audit_cancellation(w->audit, &(struct order_cancellation){.order_id = slice_of(id)});
+}
+
+/* It counts before the checks, and after an outcome it does not. */
+static void a_cancelled_order_fails_whatever_its_checks_say(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    cancelled(w, "a");
+    create(w, "d", 2);
+    cancelled(w, "d");
+    outcome_because(w, "d", 2, "CANCELLED");
+    inventory(w, "d", true, 10, 6);
+    others(w, "d", true);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+}
+
+static void a_cancellation_that_nobody_asked_for_is_found(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    create(w, "d", 2);
+    inventory(w, "d", true, 10, 6);
+    others(w, "d", true);
+    outcome_because(w, "d", 2, "CANCELLED");
+    audit_judge(w->audit, true);
+    expect(w, 0, 1, 0, 0);
+    expect_text(w, AUDIT_OUTCOMES, "does not follow");
+}
+
 static void topics_may_be_told_in_any_order(void **state) {
     struct world *w = *state;
     only_indexed(w, "a", 6, ORDER_STATE_CREATED);
@@ -683,6 +721,8 @@ int main(void) {
 #define world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         world(a_clean_log_passes),
+        world(a_cancelled_order_fails_whatever_its_checks_say),
+        world(a_cancellation_that_nobody_asked_for_is_found),
         world(topics_may_be_told_in_any_order),
         world(an_order_less_than_one_piece_holds_nothing),
         world(repeats_change_nothing),

@@ -108,6 +108,28 @@ browserTest("a check that is stopped is named, with what to do; started again, i
   await page.locator("#order-notice").getByText("./demo start inventory").waitFor({ state: "detached" });
 });
 
+browserTest("an order that waits for a check is cancelled, and what it held is free again", async (t) => {
+  const before = await suite.http("GET", "/v1/stock/stylus-elliptical");
+  const page = await openShelf(t);
+  await suite.demo("stop", "fraud");
+  try {
+    await buy(page, /Replacement stylus, elliptical/);
+    await waitForStages(page, { Inventory: "pass", Details: "pass", Fraud: "looking" });
+    await t.assertAccessible(page);
+    await page.getByRole("button", { name: "Cancel the order" }).click();
+    await heading(page, "Cancelled").waitFor();
+    await waitForStages(page, { Outcome: "cancelled", Shipping: "nothing to ship" });
+    await page.getByRole("log").getByText("Order cancelled", { exact: true }).waitFor();
+    assert.ok(!(await page.getByRole("button", { name: "Cancel the order" }).isVisible()), "once is enough");
+    await t.assertAccessible(page);
+    await t.shot(page, "shop-order-cancelled");
+  } finally {
+    await suite.demo("start", "fraud");
+  }
+  await waitForStages(page, { Fraud: "pass", Outcome: "cancelled" });
+  await eventually(async () => (await suite.http("GET", "/v1/stock/stylus-elliptical")).reserved === before.reserved, "its stock is free");
+});
+
 browserTest("the fourth payment with one card is possible fraud", async (t) => {
   const page = await openShelf(t);
   await buy(page, /Carbon-fibre record brush/);

@@ -102,6 +102,62 @@ class Orders(SuiteTest):
         self.assertEqual(self.suite.post_order(id="again").json["state"], "VALIDATED")
         self.assertEqual(len([r for r in self.suite.read("orders") if r["key"] == "again"]), 2)
 
+    def cancel(self, order):
+        return self.suite.http("POST", f"/v1/orders/{order}/cancel", {})
+
+    def test_an_order_without_outcome_is_cancelled(self):
+        before = self.suite.stock("lp-river-songs")
+        self.suite.demo("stop", "fraud")
+        try:
+            self.suite.post_order(id="regretted", productId="lp-river-songs", quantity=2)
+            wait_until(lambda: self.suite.stock("lp-river-songs")["reserved"] == before["reserved"] + 2, 15, "it is reserved")
+            first, again = self.cancel("regretted"), self.cancel("regretted")
+            self.assertEqual((first.status, again.status), (200, 200), (first, again))
+            self.assertEqual((first.json["state"], first.json["reasons"]), ("FAILED", ["CANCELLED"]))
+            self.assertEqual(again.json, first.json)
+            wait_until(lambda: self.suite.stock("lp-river-songs") == before, 15, "its stock is free")
+        finally:
+            self.suite.demo("start", "fraud")
+        wait_until(lambda: len([r for r in self.suite.read("order-validations") if r["key"] == "regretted"]) == 3, 30, "fraud speaks")
+        self.assert_order("regretted", "FAILED", "CANCELLED")
+        self.assertEqual(self.suite.post_order(id="regretted", productId="lp-river-songs", quantity=2).status, 200)
+        self.assertEqual(len([r for r in self.suite.read("orders") if r["key"] == "regretted"]), 2)
+
+    def test_an_outcome_is_not_cancelled(self):
+        self.suite.post_order(id="kept")
+        self.suite.post_order(id="failed", quantity=0)
+        self.assert_order("kept", "VALIDATED")
+        self.assert_order("failed", "FAILED")
+        self.assert_problem(self.cancel("kept"), 409, "VALIDATED")
+        self.assert_problem(self.cancel("failed"), 409, "FAILED")
+        self.assert_problem(self.cancel("nobodys"), 404)
+        self.assert_problem(self.cancel("a%20b"), 400, "id")
+        self.assert_order("kept", "VALIDATED")
+
+    def test_cancelling_races_with_the_checks_at_any_instance(self):
+        self.suite.demo("scale", "orders", 2)
+        try:
+            self.suite.put_customer("racer")
+            ids, answers = [f"race-{n}" for n in range(24)], {}
+
+            def race(order):
+                self.suite.post_order(id=order, customerId="racer", priceCents=1)
+                answers[order] = [self.cancel(order), self.cancel(order)]
+
+            threads = [threading.Thread(target=race, args=(i,)) for i in ids]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            for i in ids:
+                outcome = self.suite.outcome(i)
+                expected = 200 if outcome["reasons"] == ["CANCELLED"] else 409
+                self.assertEqual([a.status for a in answers[i]], [expected] * 2, (outcome, answers[i]))
+                self.assertEqual(outcome["state"], "FAILED" if expected == 200 else "VALIDATED")
+            self.assert_each_order_once(ids)
+        finally:
+            self.suite.demo("scale", "orders", 1)
+
     def test_an_order_without_id_gets_one(self):
         answer = self.suite.post_order()
         self.assertEqual(answer.status, 201, answer)
@@ -150,6 +206,41 @@ class Orders(SuiteTest):
             self.assertEqual([order["id"] for order in found], expected)
         everybodys = self.suite.http("GET", "/v1/orders?limit=5").json["orders"]
         self.assertEqual(len(everybodys), 5)
+
+    def pages(self, path, what, key):
+        pages = []
+        while path:
+            page = self.suite.http("GET", path)
+            self.assertEqual(page.status, 200, page)
+            pages.append([item[key] for item in page.json[what]])
+            path = page.json["next"]
+        return pages
+
+    def test_customers_and_stock_are_paged_by_id(self):
+        for n in range(5):
+            self.suite.put_customer(f"paged-{n}")
+        pages = self.pages("/v1/customers?limit=3", "customers", "id")
+        ids = [i for page in pages for i in page]
+        self.assertEqual(ids, sorted(set(ids)))
+        self.assertLessEqual({f"paged-{n}" for n in range(5)}, set(ids))
+        self.assertEqual({len(page) for page in pages[:-1]}, {3})
+        page = self.suite.http("GET", "/v1/customers?limit=2&after=paged-1").json
+        self.assertEqual([(c["id"], c["email"]) for c in page["customers"]], [(f"paged-{n}", "ada@example.org") for n in (2, 3)])
+        self.assertEqual(page["after"], "paged-3")
+        whole = [p["productId"] for p in self.suite.http("GET", "/v1/stock").json["stock"]]
+        self.assertEqual([p for page in self.pages("/v1/stock?limit=7", "stock", "productId") for p in page], whole)
+        self.assertEqual(self.suite.http("GET", f"/v1/stock?limit=2&after={whole[3]}").json["stock"],
+                         [self.suite.stock(p) for p in whole[4:6]])
+        for path in ("/v1/customers", "/v1/stock"):
+            self.assert_problem(self.suite.http("GET", f"{path}?limit=0"), 400, "limit")
+            self.assert_problem(self.suite.http("GET", f"{path}?limit=501"), 400, "limit")
+
+    def test_an_email_address_is_one(self):
+        for address in ("", "nobody", "@b", "a@", "a@b@c", "a b@c", "x@example.org>\r\nRCPT TO:<eve@example.org", "a..b@c", "a@-b", "a@" + "b" * 300):
+            self.assert_problem(self.suite.put_customer("no-address", email=address), 400, "email")
+        self.assert_problem(self.suite.http("GET", "/v1/customers/no-address"), 404)
+        for address in ("a@b", "jörg@bücher.example", "o'neil+shop@x-y.example"):
+            self.assertEqual(self.suite.put_customer("some-address", email=address).json["email"], address)
 
     def test_a_customer_is_put_and_read(self):
         self.assert_problem(self.suite.http("GET", "/v1/customers/grace"), 404)

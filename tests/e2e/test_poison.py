@@ -22,11 +22,17 @@ class Poison(SuiteTest):
         for _ in range(4):
             cls.suite.http("POST", "/v1/payments", {"orderId": "before-poison", "amountCents": 1, "cardNumber": "4000000000000028"})
         cls.suite.http("POST", "/v1/clicks", {"userId": "ada", "page": "/", "action": "poison"})
+        wait_until(cls.cancel_one, 30, "an order is cancelled before it is decided")
         wait_until(lambda: all(cls.suite.read(topic) for topic in ("emails", "shipments", "possible-fraud")), 30, "one record of each")
         inputs = {source["topic"] for service in SERVICES
                   for topology in json.loads(cls.topology(service))["topologies"] for source in topology["sources"]}
         cls.inputs = sorted(name for name in inputs if TOPICS[name]["deadLetters"])
         cls.schemas = {r["topic"]: r["schema"] for r in cls.suite.read(*cls.inputs) if r.get("value") is not None}
+
+    @classmethod
+    def cancel_one(cls):
+        order = cls.suite.post_order().json["id"]
+        return cls.suite.http("POST", f"/v1/orders/{order}/cancel", {}).status == 200
 
     @classmethod
     def topology(cls, service):

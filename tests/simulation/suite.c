@@ -25,12 +25,12 @@ static const struct topology *const all[] = {
     &orders_topology,      &inventory_topology, &fraud_topology,   &order_details_topology,
     &orders_view_topology, &customers_topology, &shipping_topology};
 
-enum item_kind { ITEM_REQUEST, ITEM_STOCK, ITEM_CUSTOMER, ITEM_BAD, ITEM_MISPLACED };
+enum item_kind { ITEM_REQUEST, ITEM_STOCK, ITEM_CUSTOMER, ITEM_CANCEL, ITEM_BAD, ITEM_MISPLACED };
 
 static void suite_plan(struct plan *p, uint64_t *rng) {
-    static const uint8_t kinds[] = {ITEM_REQUEST,  ITEM_REQUEST, ITEM_REQUEST,  ITEM_REQUEST,
-                                    ITEM_REQUEST,  ITEM_REQUEST, ITEM_STOCK,    ITEM_STOCK,
-                                    ITEM_CUSTOMER, ITEM_BAD,     ITEM_MISPLACED};
+    static const uint8_t kinds[] = {ITEM_REQUEST, ITEM_REQUEST, ITEM_REQUEST,  ITEM_REQUEST,  ITEM_REQUEST,
+                                    ITEM_REQUEST, ITEM_STOCK,   ITEM_STOCK,    ITEM_CUSTOMER, ITEM_CANCEL,
+                                    ITEM_CANCEL,  ITEM_BAD,     ITEM_MISPLACED};
     uint32_t variety = random_below(rng, 3) == 0 ? sizeof kinds : sizeof kinds - 2;
     for (int i = 0; i < 4; i++)
         p->instances[i] = 1 + (int)random_below(rng, 2);
@@ -74,6 +74,13 @@ static void write_request(struct world *w, const struct item *item, int32_t part
     world_write_event(w, &topic_order_requests, partition, r.id, &r, time, WRITE_PLAIN);
 }
 
+/* As HTTP does: of an order that is there. */
+static void write_cancellation(struct world *w, struct slice id) {
+    if (is_known(w, &topic_orders, id))
+        world_write_event(w, &topic_order_cancellations, -1, id, &(struct order_cancellation){.order_id = id},
+                          INT64_C(1700000000000), WRITE_PLAIN);
+}
+
 static void suite_write(struct world *w, const struct item *item) {
     struct slice product = slice_of(products[item->arg % PRODUCTS]),
                  customer = slice_of(customers[item->arg % CUSTOMERS]);
@@ -84,6 +91,9 @@ static void suite_write(struct world *w, const struct item *item) {
         break;
     case ITEM_MISPLACED:
         write_request(w, item, item->partition);
+        break;
+    case ITEM_CANCEL:
+        write_cancellation(w, slice_of(orders[item->key]));
         break;
     case ITEM_STOCK:
         world_write_event(
@@ -99,7 +109,8 @@ static void suite_write(struct world *w, const struct item *item) {
         world_write(w,
                     (const struct topic *const[]){&topic_order_requests, &topic_orders,
                                                   &topic_orders_by_product, &topic_order_validations,
-                                                  &topic_shipments}[item->arg % 5],
+                                                  &topic_shipments,
+                                                  &topic_order_cancellations}[item->arg % 6],
                     -1, slice_of(orders[item->key]), SLICE("\0\0\0\0\1"), now, WRITE_PLAIN);
         break;
     }
@@ -177,6 +188,8 @@ static void note(void *context, const struct log_record *r, const struct log_hea
         audit_bad(c->audit, r->topic, at);
     } else if (r->topic == &topic_order_requests) {
         audit_request(c->audit, at, value, misplaced);
+    } else if (r->topic == &topic_order_cancellations) {
+        audit_cancellation(c->audit, value);
     } else if (r->topic == &topic_orders) {
         const struct order *o = value;
         audit_order(c->audit, at, o);
@@ -256,10 +269,16 @@ static void check_audit(struct judge *c) {
 }
 
 static void suite_check(struct world *w) {
-    static const struct topic *const read[] = {
-        &topic_orders,         &topic_order_validations, &topic_reserved_stock,
-        &topic_stock,          &topic_customers,         &topic_orders_by_product,
-        &topic_order_requests, &topic_shipments,         NULL};
+    static const struct topic *const read[] = {&topic_orders,
+                                               &topic_order_validations,
+                                               &topic_reserved_stock,
+                                               &topic_stock,
+                                               &topic_customers,
+                                               &topic_orders_by_product,
+                                               &topic_order_requests,
+                                               &topic_shipments,
+                                               &topic_order_cancellations,
+                                               NULL};
     struct judge *c = xcalloc(1, sizeof *c);
     int partitions = world_plan(w)->partitions;
     c->w = w;
@@ -288,7 +307,8 @@ const struct workload suite_workload = {
                                             &topic_dead_letters, &topic_orders_by_product,
                                             &topic_orders_by_customer, &topic_order_checks,
                                             &topic_reservations, &topic_fraud_sessions, &topic_fraud_verdicts,
-                                            &topic_order_details_verdicts, &topic_shipments, NULL},
+                                            &topic_order_details_verdicts, &topic_shipments,
+                                            &topic_order_cancellations, NULL},
     .plan = suite_plan,
     .topologies = suite_topologies,
     .write = suite_write,

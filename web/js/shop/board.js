@@ -22,7 +22,7 @@ export function stagesOf(life) {
   const stages = {
     request: life.created ? ["good", "in the log"] : ["wait", "on its way"],
     created: life.created ? ["good", "created", life.created] : ["off", "…"],
-    outcome: life.outcome ? [failed ? "bad" : "good", failed ? "failed" : "validated", life.outcome]
+    outcome: life.outcome ? [failed ? "bad" : "good", life.cancelled ? "cancelled" : failed ? "failed" : "validated", life.outcome]
       : life.created ? ["wait", "waits for the checks"] : ["off", "…"],
     shipment: shipment(life, failed),
     payment: life.payments.length > 0 ? ["good", life.payments.length > 1 ? `paid ${life.payments.length} times` : "paid", life.payments[0]]

@@ -70,6 +70,10 @@ export class Life {
     return this.outcome?.value.state ?? (this.created ? "CREATED" : "REQUESTED");
   }
 
+  get cancelled() {
+    return this.state === "FAILED" && this.outcome.value.reasons?.[0] === "CANCELLED";
+  }
+
   /** PASS, FAIL, or null while nobody has said: a VALIDATED order has passed each of them. */
   verdict(check) {
     return this.checks[check]?.value.result ?? (this.state === "VALIDATED" ? "PASS" : null);
@@ -103,6 +107,7 @@ export function tell(event) {
     case "orders":
       if (v.state === "CREATED") return { title: "Order created", detail: "Three checks read it now, each from views of its own.", kind: "" };
       if (v.state === "VALIDATED") return { title: "Order validated", detail: "All three checks passed. The stock is yours.", kind: "good" };
+      if (v.reasons?.[0] === "CANCELLED") return { title: "Order cancelled", detail: "In time: no check had the last word yet. What it held is free again.", kind: "bad" };
       return { title: "Order failed", detail: v.reasons?.join("; ") ?? "", kind: "bad" };
     case "order-validations":
       return { title: `${CHECK_NAMES[v.check] ?? v.check}: ${v.result}`, detail: checked(v), kind: v.result === "PASS" ? "good" : "bad" };

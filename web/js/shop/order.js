@@ -163,6 +163,27 @@ export async function openOrder(id) {
   await look(w);
 }
 
+/** Whoever comes first has the last word, this or the checks: the log says which, and the events tell. */
+async function cancel() {
+  const w = current;
+  $("cancel").disabled = true;
+  $("cancel-notice").replaceChildren();
+  try {
+    const order = await persist(Infinity, () => (w === current ? call("POST", `/v1/orders/${segment(w.life.id)}/cancel`, {}) : null),
+      (problem) => setText($("cancel-notice"), `It cannot be cancelled yet. (${problem.message}) It is tried again.`));
+    setText($("cancel-notice"), "");
+    w.life.complete({ order });
+    save(w);
+  } catch (problem) {
+    setText($("cancel-notice"), problem.status === 409 ? "Too late: it has been decided." : problem.message);
+  } finally {
+    $("cancel").disabled = false;
+  }
+  if (w === current) show(w);
+}
+
+$("cancel").addEventListener("click", cancel);
+
 function trouble(w, text, command) {
   w.trouble = { text, command };
   if (w === current) show(w);
@@ -201,6 +222,7 @@ function begin(w) {
   clearTape();
   board.clear();
   $("fraud-notice").replaceChildren();
+  $("cancel-notice").replaceChildren();
   w.timer = setInterval(() => tick(w), 1000);
   return w;
 }
@@ -228,6 +250,7 @@ function tick(w) {
 
 function headline(life, trouble) {
   if (trouble && !life.created) return trouble.command === null ? "No such order" : "Not placed yet";
+  if (life.cancelled) return "Cancelled";
   if (life.state === "FAILED") return "This order failed";
   if (life.state === "VALIDATED") {
     if (life.shipment?.value.state === "HELD") return "Validated, but held";
@@ -249,6 +272,7 @@ function show(w) {
   $("order-what").replaceChildren(...what);
   setText($("order-live"), { connecting: "Connecting", live: "Live", away: "Interrupted, trying again" }[w.live]);
   $("order-lamp").dataset.state = { connecting: "wait", live: "live", away: "bad" }[w.live];
+  $("cancel").hidden = life.state !== "CREATED";
   const exists = life.created !== null || w.trouble === null;
   $("board-panel").hidden = $("order-columns").hidden = !exists;
   board.show(life);
