@@ -2,6 +2,7 @@
  * what is under way. */
 #include "claims.h"
 #include "driver/driver.h"
+#include "replies.h"
 #include "rider/rider.h"
 #include "rider/rides.h"
 #include "stream/driver.h"
@@ -574,6 +575,40 @@ static void the_same_command_gets_the_same_reply(void **state) {
     world_destroy(w);
 }
 
+/* Of somebody else, or about something else: it does nothing, and HTTP says so. */
+static void another_command_of_an_id_does_nothing(void **state) {
+    (void)state;
+    struct world *w = world_create();
+    struct ride_decision d;
+    hailed_twice(w);
+    run(w, NULL);
+    ACCEPT(w, "1", "bob", "r1");
+    run(w, NULL);
+    ACCEPT(w, "1", "cid", "r1");
+    DO(w, "1", CANCEL, "ann", "r1");
+    DO(w, "1", ARRIVE, "bob", "r1");
+    run(w, NULL);
+    assert_true(in_state(w, "r1", RIDE_STATE_ACCEPTED));
+    assert_true(slice_equal(ride(w, "r1")->driver_id, SLICE("bob")));
+    assert_true(driver_view(w->rides, &rides_decisions, SLICE("r1"), SLICE_NONE, &d));
+    const struct ride_reply *reply = replies_find(d.replies, SLICE("1"));
+    struct ride_command c = {
+        .id = SLICE("1"), .action = RIDE_ACTION_ACCEPT, .ride_id = SLICE("r1"), .driver_id = SLICE("bob")};
+    assert_true(reply_is_to(reply, &c));
+    c.driver_id = SLICE("cid");
+    assert_false(reply_is_to(reply, &c));
+    c.driver_id = SLICE("bob");
+    c.action = RIDE_ACTION_ARRIVE;
+    assert_false(reply_is_to(reply, &c));
+    c.action = RIDE_ACTION_CANCEL;
+    assert_false(reply_is_to(reply, &c));
+    check_claims(w); /* who was turned away has no claim left */
+    ACCEPT(w, "2", "cid", "r2");
+    run(w, NULL);
+    assert_int_equal(reply_to(w, true, "cid", "r2", "2"), 200);
+    world_destroy(w);
+}
+
 static void give_back(struct world *w, int64_t claim) {
     static struct ride_command gone;
     gone = (struct ride_command){.id = SLICE("gone"),
@@ -583,6 +618,20 @@ static void give_back(struct world *w, int64_t claim) {
                                  .claim = claim};
     push(w, &topic_ride_commands, SLICE("r1"), &gone, T);
     run(w, NULL);
+}
+
+/* Nobody's command keeps a ride by taking the id under which the runtime gives it back. */
+static void an_id_of_a_client_is_not_in_the_way(void **state) {
+    (void)state;
+    struct world *w = world_create();
+    hailed_twice(w);
+    run(w, NULL);
+    ACCEPT(w, "gone", "bob", "r1");
+    run(w, NULL);
+    give_back(w, 0);
+    assert_true(in_state(w, "r1", RIDE_STATE_REQUESTED));
+    check_claims(w);
+    world_destroy(w);
 }
 
 static void only_who_is_still_gone_gives_back(void **state) {
@@ -779,6 +828,8 @@ int main(void) {
         cmocka_unit_test(vanish_against_everything),
         cmocka_unit_test(one_ride_a_rider),
         cmocka_unit_test(the_same_command_gets_the_same_reply),
+        cmocka_unit_test(another_command_of_an_id_does_nothing),
+        cmocka_unit_test(an_id_of_a_client_is_not_in_the_way),
         cmocka_unit_test(only_who_is_still_gone_gives_back),
         cmocka_unit_test(presence_is_of_drivers_with_a_ride),
         cmocka_unit_test(silence_gives_the_ride_back),

@@ -30,8 +30,8 @@ static bool is_dotted(struct slice s, const char *signs, size_t part_max) {
 
 static bool hyphens_are_inside(struct slice domain) {
     for (size_t i = 0; i < domain.size; i++)
-        if (domain.data[i] == '-' && (i == 0 || i + 1 == domain.size || domain.data[i - 1] == '.' ||
-                                      domain.data[i + 1] == '.'))
+        if (domain.data[i] == '-' &&
+            (i == 0 || i + 1 == domain.size || domain.data[i - 1] == '.' || domain.data[i + 1] == '.'))
             return false;
     return true;
 }

@@ -20,5 +20,6 @@ WARN_UNUSED bool page_query(struct http_exchange *x, int64_t fallback, int64_t m
 WARN_UNUSED bool page_rows(struct instance *i, struct http_exchange *x, const struct table *t, struct page *p,
                            void (*each)(void *context, const struct event *row), void *context);
 
-/* Writes `next`, the address of the page after this one, or null; and where there is one `after`, its cursor. */
+/* Writes `next`, the address of the page after this one, or null; and where there is one `after`, its cursor.
+ */
 void page_put_next(const struct page *p, const char *path, struct json *j);

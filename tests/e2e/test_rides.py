@@ -136,6 +136,19 @@ class WholeRide(RidesTest):
         self.assertEqual(self.act(other, ride, "accept", commandId="no").status, 409)
         self.assertEqual(self.act(driver, ride, "accept").status, 409)
 
+    def test_a_command_id_is_its_senders_and_of_one_thing(self):
+        driver, other, rider = self.unique("driver"), self.unique("driver"), self.unique("rider")
+        ride, another = self.ride_of(rider), self.ride_of(self.unique("rider"))
+        self.assertEqual(self.act(driver, ride, "accept", commandId="1").status, 200)
+        self.assert_problem(self.act(other, ride, "accept", commandId="1"), 409, "commandId")
+        self.assert_problem(self.suite.http("POST", f"/v1/rides/{ride}/cancel", {"commandId": "1"}), 409, "commandId")
+        self.assert_problem(self.act(driver, ride, "arrive", commandId="1"), 409, "commandId")
+        self.assert_problem(self.act(driver, another, "accept", commandId="2"), 409, ride)
+        self.assertEqual(self.act(driver, ride, "accept", commandId="1").status, 200)
+        self.assertEqual(self.ride(ride)["state"], "ACCEPTED")
+        self.assertEqual(self.act(driver, ride, "arrive", commandId="3").status, 200)
+        self.assertEqual(self.act(other, another, "accept", commandId="4").status, 200)
+
     def test_a_persons_hail_is_left_to_people(self):
         ride, robots = self.ride_of(self.unique("rider")), self.ride_of(self.unique("rider"), simulated=True)
         self.assert_problem(self.act(self.unique("driver"), ride, "accept", simulated=True), 409, "20 s")

@@ -13,7 +13,7 @@ bool claims_command(struct step *s, const struct claims *claims, const struct ri
     struct ride_command on = *c;
     *claim = get(s, claims);
     if (replies_find(claim->replies, c->id) != NULL)
-        return false; /* it was refused, and stays so */
+        return false; /* it was refused, and stays so; or another of its id was, which HTTP says */
     bool free = claim->ride_id.data == NULL || slice_equal(claim->ride_id, c->ride_id);
     if (free) {
         claim->ride_id = c->ride_id;
@@ -41,9 +41,12 @@ bool claims_answer(struct step *s, const struct claims *claims, const struct cla
         if (same && answer->holds) {
             struct slice why =
                 arena_printf(step_arena(s), "%s" SLICE_FMT, claims->has_another, SLICE_ARG(claim->ride_id));
-            claim->replies =
-                replies_add(step_arena(s), claim->replies,
-                            &(struct ride_reply){.command = c->id, .status = 409, .detail = why, .at = at});
+            claim->replies = replies_add(step_arena(s), claim->replies,
+                                         &(struct ride_reply){.command = c->id,
+                                                              .asked = reply_asked(step_arena(s), c),
+                                                              .status = 409,
+                                                              .detail = why,
+                                                              .at = at});
             step_put(s, claims->view, SLICE_NONE, claim);
         } else {
             gone |= claims_command(s, claims, c, claim);

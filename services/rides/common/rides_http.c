@@ -117,6 +117,10 @@ bool find_refusal(struct http_exchange *x, struct instance *i, const struct tabl
     return true;
 }
 
+static enum http_result reply_reused(struct http_exchange *x) {
+    return http_reply_problem(x, 409, "commandId", "there was another command of this id");
+}
+
 static enum http_result reply_refusal(struct http_exchange *x, const struct ride_reply *r) {
     return http_reply_problem(x, (unsigned)r->status, NULL, SLICE_FMT, SLICE_ARG(r->detail));
 }
@@ -154,11 +158,13 @@ enum http_result send_command(struct http_exchange *x, struct instance *i, const
     }
     const struct ride_decision *d = row.value;
     if ((reply = replies_find(d->replies, c->id)) != NULL)
-        return reply->status == 409 ? reply_refusal(x, reply) : reply_ride(x, 200, &d->ride);
+        return !reply_is_to(reply, c) ? reply_reused(x)
+               : reply->status == 409 ? reply_refusal(x, reply)
+                                      : reply_ride(x, 200, &d->ride);
     if (way->claims != NULL && !find_refusal(x, i, way->claims, way->key, c->id, &reply))
         return HTTP_DONE;
     if (reply != NULL)
-        return reply_refusal(x, reply);
+        return reply_is_to(reply, c) ? reply_refusal(x, reply) : reply_reused(x);
     http_deadline(x, INSTANCE_ANSWER_MS);
     if (instance_publish(i, x, way->topic, way->key, c) == PUBLISH_FAILED || http_timed_out(x))
         return http_reply_problem(x, 503, NULL,

@@ -112,16 +112,18 @@ static void on_command(struct step *s, const struct event *in) {
         step_reject(s, "rideId: no such ride");
         return;
     }
-    if (!exists || replies_find(d.replies, c->id) == NULL) {
+    bool replied = c->action != RIDE_ACTION_GIVE_BACK; /* of which nobody waits for one */
+    if (!exists || !replied || replies_find(d.replies, c->id) == NULL) {
         struct ride_verdict v = ride_decide(&d, exists, c, in->timestamp);
         if (v.changed)
             step_emit(s, &topic_rides, in->key, &d.ride);
-        else if (c->action == RIDE_ACTION_GIVE_BACK)
+        else if (!replied)
             return;
-        if (c->action != RIDE_ACTION_GIVE_BACK) /* nobody waits for its reply */
+        if (replied)
             d.replies =
                 replies_add(step_arena(s), d.replies,
                             &(struct ride_reply){.command = c->id,
+                                                 .asked = reply_asked(step_arena(s), c),
                                                  .status = v.status,
                                                  .detail = v.why == NULL ? SLICE_NONE : slice_of(v.why),
                                                  .at = in->timestamp});
