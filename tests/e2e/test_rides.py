@@ -189,6 +189,20 @@ class Near(RidesTest):
         wait_until(lambda: hails() == [], 5, "the hail is gone")
 
 
+    def test_who_is_near_across_the_date_line(self):
+        rider, east, west, far = self.unique("rider"), self.unique("driver"), self.unique("driver"), self.unique("driver")
+        self.position("rider", rider, lat=-16.8, lon=179.999)
+        for driver, lon in ((west, 179.998), (east, -179.998), (far, -179.5)):
+            self.position("driver", driver, lat=-16.8, lon=lon)
+        near = lambda query="": {d["id"] for d in self.suite.http("GET", f"/v1/riders/{rider}/nearby{query}").json["drivers"]}
+        wait_until(lambda: near() == {east, west}, 10, "those on both sides")
+        self.assertEqual(near("?bbox=179.9,-17,-179.9,-16"), {east, west})
+        self.assertEqual(near("?bbox=-180,-17,-179,-16"), {east, far})
+        with Stream(self.suite, f"/v1/events/riders/{rider}?bbox=179.9,-17,-179.9,-16") as stream:
+            wait_until(lambda: {east, west} <= set(stream.names("driver")), 10, "both cars")
+            self.assertNotIn(far, stream.names("driver"))
+
+
 class Hostile(RidesTest):
     def test_bodies(self):
         ride = self.ride_of(self.unique("rider"))

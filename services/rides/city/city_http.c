@@ -53,7 +53,7 @@ static bool query_point(struct http_exchange *x, const char *name, struct city_p
 
 /* --- GeoJSON --- */
 
-struct box { /* millionths of a degree */
+struct box { /* millionths of a degree; west > east: across the date line */
     double west, south, east, north;
 };
 
@@ -64,8 +64,7 @@ static bool query_box(struct http_exchange *x, struct box *box) {
         return false;
     if (text.data == NULL)
         return true;
-    if (!read_numbers(text, n, 4) || !is_point(n[1], n[0]) || !is_point(n[3], n[2]) || n[0] > n[2] ||
-        n[1] > n[3]) {
+    if (!read_numbers(text, n, 4) || !is_point(n[1], n[0]) || !is_point(n[3], n[2]) || n[1] > n[3]) {
         http_reply_problem(x, 400, "bbox", "must be west,south,east,north in degrees");
         return false;
     }
@@ -82,7 +81,9 @@ static bool touches(const struct box *box, uint32_t first, uint32_t count) {
         high.lat = s[i].lat > high.lat ? s[i].lat : high.lat;
         high.lon = s[i].lon > high.lon ? s[i].lon : high.lon;
     }
-    return low.lat <= box->north && high.lat >= box->south && low.lon <= box->east && high.lon >= box->west;
+    bool before = low.lon <= box->east, behind = high.lon >= box->west;
+    return low.lat <= box->north && high.lat >= box->south &&
+           (box->west <= box->east ? before && behind : before || behind);
 }
 
 /* A coordinate in all its six decimals: integers only, printf for doubles would take most of the time. */

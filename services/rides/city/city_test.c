@@ -303,8 +303,14 @@ static void geojson_of_a_box(void **state) {
     assert_int_equal(r->status, 200);
     assert_int_equal(occurrences(r->body, "Feature\""), 0);
     assert_non_null(strstr(r->body, "\"features\":[\n\n]"));
+    r = ask_get(*state, "/v1/city?bbox=170,-90,-170,90"); /* across the date line, where the city is not */
+    assert_int_equal(r->status, 200);
+    assert_int_equal(occurrences(r->body, "Feature\""), 0);
+    snprintf(path, sizeof path, "/v1/city?bbox=%.6f,%.6f,%.6f,%.6f", p.lon - 0.001, p.lat - 0.001, -179.0,
+             p.lat + 0.001);
+    assert_in_range(occurrences(ask_get(*state, path)->body, "\"LineString\""), 1, 1000);
     static const char *const bad[] = {"1,2,3",   "1,2,3,4,5", "1,2,x,4", "nan,1,2,3",
-                                      "4,2,3,5", "0,-91,1,1", ""};
+                                      "3,5,4,2", "0,-91,1,1", ""};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(path, sizeof path, "/v1/city?bbox=%s", bad[i]);
         r = ask_get(*state, path);

@@ -23,16 +23,33 @@ struct geo_box geo_around(struct geo_point centre, double metres) {
      * meridian. */
     double poleward = fmin(fabs(centre.lat) + up, 90);
     double across = poleward >= 90 ? 360 : up / cos(poleward * RADIANS);
+    double west = centre.lon - across, east = centre.lon + across;
+    bool all_round = across >= 180;
     return (struct geo_box){
-        .min_lon = fmax(centre.lon - across, -180),
+        .min_lon = all_round      ? -180
+                   : west <= -180 ? west + 360
+                                  : west,
         .min_lat = fmax(centre.lat - up, -90),
-        .max_lon = fmin(centre.lon + across, 180),
+        .max_lon = all_round     ? 180
+                   : east >= 180 ? east - 360
+                                 : east,
         .max_lat = fmin(centre.lat + up, 90),
     };
 }
 
 bool geo_inside(const struct geo_box *b, struct geo_point p) {
-    return p.lon >= b->min_lon && p.lon <= b->max_lon && p.lat >= b->min_lat && p.lat <= b->max_lat;
+    bool behind = p.lon >= b->min_lon, before = p.lon <= b->max_lon;
+    return (b->min_lon <= b->max_lon ? behind && before : behind || before) && p.lat >= b->min_lat &&
+           p.lat <= b->max_lat;
+}
+
+size_t geo_parts(const struct geo_box *b, struct geo_box parts[2]) {
+    parts[0] = parts[1] = *b;
+    if (b->min_lon <= b->max_lon)
+        return 1;
+    parts[0].max_lon = 180;
+    parts[1].min_lon = -180;
+    return 2;
 }
 
 bool geo_box_parse(struct slice text, struct geo_box *b) {
@@ -51,7 +68,7 @@ bool geo_box_parse(struct slice text, struct geo_box *b) {
             return false;
         at = end + 1;
     }
-    if (!geo_valid(n[1], n[0]) || !geo_valid(n[3], n[2]) || n[0] > n[2] || n[1] > n[3])
+    if (!geo_valid(n[1], n[0]) || !geo_valid(n[3], n[2]) || n[1] > n[3])
         return false;
     *b = (struct geo_box){n[0], n[1], n[2], n[3]};
     return true;

@@ -8,7 +8,7 @@
 #include "schemas/schemas.gen.h"
 
 struct geo_box {
-    double min_lon, min_lat, max_lon, max_lat; /* borders included */
+    double min_lon, min_lat, max_lon, max_lat; /* borders included; min_lon > max_lon: across the date line */
 };
 
 /* Latitude −90 to 90, longitude −180 to 180; NaN is no place. */
@@ -17,9 +17,12 @@ bool geo_valid(double lat, double lon);
 /* Along the great circle, in metres. */
 double geo_distance(struct geo_point a, struct geo_point b);
 
-/* The box around everything within `metres`; it ends at the date line. */
+/* The box around everything within `metres`. */
 struct geo_box geo_around(struct geo_point centre, double metres);
 bool geo_inside(const struct geo_box *b, struct geo_point p);
+
+/* The parts of a box of which none is across the date line: one or two. */
+size_t geo_parts(const struct geo_box *b, struct geo_box parts[2]);
 
 /* "minLon,minLat,maxLon,maxLat", as GeoJSON has it. */
 bool geo_box_parse(struct slice text, struct geo_box *b);

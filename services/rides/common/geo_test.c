@@ -39,22 +39,35 @@ static double any(double min, double max) {
     return min + (max - min) * rand() / RAND_MAX;
 }
 
+static bool has_cell(const struct geo_box *b, struct geo_point p) {
+    struct geo_box parts[2];
+    struct geo_cell c = geo_cell_of(p);
+    size_t count = geo_parts(b, parts), found = 0;
+    for (size_t n = 0; n < count; n++) {
+        struct geo_cell low = geo_cell_of((struct geo_point){parts[n].min_lat, parts[n].min_lon}),
+                        high = geo_cell_of((struct geo_point){parts[n].max_lat, parts[n].max_lon});
+        assert_true(parts[n].min_lon <= parts[n].max_lon);
+        found += c.row >= low.row && c.row <= high.row && c.column >= low.column && c.column <= high.column;
+    }
+    return found == 1;
+}
+
 /* Whatever is within the circle is within the box, and its cell among the box's cells. */
 static void a_box_holds_its_circle(void **state) {
     (void)state;
     srand(3);
     for (int n = 0; n < 100000; n++) {
-        struct geo_point centre = {any(-89, 89), any(-179, 179)};
+        /* every other one at the date line */
+        struct geo_point centre = {any(-89, 89), n % 2 == 0 ? any(-180, 180) : any(179.9, 180.1)};
+        centre.lon -= centre.lon > 180 ? 360 : 0;
         double radius = any(1, 5000);
         struct geo_box b = geo_around(centre, radius);
         struct geo_point p = {any(fmax(centre.lat - .06, -90), fmin(centre.lat + .06, 90)),
                               any(centre.lon - .2, centre.lon + .2)};
-        if (fabs(p.lon) > 180 || geo_distance(centre, p) > radius)
+        p.lon += p.lon > 180 ? -360 : p.lon < -180 ? 360 : 0;
+        if (geo_distance(centre, p) > radius)
             continue;
-        struct geo_cell low = geo_cell_of((struct geo_point){b.min_lat, b.min_lon}),
-                        high = geo_cell_of((struct geo_point){b.max_lat, b.max_lon}), c = geo_cell_of(p);
-        if (!geo_inside(&b, p) || c.row < low.row || c.row > high.row || c.column < low.column ||
-            c.column > high.column)
+        if (!geo_inside(&b, p) || !has_cell(&b, p))
             fail_msg("%f,%f is within %f m of %f,%f", p.lat, p.lon, radius, centre.lat, centre.lon);
     }
     struct geo_box pole = geo_around((struct geo_point){89.99, 10}, 5000);
@@ -88,22 +101,15 @@ static void boxes_as_text(void **state) {
     assert_true(b.min_lon == 13.3 && b.min_lat == 52.4 && b.max_lon == 13.5 && b.max_lat == 52.6);
     assert_true(geo_box_parse(SLICE("-180,-90,180,90"), &b));
     assert_true(geo_box_parse(SLICE("1e1,.5,+11,5e-1"), &b));
-    static const char *const bad[] = {"",
-                                      "1,2,3",
-                                      "1,2,3,4,5",
-                                      "1,2,3,4,",
-                                      ",1,2,3",
-                                      "13.5,52.4,13.3,52.6",
-                                      "13.3,52.6,13.5,52.4",
-                                      "1,2,3,91",
-                                      "-181,2,3,4",
-                                      "nan,2,3,4",
-                                      "1,nan,3,4",
-                                      "1, 2,3,4",
-                                      "1,2,3,4 ",
-                                      "inf,1,2,3",
-                                      "a,b,c,d",
-                                      "1;2;3;4"};
+    assert_true(geo_box_parse(SLICE("179,-1,-178,1"), &b));
+    assert_true(geo_inside(&b, (struct geo_point){0, 179.5}) && geo_inside(&b, (struct geo_point){0, 180}));
+    assert_true(geo_inside(&b, (struct geo_point){0, -180}) && geo_inside(&b, (struct geo_point){0, -178}));
+    assert_false(geo_inside(&b, (struct geo_point){0, 178}) || geo_inside(&b, (struct geo_point){0, 0}));
+    assert_false(geo_inside(&b, (struct geo_point){2, 180}));
+    static const char *const bad[] = {
+        "",          "1,2,3",      "1,2,3,4,5", "1,2,3,4,",  ",1,2,3",   "13.3,52.6,13.5,52.4",
+        "1,2,3,91",  "-181,2,3,4", "nan,2,3,4", "1,nan,3,4", "1, 2,3,4", "1,2,3,4 ",
+        "inf,1,2,3", "a,b,c,d",    "1;2;3;4"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (geo_box_parse(slice_of(bad[i]), &b))
             fail_msg("taken: %s", bad[i]);

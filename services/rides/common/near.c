@@ -27,21 +27,30 @@ static bool visit(void *context, struct slice index_key, struct slice key) {
     return !s->stopped;
 }
 
-bool near_scan(struct instance *i, struct http_exchange *x, const struct table *t, const struct geo_box *box,
-               bool (*each)(void *, struct slice), void *context) {
-    struct scan s = {.low = geo_cell_of((struct geo_point){box->min_lat, box->min_lon}),
-                     .high = geo_cell_of((struct geo_point){box->max_lat, box->max_lon}),
-                     .each = each,
-                     .context = context};
-    bool many = s.high.row - s.low.row >= ROWS_MAX;
+static bool scan_cells(struct instance *i, struct http_exchange *x, const struct table *t, struct scan *s) {
+    bool many = s->high.row - s->low.row >= ROWS_MAX;
     char from[INDEX_PLACE_HEAD] = {INDEX_PLACE};
-    for (unsigned row = s.low.row; row <= s.high.row && !s.stopped; row++) {
-        geo_cell_write((struct geo_cell){(uint16_t)row, s.low.column}, from + 1);
+    for (unsigned row = s->low.row; row <= s->high.row && !s->stopped; row++) {
+        geo_cell_write((struct geo_cell){(uint16_t)row, s->low.column}, from + 1);
         struct slice prefix = {from, many ? 1 : 3}; /* the whole index, or a row of cells */
-        if (!instance_scan(i, x, t, prefix, (struct slice){from, sizeof from}, visit, &s))
+        if (!instance_scan(i, x, t, prefix, (struct slice){from, sizeof from}, visit, s))
             return false;
         if (many)
             break;
+    }
+    return true;
+}
+
+bool near_scan(struct instance *i, struct http_exchange *x, const struct table *t, const struct geo_box *box,
+               bool (*each)(void *, struct slice), void *context) {
+    struct scan s = {.each = each, .context = context};
+    struct geo_box parts[2];
+    size_t count = geo_parts(box, parts);
+    for (size_t n = 0; n < count && !s.stopped; n++) {
+        s.low = geo_cell_of((struct geo_point){parts[n].min_lat, parts[n].min_lon});
+        s.high = geo_cell_of((struct geo_point){parts[n].max_lat, parts[n].max_lon});
+        if (!scan_cells(i, x, t, &s))
+            return false;
     }
     return true;
 }
