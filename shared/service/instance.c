@@ -11,23 +11,30 @@
 
 enum { WAIT_MAX_MS = 60000 };
 
+/* NULL: no topology of the service has it. */
 static struct worker *worker_of(struct instance *i, const struct table *t) {
     for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++)
         for (const struct table *const *p = i->workers[k].topology->tables; p != NULL && *p != NULL; p++)
             if (*p == t)
                 return &i->workers[k];
-    abort(); /* a route reads a table that no topology of the service has */
+    return NULL;
 }
 
 struct stream *instance_stream(struct instance *i, const struct table *t) {
-    return atomic_load(&worker_of(i, t)->stream);
+    struct worker *w = worker_of(i, t);
+    return w == NULL ? NULL : atomic_load(&w->stream);
 }
 
-/* NULL after a 503, while the view is not open yet. */
+/* NULL after a 503, while the view is not open yet, or after a 500: nobody has declared it. */
 static struct stream *stream_of(struct instance *i, struct http_exchange *x, const struct table *t) {
     struct worker *w = worker_of(i, t);
-    struct stream *s = atomic_load(&w->stream);
     char why[600];
+    if (w == NULL) {
+        http_reply_problem(x, 500, NULL, "no topology of %s declares the table %s", i->service->name,
+                           t->name);
+        return NULL;
+    }
+    struct stream *s = atomic_load(&w->stream);
     if (s == NULL) {
         worker_status(w, why, sizeof why);
         http_reply_problem(x, 503, NULL, "%s: %s", w->name, why);
@@ -180,6 +187,8 @@ void instance_moved(void *worker) {
 
 bool instance_fresh(struct instance *i, struct http_exchange *x, const struct table *t) {
     struct worker *w = worker_of(i, t);
+    if (w == NULL)
+        return true; /* whoever reads it says what is wrong */
     struct stream *s = atomic_load(&w->stream);
     uint64_t *ticket = http_state(x, w, sizeof *ticket, NULL);
     char text[32];

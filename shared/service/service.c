@@ -434,6 +434,9 @@ static bool start_http(struct instance *i, struct err *e) {
 }
 
 static bool start(struct instance *i, struct err *e) {
+    for (const struct topology *const *t = i->service->topologies; *t != NULL; t++)
+        if (!topology_check(*t, e))
+            return false;
     i->registry = registry_http_create(i->settings.registry_url, REGISTRY_TIMEOUT_MS);
     i->schemas = schemas_create(i->registry);
     i->topic_count = count_topics(i->service);

@@ -395,6 +395,7 @@ static bool partitions_known(struct deliverer *d, struct err *e) {
 static bool round_(struct deliverer *d, int wait_ms, struct err *e) {
     if (!d->subscribed) {
         struct log_listener listener = {d, on_assigned, on_revoked};
+        TRY(topology_check(&d->letters, e));
         TRY(partitions_known(d, e));
         TRY(mend(d, e));
         TRY(LOG(d, subscribe, d->delivery->topic, &listener, e));

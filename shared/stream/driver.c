@@ -35,6 +35,8 @@ static void use(struct driver *d, const struct topic *t) {
 }
 
 struct driver *driver_create(const struct topology *t) {
+    struct err e = {0};
+    must(topology_check(t, &e), &e, "create");
     struct driver *d = xcalloc(1, sizeof *d);
     d->topology = t;
     d->time.due = INT64_MIN;

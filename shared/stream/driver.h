@@ -1,5 +1,5 @@
 /* The test driver: "given these events, expect these events", over the real handlers, with the views and
- * tables in memory. No Kafka, no thread, no sleep. Assertion failures abort through assert(). */
+ * tables in memory. No Kafka, no thread, no sleep. What a topology may not be or do aborts with a line. */
 #pragma once
 
 #include "stream/topology.h"

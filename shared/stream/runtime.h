@@ -98,7 +98,7 @@ struct stream {
     atomic_uint_fast64_t left; /* see struct stream_progress */
     atomic_uint_fast64_t refresh_wanted, refresh_done;
     struct topic_counts *counts; /* by the topic's index */
-    counter commits, aborts, rewinds, expired;
+    counter commits, aborts, rewinds, expired, reindexed;
     struct histogram transaction_us, transaction_inputs;
     _Atomic(struct places *) places; /* NULL before the topics are known */
     atomic_bool hold_changed;

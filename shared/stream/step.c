@@ -83,8 +83,6 @@ struct step *step_create(const struct topology *t, struct schemas *schemas, stru
     s->topology = t;
     s->schemas = schemas;
     s->overlay.store = s->seen.store = s->rows.store = store;
-    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
-        assert(!(*v)->events || (*v)->retention_ms == 0);
     return s;
 }
 
@@ -159,11 +157,17 @@ void store_key_position(struct buf *out, const char *name, int32_t partition) {
     key_partition(out, partition);
 }
 
-void store_key_table_position(struct buf *out, const struct table *t, int32_t partition) {
+void store_key_table_positions(struct buf *out, const struct table *t, int32_t partition) {
     if (t->partitioned_with == NULL)
         store_key_position(out, t->name, partition);
     else
         key_of_table(out, 'p', t, partition, SLICE(""));
+}
+
+void store_key_table_position(struct buf *out, const struct table *t, int32_t partition) {
+    store_key_table_positions(out, t, partition);
+    for (uint32_t version = t->index_version; version > 0; version >>= 8)
+        buf_append_byte(out, (uint8_t)version); /* rows of another have other index keys */
 }
 
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition) {
@@ -190,11 +194,26 @@ struct arena *step_arena(struct step *s) {
     return &s->scratch;
 }
 
+/* What no record is to blame for, and no other one will make better. */
+__attribute__((format(printf, 2, 3))) static void refuse(struct step *s, const char *fmt, ...) {
+    char what[300];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    if (!failed(s))
+        err_set(&s->err, ERR_CONFIG, "topology %s %s", s->topology->name, what);
+}
+
 /* The key of a view's entry, in the scratch buffer: as it is in the store, and behind s->prefix as it is in
  * the changelog ("key/sub"). Most handlers put what they just got. */
 static void entry_key(struct step *s, const struct view *v, struct slice sub) {
     if (s->key_of == v && sub.data == NULL)
         return;
+    if (!topology_has_view(s->topology, v)) {
+        refuse(s, "uses the view %s, which it does not declare", v->name);
+        return;
+    }
     if ((sub.data != NULL || v->expired != NULL) && memchr(s->in->key.data, '/', s->in->key.size) != NULL)
         step_reject(s, "key \"" SLICE_FMT "\": a slash is for sub-keys", SLICE_ARG(s->in->key));
     store_key_view(&s->key, v, s->in->partition, s->in->key);
@@ -436,6 +455,9 @@ void step_put(struct step *s, const struct view *v, struct slice sub, const void
 }
 
 void step_delete(struct step *s, const struct view *v, struct slice sub) {
+    if (!v->changelog->tombstones)
+        refuse(s, "deletes from the view %s, whose changelog %s knows no tombstones", v->name,
+               v->changelog->name);
     if (!failed(s))
         put_entry(s, v, sub, SLICE_NONE);
 }
@@ -484,7 +506,10 @@ void step_each(struct step *s, const struct view *v, struct slice from, struct s
 
 bool step_lookup(struct step *s, const struct table *t, struct slice key, void *row) {
     struct slice bytes;
-    assert(t->partitioned_with == NULL); /* another instance may have the row */
+    if (!topology_has_table(s->topology, t))
+        refuse(s, "looks up the table %s, which it does not declare", t->name);
+    else if (t->partitioned_with != NULL)
+        refuse(s, "looks up the table %s, of which another instance may have the row", t->name);
     if (t->fresh && s->stale && !failed(s)) {
         s->stale_lookup = true;
         err_set(&s->err, ERR_RETRY, "table %s is to be read to its end first", t->name);
@@ -508,10 +533,10 @@ void step_emit(struct step *s, const struct topic *t, struct slice key, const vo
     const struct topic *const *o = s->topology->outputs;
     while (o != NULL && *o != NULL && *o != t)
         o++;
-    if (o == NULL || *o == NULL) {
-        fprintf(stderr, "topology %s emits to %s, which it does not declare\n", s->topology->name, t->name);
-        abort();
-    }
+    if (o == NULL || *o == NULL)
+        refuse(s, "emits to %s, which it does not declare", t->name);
+    if (value == NULL && !t->tombstones)
+        refuse(s, "emits a tombstone to %s, which has none", t->name);
     buf_clear(&s->bytes);
     if (failed(s) || (value != NULL && !schemas_encode(s->schemas, t, value, &s->bytes, &s->err)))
         return;

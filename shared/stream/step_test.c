@@ -220,10 +220,18 @@ static void on_noted(struct step *s, const struct event *in) {
         step_reject(s, "less than nothing");
 }
 
+static const struct topology noted_topology = {
+    .name = "bank",
+    .sources = (const struct source[]){{.topic = &topic_deposits, .handle = on_noted}, {0}},
+    .views = (const struct view *const[]){&noted, NULL},
+};
+
 static void each_put_of_events_is_one(void **state) {
     struct fixture *f = *state;
     struct err e = {0};
     size_t n;
+    step_destroy(f->step);
+    f->step = step_create(&noted_topology, f->bank->schemas, f->bank->store);
     assert_true(run(f, on_noted, "a", 5, "x", NULL));
     assert_false(run(f, on_noted, "a", -1, "x", &e));
     assert_true(run(f, on_noted, "a", 2, "x", NULL));
@@ -240,6 +248,84 @@ static void each_put_of_events_is_one(void **state) {
     assert_int_equal(receipt_of(f, &m[0])->amount, 5);
     assert_int_equal(receipt_of(f, &m[1])->amount, 7);
     assert_changelog(f, "");
+}
+
+/* ---- what no topology may do ---- */
+
+static const struct table divided = {
+    .name = "divided", .topic = &topic_owners, .partitioned_with = &bank_topology};
+static const struct view lasting = {.name = "lasting", .changelog = &topic_deposits};
+static const struct topology careless_topology = {
+    .name = "careless",
+    .views = (const struct view *const[]){&lasting, NULL},
+    .tables = (const struct table *const[]){&divided, NULL},
+    .outputs = (const struct topic *const[]){&topic_deposits, NULL},
+};
+
+static void on_view(struct step *s, const struct event *in) {
+    step_put(s, &bank_balances, SLICE_NONE, in->value);
+}
+
+static bool none(void *context, struct slice sub, const void *value) {
+    (void)context, (void)sub, (void)value;
+    return true;
+}
+
+static void on_each(struct step *s, const struct event *in) {
+    (void)in;
+    step_each(s, &bank_balances, SLICE_NONE, SLICE_NONE, none, NULL);
+}
+
+static void on_delete(struct step *s, const struct event *in) {
+    step_put(s, &lasting, SLICE_NONE, in->value);
+    step_delete(s, &lasting, SLICE_NONE);
+}
+
+static void on_table(struct step *s, const struct event *in) {
+    struct owner owner;
+    step_lookup(s, &bank_owners, in->key, &owner);
+}
+
+static void on_divided(struct step *s, const struct event *in) {
+    struct owner owner;
+    step_lookup(s, &divided, in->key, &owner);
+}
+
+static void on_output(struct step *s, const struct event *in) {
+    step_emit(s, &topic_receipts, in->key, in->value);
+}
+
+static void on_no_tombstone(struct step *s, const struct event *in) {
+    step_emit(s, &topic_deposits, in->key, NULL);
+}
+
+static void what_is_not_declared_cannot_be_used(void **state) {
+    static const struct {
+        handler *handle;
+        const char *says;
+    } careless[] = {
+        {on_view, "topology careless uses the view balances, which it does not declare"},
+        {on_each, "topology careless uses the view balances, which it does not declare"},
+        {on_delete,
+         "topology careless deletes from the view lasting, whose changelog deposits knows no tombstones"},
+        {on_table, "topology careless looks up the table owners, which it does not declare"},
+        {on_divided,
+         "topology careless looks up the table divided, of which another instance may have the row"},
+        {on_output, "topology careless emits to receipts, which it does not declare"},
+        {on_no_tombstone, "topology careless emits a tombstone to deposits, which has none"},
+    };
+    struct fixture *f = *state;
+    size_t n;
+    step_destroy(f->step);
+    f->step = step_create(&careless_topology, f->bank->schemas, f->bank->store);
+    for (size_t i = 0; i < sizeof careless / sizeof *careless; i++) {
+        struct err e = {0};
+        assert_false(run(f, careless[i].handle, "a", 1, "", &e));
+        assert_string_equal(e.text, careless[i].says);
+        assert_int_equal(e.kind, ERR_CONFIG);
+        step_emissions(f->step, &n);
+        assert_int_equal(n, 0);
+    }
 }
 
 static void a_changelog_record_names_the_last_32_causes(void **state) {
@@ -790,6 +876,7 @@ int main(void) {
         TEST(a_changelog_record_stands_for_all_changes_of_its_key),
         TEST(what_comes_and_goes_in_a_transaction_has_never_been),
         TEST(each_put_of_events_is_one),
+        TEST(what_is_not_declared_cannot_be_used),
         TEST(a_changelog_record_names_the_last_32_causes),
         TEST(changelogs_stop_where_told),
         TEST(changelogs_are_partitioned_as_the_input),

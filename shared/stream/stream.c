@@ -630,6 +630,7 @@ static bool start(struct stream *s, struct err *e) {
     static const struct log_listener listener = {.assigned = on_assigned, .revoked = on_revoked};
     if (s->step_started == 0) {
         int32_t count;
+        TRY(topology_check(t, e));
         for (size_t i = 0; i < s->source_count; i++) {
             TRY(count_partitions(s, t->sources[i].topic, &count, e));
             if (s->tasks == NULL) {

@@ -48,6 +48,7 @@ struct stream_options {
     void (*notice)(void *context, const char *text);
 };
 
+/* What the topology may not be (topology_check) the first round says. */
 struct stream *stream_create(const struct stream_options *options);
 void stream_destroy(struct stream *s);
 
@@ -82,7 +83,8 @@ int64_t stream_deadline(const struct stream *s);
 /* Its figures, each with the label topology="…". Any thread. */
 void stream_metrics(struct stream *s, struct metrics *m);
 
-/* Reads of tables. Any thread. `row` is decoded into the arena; `row.value` NULL: there is none. */
+/* Reads of tables; ERR_CONFIG for one that the topology does not declare, or that cannot be read so. Any
+ * thread. `row` is decoded into the arena; `row.value` NULL: there is none. */
 WARN_UNUSED bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a,
                             struct event *row, struct err *e);
 

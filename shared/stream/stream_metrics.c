@@ -34,6 +34,9 @@ static const struct metric rewinds = {"insideout_rewinds_total", METRIC_COUNTER,
                                       "Times that all tasks went back to what is committed."};
 static const struct metric expired = {"insideout_expired_rows_total", METRIC_COUNTER,
                                       "Rows of views whose retention has passed."};
+static const struct metric reindexed = {
+    "insideout_tables_reindexed_total", METRIC_COUNTER,
+    "Tables, or partitions of them, read anew since their index is another."};
 const struct metric figure_input_lag = {"insideout_input_lag_records", METRIC_GAUGE,
                                         "Offsets between what was taken from an input and its end."};
 static const struct metric table_lag = {"insideout_table_lag_records", METRIC_GAUGE,
@@ -119,6 +122,8 @@ void stream_metrics(struct stream *s, struct metrics *m) {
     show_lag(s, m);
     metrics_add(m, &restore_left, (double)atomic_load(&s->left), "topology", name, NULL);
     metrics_add(m, &rewinds, (double)counter_get(&s->rewinds), "topology", name, NULL);
+    if (s->table_count > 0)
+        metrics_add(m, &reindexed, (double)counter_get(&s->reindexed), "topology", name, NULL);
     if (s->source_count > 0) {
         metrics_add(m, &figure_committed, (double)counter_get(&s->commits), "topology", name, NULL);
         metrics_add(m, &figure_aborted, (double)counter_get(&s->aborts), "topology", name, NULL);

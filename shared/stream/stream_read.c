@@ -5,7 +5,6 @@
 #include "stream/table.h"
 #include "stream/transaction.h"
 
-#include <assert.h>
 #include <stdio.h>
 
 /* A call to Kafka that takes as long as this waits for a broker that is away. */
@@ -48,6 +47,18 @@ bool stream_fresh(const struct stream *s, uint64_t ticket) {
     return atomic_load(&s->refresh_done) >= ticket;
 }
 
+/* What cannot be read here, in any build: no row of it is in this store, or rows are in order in parts only.
+ */
+static bool readable(struct stream *s, const struct table *t, bool whole, bool index, struct err *e) {
+    if (!topology_has_table(s->topology, t))
+        return err_set(e, ERR_CONFIG, "topology %s does not declare the table %s", s->topology->name,
+                       t->name);
+    if (whole && t->partitioned_with != NULL)
+        return err_set(e, ERR_CONFIG, "table %s is partitioned, its order is within a partition", t->name);
+    return !index || t->index != NULL || err_set(e, ERR_CONFIG, "table %s has no index", t->name);
+}
+
+/* The topology has the table. */
 static struct holding *holding_of(struct stream *s, const struct table *t) {
     size_t i = 0;
     while (s->topology->tables[i] != t)
@@ -91,6 +102,7 @@ bool stream_row(struct stream *s, const struct table *t, struct slice key, struc
                 struct err *e) {
     _cleanup_(buf_free) struct buf store_key = {0};
     struct slice stored;
+    TRY(readable(s, t, false, false, e));
     store_key_row(&store_key, t, partition_in(s, t, key), key);
     TRY(store_get(s->o.store, buf_slice(&store_key), a, &stored, e));
     if (stored.data == NULL) {
@@ -103,6 +115,7 @@ bool stream_row(struct stream *s, const struct table *t, struct slice key, struc
 bool stream_positions(struct stream *s, const struct table *t, int64_t *offsets, int32_t n, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
     int64_t found[n];
+    TRY(readable(s, t, false, false, e));
     for (int32_t p = 0; p < n; p++) {
         store_key_table_position(&key, t, p);
         TRY(position_load(s, &key, &found[p], e));
@@ -134,6 +147,7 @@ bool stream_scan_partition(struct stream *s, const struct table *t, int32_t part
                            struct slice from, bool (*each)(void *, struct slice, struct slice), void *context,
                            struct err *e) {
     _cleanup_(buf_free) struct buf first = {0}, start_key = {0};
+    TRY(readable(s, t, false, true, e));
     store_key_index(&first, t, partition, SLICE(""));
     struct scan scan = {.prefix = first.size, .each = each, .context = context};
     buf_append_slice(&first, prefix);
@@ -145,7 +159,7 @@ bool stream_scan_partition(struct stream *s, const struct table *t, int32_t part
 
 bool stream_scan(struct stream *s, const struct table *t, struct slice prefix, struct slice from,
                  bool (*each)(void *, struct slice, struct slice), void *context, struct err *e) {
-    assert(t->partitioned_with == NULL); /* its keys are in order within a partition only */
+    TRY(readable(s, t, true, true, e));
     return stream_scan_partition(s, t, -1, prefix, from, each, context, e);
 }
 
@@ -161,7 +175,7 @@ static bool scan_row(void *context, struct slice key, struct slice value) {
 bool stream_scan_rows(struct stream *s, const struct table *t, struct slice from,
                       bool (*each)(void *, const struct event *), void *context, struct err *e) {
     _cleanup_(buf_free) struct buf prefix = {0}, start_key = {0};
-    assert(t->partitioned_with == NULL);
+    TRY(readable(s, t, true, false, e));
     store_key_row(&prefix, t, -1, SLICE(""));
     struct scan scan = {
         .s = s, .table = t, .prefix = prefix.size, .each_row = each, .context = context, .e = e, .ok = true};

@@ -23,6 +23,7 @@ struct fixture {
     const struct topology *topology;
     int32_t partitions; /* the setting */
     struct buf changed; /* "table/key " of each callback */
+    struct buf notices; /* a line each */
     int refreshed, moved;
     bool divided;
     size_t held_outputs;
@@ -52,6 +53,7 @@ static int teardown(void **state) {
     memory_log_destroy(f->log);
     bank_destroy(f->bank);
     buf_free(&f->changed);
+    buf_free(&f->notices);
     free(f);
     return 0;
 }
@@ -71,6 +73,10 @@ static void on_moved(void *context) {
     ((struct fixture *)context)->moved++;
 }
 
+static void on_notice(void *context, const char *text) {
+    buf_printf(&((struct fixture *)context)->notices, "%s\n", text);
+}
+
 static void create(struct fixture *f) {
     f->stream = stream_create(&(struct stream_options){.topology = f->topology,
                                                        .partitions = f->partitions,
@@ -82,7 +88,8 @@ static void create(struct fixture *f) {
                                                        .refreshed = on_refreshed,
                                                        .divided = f->divided,
                                                        .held_outputs = f->held_outputs,
-                                                       .moved = on_moved});
+                                                       .moved = on_moved,
+                                                       .notice = on_notice});
 }
 
 /* A process that is gone: nothing was said to anyone. */
@@ -185,6 +192,26 @@ static long metric(struct fixture *f, const char *name) {
     buf_free(&out);
     metrics_free(&all);
     return sum;
+}
+
+/* ---- what may not be ---- */
+
+static const struct view expires = {.name = "expires", .changelog = &topic_deposits, .retention_ms = 1};
+static const struct topology careless = {
+    .name = "careless",
+    .sources = (const struct source[]){{.topic = &topic_transfers}, {0}},
+    .views = (const struct view *const[]){&expires, NULL},
+};
+
+static void a_topology_that_may_not_be_ends_at_once(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    f->topology = &careless;
+    create(f);
+    assert_false(stream_step(f->stream, WAIT_MS, &e));
+    assert_int_equal(e.kind, ERR_CONFIG);
+    assert_non_null(strstr(e.text, "knows no tombstones"));
+    assert_false(stream_ready(f->stream));
 }
 
 /* ---- from the start to ready ---- */
@@ -670,6 +697,54 @@ static void readers_scan_by_index_and_by_key(void **state) {
     assert_true(stream_scan_rows(f->stream, &bank_owners, SLICE("b"), scan_row, &s, NULL));
     assert_slice(buf_slice(&s.text), "b:Bob c:Cas ");
     buf_free(&s.text);
+}
+
+static void by_name(struct index *to, const struct event *row) {
+    index_key(to, ((const struct owner *)row->value)->name);
+}
+
+static const struct table renamed_owners = {
+    .name = "owners", .topic = &topic_owners, .index = by_name, .index_version = 1};
+static const struct topology renamed_topology = {
+    .name = "bank", .tables = (const struct table *const[]){&renamed_owners, NULL}};
+
+/* Entries of another index would stay where they are and be found. */
+static void another_index_is_made_anew(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    owner(f, "a", "Ann");
+    owner(f, "b", "Bob");
+    rounds(f, 1);
+    assert_scan(f, SLICE(""), SLICE_NONE, 9, "Rome/a=a Rome/b=b ");
+    f->topology = &renamed_topology;
+    for (int again = 0; again < 2; again++) {
+        crash(f);
+        create(f);
+        rounds(f, 2);
+        struct scanned s = {{0}, 9};
+        assert_true(stream_scan(f->stream, &renamed_owners, SLICE(""), SLICE_NONE, scan_key, &s, NULL));
+        assert_slice(buf_slice(&s.text), "Ann=a Bob=b ");
+        buf_free(&s.text);
+        assert_int_equal(metric(f, "tables_reindexed_total"), again == 0);
+        assert_int_equal(metric(f, "hydrated_records_total"), again == 0 ? 2 : 0);
+    }
+    assert_slice(buf_slice(&f->notices),
+                 "table owners: its index is another one now, so it is read anew from owners\n");
+}
+
+static void a_table_that_is_not_there_cannot_be_read(void **state) {
+    struct fixture *f = *state;
+    struct event row;
+    struct err e = {0};
+    int64_t offset;
+    struct scanned s = {{0}, 9};
+    start(f);
+    assert_false(stream_row(f->stream, &renamed_owners, SLICE("a"), &f->bank->arena, &row, &e));
+    assert_int_equal(e.kind, ERR_CONFIG);
+    assert_string_equal(e.text, "topology bank does not declare the table owners");
+    assert_false(stream_scan(f->stream, &renamed_owners, SLICE(""), SLICE_NONE, scan_key, &s, &e));
+    assert_false(stream_scan_rows(f->stream, &renamed_owners, SLICE_NONE, scan_row, &s, &e));
+    assert_false(stream_positions(f->stream, &renamed_owners, &offset, 1, &e));
 }
 
 /* ---- tables that are partitioned ---- */
@@ -1515,6 +1590,7 @@ int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define TEST_4(test) cmocka_unit_test_setup_teardown(test, setup_4, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(a_topology_that_may_not_be_ends_at_once),
         TEST(says_what_it_waits_for),
         TEST(more_instances_than_tasks_are_ready_too),
         TEST(tables_alone_need_no_group),
@@ -1541,6 +1617,8 @@ int main(void) {
         TEST(tables_that_cannot_be_read_hold_inputs_back),
         TEST(readers_see_rows),
         TEST(readers_scan_by_index_and_by_key),
+        TEST(another_index_is_made_anew),
+        TEST(a_table_that_is_not_there_cannot_be_read),
         TEST(a_refresh_reads_to_the_end_of_its_moment),
         TEST(a_refresh_is_not_put_off_by_the_next),
         TEST(goes_on_where_it_was),

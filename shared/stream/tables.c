@@ -31,6 +31,19 @@ bool sweep(struct stream *s, const struct buf *key, struct err *e) {
     return !any || store_delete_prefix(s->o.store, buf_slice(key), e);
 }
 
+/* Says so where there are positions, but none that this index_version has written: the entries of another
+ * index would be found for ever. */
+static bool note_reindexed(struct stream *s, const struct table *t, const struct buf *positions,
+                           struct err *e) {
+    bool any = false;
+    TRY(store_scan(s->o.store, buf_slice(positions), SLICE_NONE, false, found, &any, e));
+    if (!any)
+        return true;
+    counter_add(&s->reindexed, 1);
+    notice(s, "table %s: its index is another one now, so it is read anew from %s", t->name, t->topic->name);
+    return true;
+}
+
 /* The positions go first: without them whatever a crash leaves of the rest is swept at the next start. */
 static bool forget_table(struct stream *s, const struct table *t, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
@@ -92,7 +105,7 @@ bool tables_reached(const struct stream *s, bool only_fresh) {
 
 static bool partition_forget(struct stream *s, const struct table *t, int32_t p, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
-    store_key_table_position(&key, t, p);
+    store_key_table_positions(&key, t, p);
     TRY(sweep(s, &key, e));
     store_key_part(&key, t, p);
     return store_delete_prefix(s->o.store, buf_slice(&key), e);
@@ -107,6 +120,10 @@ static bool partition_start(struct stream *s, size_t i, int32_t p, struct err *e
     c.target = end.offset;
     store_key_table_position(&key, t, p);
     TRY(position_load(s, &key, &c.position, e));
+    if (c.position < 0) {
+        store_key_table_positions(&key, t, p);
+        TRY(note_reindexed(s, t, &key, e));
+    }
     if (c.position < 0 || c.position > c.target) {
         TRY(partition_forget(s, t, p, e));
         c.position = 0;
@@ -229,11 +246,13 @@ bool table_start(struct stream *s, size_t i, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
     bool longer = false, empty = true;
     for (int32_t p = 0; p < s->table_partitions[i]; p++) {
-        store_key_position(&key, t->name, p);
+        store_key_table_position(&key, t, p);
         TRY(position_load(s, &key, &cursors[p].position, e));
         longer = longer || cursors[p].position > cursors[p].target;
         empty = empty && cursors[p].position < 0;
     }
+    store_key_positions(&key, t->name);
+    TRY(!empty || note_reindexed(s, t, &key, e));
     if (longer || empty)
         TRY(forget_table(s, t, e));
     for (int32_t p = 0; p < s->table_partitions[i]; p++) {

@@ -4,6 +4,7 @@
  * changes and may be read from any thread. */
 #pragma once
 
+#include "base/err.h"
 #include "base/slice.h"
 #include "events/topic.h"
 
@@ -47,7 +48,7 @@ struct source {
  * that it makes stays as long as any other. */
 struct view {
     const char *name;
-    const struct topic *changelog;
+    const struct topic *changelog; /* one without tombstones will do where nothing is ever deleted */
     bool events;  /* each put is an event in the changelog, with its own cause; otherwise what is written
                      of a key is what the transaction has made of it. Not with retention_ms */
     bool private; /* its changelog is read by nobody but whoever restores the view: what changes only
@@ -69,6 +70,9 @@ struct table {
     const char *name;
     const struct topic *topic;
     table_index *index; /* NULL: by key only */
+    /* To be raised with each change of `index` that gives the same row other keys: a store that was written
+     * by another version is then read anew from the topic, since its old entries would be found for ever. */
+    uint32_t index_version;
     /* The value of the row that this one took the place of, for topics where that follows from the row: then
      * it is not looked up to find its index keys. False: there was none. NULL: look it up. */
     bool (*replaced)(const struct event *row, void *value);
@@ -98,6 +102,16 @@ struct topology {
     const struct topic *ticks;
     int64_t tick_ms;
 };
+
+/* Whether this can run at all. ERR_CONFIG says what is wrong: two things of one name or in one changelog, a
+ * view that expires over a changelog that knows no tombstones or forgets earlier, one that is to be events
+ * and to expire, ticks that are no source, letters or ticks whose record lacks a field, … A stream, a
+ * delivery, the test driver and a service refuse it before they do anything. */
+WARN_UNUSED bool topology_check(const struct topology *t, struct err *e);
+
+/* Is it declared there? */
+bool topology_has_view(const struct topology *t, const struct view *v);
+bool topology_has_table(const struct topology *t, const struct table *table);
 
 /* The partition of a key among `count`, as the Java clients have it: murmur2. */
 int32_t partition_of(struct slice key, int32_t count);
