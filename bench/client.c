@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { CONNECTIONS = 256, ASK_MS = 15000 };
+enum { CONNECTIONS = 4096, ASK_MS = 15000 };
 
 struct call {
     struct call *next; /* of those that are free */
@@ -23,7 +23,7 @@ struct client {
     struct curl_slist *json;
     struct call *free;
     size_t busy;
-    struct call *all[4096]; /* for the end */
+    struct call *all[CONNECTIONS]; /* for the end */
     size_t all_count;
 };
 

@@ -5,9 +5,8 @@
  *                 "written", start them and close its standard input. The time counts from the first of
  *                 its records in `orders`, otherwise from the first request written.
  *   --timeout S   gives up when not all are decided by then (300)
- * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL. Up to 50 of the products in the topic `stock`,
- * 200 customers, written to `customers` as well.
- * Exit codes: 0; 1 when not all were decided, or Kafka is away; 2 usage. */
+ * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL, LEGACY_URL: customers and products are those of
+ * shop.h. Exit codes: 0; 1 when not all were decided, or Kafka is away; 2 usage. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -24,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PRODUCTS_MAX = 50, UNACKNOWLEDGED_MAX = 30000, LOOK_MS = 200, IDLE_MS = 10000 };
+enum { STOCK_MS = 30000, UNACKNOWLEDGED_MAX = 30000, LOOK_MS = 200, IDLE_MS = 10000 };
 
 static const struct topic *const read_topics[] = {&topic_stock, &topic_orders, NULL};
 static const char *const services[] = {"orders", "inventory", "fraud", "order-details", "customers", NULL};
@@ -35,7 +34,7 @@ struct flood {
     const char *brokers, *registry_url;
     char run[64];
     struct reader *reader;
-    struct shop shop;
+    bool stocked;
     struct arena arena;
     atomic_size_t acknowledged, lost;
     size_t created, validated, failed;
@@ -49,21 +48,29 @@ static void pause_ms(long ms) {
 
 /* ---- writing ---- */
 
-static bool on_product(void *context, const struct log_record *r, struct err *err) {
+/* The last of the products came with the others: they were written at once. */
+static bool on_stock(void *context, const struct log_record *r, struct err *err) {
     struct flood *f = context;
     (void)err;
-    for (size_t i = 0; i < f->shop.product_count; i++)
-        if (slice_equal(f->shop.products[i], r->key))
-            return true;
-    if (r->value.data != NULL && f->shop.product_count < PRODUCTS_MAX)
-        f->shop.products[f->shop.product_count++] = arena_copy(&f->shop.arena, r->key);
+    f->stocked = f->stocked || slice_equal(r->key, shop_product(SHOP_PRODUCTS - 1, &f->arena));
     return true;
 }
 
-static bool read_products(struct flood *f, struct err *err) {
-    f->shop.products = arena_alloc(&f->shop.arena, PRODUCTS_MAX * sizeof *f->shop.products);
-    return reader_aim(f->reader, &topic_stock, false, err) && reader_read(f->reader, on_product, f, err) &&
-           (f->shop.product_count > 0 || err_set(err, ERR_CONFIG, "the topic stock has no products"));
+static bool restock(struct flood *f, struct err *err) {
+    int64_t deadline = clock_mono_us() + STOCK_MS * INT64_C(1000);
+    if (!reader_aim(f->reader, &topic_stock, false, err))
+        return false;
+    reader_skip(f->reader, &topic_stock);
+    if (!shop_restock((size_t)f->count, err))
+        return false;
+    while (!f->stocked) {
+        if (!reader_aim(f->reader, &topic_stock, false, err) || !reader_read(f->reader, on_stock, f, err))
+            return false;
+        if (!f->stocked && clock_mono_us() > deadline)
+            return err_set(err, ERR_RETRY, "the stock of the legacy database does not come");
+        pause_ms(f->stocked ? 0 : 20);
+    }
+    return true;
 }
 
 static void on_done(void *context, void *ticket, int64_t offset) {
@@ -102,7 +109,7 @@ static bool write_all(struct flood *f, struct producer *p, struct err *err) {
     }
     f->start_us = clock_mono_us();
     for (size_t n = 0; n < count; n++, sent++, arena_reset(&f->arena)) {
-        struct order_request r = shop_order(&f->shop, n, &f->arena);
+        struct order_request r = shop_order(n, &f->arena);
         r.id = arena_printf(&f->arena, "%s-%zu", f->run, n);
         if (!write_record(f, p, &topic_order_requests, r.id, &r, sent, err))
             return false;
@@ -116,7 +123,7 @@ static bool write_all(struct flood *f, struct producer *p, struct err *err) {
 
 static bool write_flood(struct flood *f, struct err *err) {
     struct producer *p;
-    if (!read_products(f, err) || !schemas_register(reader_schemas(f->reader), &topic_customers, err) ||
+    if (!restock(f, err) || !schemas_register(reader_schemas(f->reader), &topic_customers, err) ||
         !schemas_register(reader_schemas(f->reader), &topic_order_requests, err) ||
         !producer_create(
             &(struct producer_options){
@@ -270,7 +277,6 @@ int main(int argc, char **argv) {
     if (!ok)
         fprintf(stderr, "flood: %s\n", err.text);
     reader_destroy(f.reader);
-    shop_close(&f.shop);
     arena_free(&f.arena);
     return ok ? 0 : 1;
 }

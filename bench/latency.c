@@ -19,7 +19,6 @@ enum { WARM_UP = 20 };
 
 struct latency {
     struct client *client;
-    struct shop shop;
     char run[UUID_SIZE];
     struct samples created_us, outcome_us;
 };
@@ -27,7 +26,7 @@ struct latency {
 static bool one(struct latency *l, size_t n, struct err *err) {
     _cleanup_(arena_free) struct arena a = {0};
     _cleanup_(buf_free) struct buf json = {0}, answer = {0};
-    struct order_request r = shop_order(&l->shop, n, &a);
+    struct order_request r = shop_order(n, &a);
     r.id = arena_printf(&a, "latency-%.*s-%zu", UUID_SIZE, l->run, n);
     event_json(&order_request_type, &r, &json);
     struct slice path = arena_printf(&a, "/v1/orders/" SLICE_FMT "/validated?timeout=5000", SLICE_ARG(r.id));
@@ -80,8 +79,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     const char *url;
-    bool ok =
-        shop_gateway(&url, &err) && client_create(url, &l.client, &err) && shop_open(l.client, &l.shop, &err);
+    bool ok = shop_gateway(&url, &err) && client_create(url, &l.client, &err) &&
+              shop_open(l.client, (size_t)count + WARM_UP, &err);
     uuid_make(l.run, clock_wall_ms());
     for (size_t n = 0; n < (size_t)count + WARM_UP && ok; n++)
         ok = one(&l, n, &err);
@@ -90,7 +89,6 @@ int main(int argc, char **argv) {
     else
         fprintf(stderr, "latency: %s\n", err.text);
     client_destroy(l.client);
-    shop_close(&l.shop);
     samples_free(&l.created_us);
     samples_free(&l.outcome_us);
     return ok ? 0 : 1;

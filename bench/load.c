@@ -11,12 +11,14 @@
  *   --direct      writes into the log, not through the gateway: for tens of thousands a second
  *   --seconds N   for so long (0: until it is stopped)
  *   --as PREFIX   of the ids of its drivers and riders, who go on where they were
- * Environment: GATEWAY_URL (http://127.0.0.1:8000), which must be this machine; for --direct KAFKA_BROKERS,
- * REGISTRY_URL. Exit codes: 0; 1 when something failed for good or the gateway is away; 2 usage. */
+ * Environment: GATEWAY_URL (http://127.0.0.1:8000), which must be this machine; for orders LEGACY_URL, the
+ * database where what is sold is restocked first; for --direct KAFKA_BROKERS, REGISTRY_URL. Exit codes: 0; 1
+ * when something failed for good or the gateway is away; 2 usage. */
 #include "load.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const struct {
     const char *name, *options;
@@ -28,11 +30,21 @@ static const struct {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
+/* As many connections as it is allowed. */
+static void open_files(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int main(int argc, char **argv) {
     int kind = 0, named = 0;
     for (int k = 0; k < KINDS; k++)
         if (argc > 1 && strcmp(argv[1], kinds[k].name) == 0)
             kind = k, named = 1;
+    open_files();
     int code = kinds[kind].run(argc - named, argv + named);
     for (int k = 0; k < KINDS && code == LOAD_USAGE; k++)
         fprintf(stderr, "%s load %s %s\n", k == 0 ? "usage:" : "      ", kinds[k].name, kinds[k].options);

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 enum {
-    POSTS_MAX = 64,
-    WAITS_MAX = 128,
+    POSTS_MAX = 2000, /* at once, and so of waits: what a client can hold open, no more; */
+    WAITS_MAX = 2000, /* what is due beyond that is held back, and counted */
     ATTEMPTS_MAX = 20,
     REQUEST_MS = 15000,
     OUTCOME_MS = 10000,
@@ -34,21 +34,22 @@ struct order_run {
     int64_t due_us, again_us; /* again_us: of a retry */
     enum stage stage;
     int attempts;
+    bool held_back;
 };
 
 struct load {
     double rate, count, sample;
     bool json;
     struct client *client;
-    struct shop shop;
     char run[UUID_SIZE]; /* a prefix of ids that nobody else has */
     struct order_run *orders;
     size_t total, first; /* orders before `first` have ended */
     size_t posting, waiting, created, ended;
+    size_t held_back; /* that were due and had to wait until others had ended */
     unsigned long long retries, validated, failed, given_up;
     struct samples created_us, outcome_us;
     char last_error[200];
-    int64_t start_us;
+    int64_t start_us, last_us; /* the last 201 */
 };
 
 static void end(struct order_run *o, enum stage stage) {
@@ -101,7 +102,8 @@ static void on_created(void *context, const struct answer *a) {
         retry(o, a, DUE);
         return;
     }
-    samples_add(&l->created_us, clock_mono_us() - o->due_us);
+    l->last_us = clock_mono_us();
+    samples_add(&l->created_us, l->last_us - o->due_us);
     l->created++;
     o->again_us = 0;
     if (l->sample > 0 && o->n % (size_t)l->sample == 0)
@@ -114,7 +116,7 @@ static void post(struct order_run *o) {
     struct load *l = o->load;
     _cleanup_(arena_free) struct arena a = {0};
     _cleanup_(buf_free) struct buf json = {0};
-    struct order_request r = shop_order(&l->shop, o->n, &a);
+    struct order_request r = shop_order(o->n, &a);
     r.id = arena_printf(&a, "load-%.*s-%zu", UUID_SIZE, l->run, o->n);
     event_json(&order_request_type, &r, &json);
     o->stage = POSTED;
@@ -152,6 +154,8 @@ static int64_t send_due(struct load *l) {
             post(o);
         else if (o->stage == CREATED && l->waiting < WAITS_MAX)
             wait_outcome(o);
+        else if (!o->held_back)
+            o->held_back = true, l->held_back++;
     }
     return next;
 }
@@ -184,10 +188,10 @@ static void run(struct load *l) {
 
 static void report(struct load *l, double seconds) {
     if (!l->json) {
-        printf("%zu orders in %.2f s: %.1f/s (due: %.1f/s); %llu VALIDATED, %llu FAILED, %llu retries, "
-               "%llu given up\n",
-               l->created, seconds, (double)l->created / seconds, l->rate, l->validated, l->failed,
-               l->retries, l->given_up);
+        printf("%zu orders in %.2f s: %.1f/s (due: %.1f/s, held back: %zu); %llu VALIDATED, %llu FAILED, "
+               "%llu retries, %llu given up\n",
+               l->created, seconds, (double)l->created / seconds, l->rate, l->held_back, l->validated,
+               l->failed, l->retries, l->given_up);
         samples_print_head();
         samples_print(&l->created_us, "POST to 201");
         samples_print(&l->outcome_us, "POST to outcome");
@@ -202,6 +206,7 @@ static void report(struct load *l, double seconds) {
     json_key(&j, "validated"), json_put_int(&j, (int64_t)l->validated);
     json_key(&j, "failed"), json_put_int(&j, (int64_t)l->failed);
     json_key(&j, "retries"), json_put_int(&j, (int64_t)l->retries);
+    json_key(&j, "heldBack"), json_put_int(&j, (int64_t)l->held_back);
     json_key(&j, "givenUp"), json_put_int(&j, (int64_t)l->given_up);
     json_key(&j, "createdMs"), samples_json(&l->created_us, &j);
     json_key(&j, "outcomeMs"), samples_json(&l->outcome_us, &j);
@@ -222,21 +227,20 @@ int load_orders(int argc, char **argv) {
     if (!options_parse(argc, argv, options))
         return LOAD_USAGE;
     const char *url;
-    bool ok =
-        shop_gateway(&url, &err) && client_create(url, &l.client, &err) && shop_open(l.client, &l.shop, &err);
+    bool ok = shop_gateway(&url, &err) && client_create(url, &l.client, &err) &&
+              shop_open(l.client, (size_t)l.count, &err);
     if (ok) {
         uuid_make(l.run, clock_wall_ms());
         l.total = (size_t)l.count;
         l.orders = xcalloc(l.total, sizeof *l.orders);
         run(&l);
-        report(&l, (double)(clock_mono_us() - l.start_us) / 1e6);
+        report(&l, (double)(l.last_us - l.start_us) / 1e6);
     }
     if (!ok)
         fprintf(stderr, "load: %s\n", err.text);
     else if (l.given_up > 0)
         fprintf(stderr, "load: %llu orders failed; the last: %s\n", l.given_up, l.last_error);
     client_destroy(l.client);
-    shop_close(&l.shop);
     samples_free(&l.created_us);
     samples_free(&l.outcome_us);
     free(l.orders);

@@ -1,12 +1,12 @@
-# ./demo bench: the suite's figures, each beside what a bare client gets from the same Kafka in the same run. Sourced
-# by demo.
+# ./demo bench: a suite's figures, each beside what a bare client gets from the same Kafka in the same run. The suite has
+# ports and data of its own. Sourced by demo.
 # shellcheck shell=bash
 
 BENCHES="flood latency ratings positions"
 
 bench_program() { # bench_program NAME ARGUMENT…   In a subshell, whose process it becomes.
-    GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
-        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 PARTITIONS=$PARTITIONS exec "$BUILD_DIR/bench/$1" "${@:2}"
+    look_from_outside
+    exec "$BUILD_DIR/bench/$1" "${@:2}"
 }
 
 cpu_ms() { # cpu_ms PID: all that it has used so far
@@ -103,7 +103,12 @@ command_bench() {
         esac
         shift
     done
-    [ -x "$BUILD_DIR/bench/peer" ] || die "bench/peer is not built: ./demo up"
+    install_all
+    build_suite
+    stand_apart
+    export SIMULATE=0 OBSERVE=0
+    # What is shown is not part of the result.
+    step "starting a suite for the benchmarks" "$ROOT/demo" up >&2
     lock
     for name in ${names[@]+"${names[@]}"} $([ ${#names[@]} != 0 ] || echo "$BENCHES"); do
         case $name in

@@ -7,6 +7,7 @@ command_config() { print_settings; }
 command_down() {
     local key services=() rest=()
     [ -d "$DATA_DIR" ] || return 0
+    is_our_data || die "$DATA_DIR is not a directory of this suite: nothing of it runs there"
     lock
     # shellcheck disable=SC2046
     end_processes 5 $(instances_of simulator) $(instances_of prometheus)
@@ -20,10 +21,11 @@ command_down() {
 }
 
 command_reset() {
+    [ -e "$DATA_DIR" ] || { say "there is no data in $DATA_DIR" && return; }
+    is_our_data || die "$DATA_DIR is not a directory of this suite: nothing is deleted"
     command_down
-    # Only what is ours: a DATA_DIR may be anybody's directory.
-    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,prometheus,views,secrets,log,lock}
-    rmdir "$DATA_DIR" 2>/dev/null || true
+    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,prometheus,programs,views,secrets,log,lock,.insideout}
+    rmdir "$DATA_DIR" 2>/dev/null || true # what else is there is not ours
     say "all data is deleted"
 }
 
@@ -188,16 +190,23 @@ command_rewind() {
     done
 }
 
+# Where the suite is, for programs that use it as anybody could.
+look_from_outside() {
+    export GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
+        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 \
+        LEGACY_URL=postgresql://legacy:legacy@127.0.0.1:$POSTGRES_PORT/legacy
+}
+
 command_load() {
     [ -x "$BUILD_DIR/bench/load" ] || die "bench/load is not built: ./demo up"
-    GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
-        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 exec "$BUILD_DIR/bench/load" "$@"
+    look_from_outside
+    exec "$BUILD_DIR/bench/load" "$@"
 }
 
 command_audit() {
     [ -x "$BUILD_DIR/tests/audit" ] || die "tests/audit is not built: ./demo up"
-    GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
-        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 exec "$BUILD_DIR/tests/audit" "$@"
+    look_from_outside
+    exec "$BUILD_DIR/tests/audit" "$@"
 }
 
 TEST_LABELS="unit component simulation e2e browser faults compose"
@@ -218,9 +227,19 @@ move_ports() {
     done
 }
 
-# Tests have ports and data of their own; a suite that one of them started is taken down at the end.
+# What follows has ports and data of its own; a suite that it starts there is taken down at the end.
+stand_apart() {
+    local data
+    data=$(mktemp -d)
+    move_ports
+    DATA_DIR=$data RUN=$data/run
+    # shellcheck disable=SC2064
+    trap "'$ROOT/demo' reset >/dev/null 2>&1; rm -rf '$data'" EXIT
+    trap 'exit 130' INT TERM
+}
+
 command_test() {
-    local label pattern='' status=0 name data preset=dev labels=()
+    local label pattern='' status=0 name preset=dev labels=()
     while (($#)); do
         if [ "$1" = --runs ]; then # the long form of the simulation
             [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "--runs takes a number"
@@ -242,12 +261,7 @@ command_test() {
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
     [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build_suite
     build $preset
-    data=$(mktemp -d)
-    move_ports
-    DATA_DIR=$data RUN=$data/run
-    # shellcheck disable=SC2064
-    trap "'$ROOT/demo' reset >/dev/null 2>&1; rm -rf '$data'" EXIT
-    trap 'exit 130' INT TERM
+    stand_apart
     ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error ${pattern:+-L "^(${pattern#|})\$"} || status=$?
     return $status
 }

@@ -12,7 +12,7 @@ declare -A INFRASTRUCTURE_SETTINGS=(
     [postgres]="POSTGRES_PORT"
     [connect]="KAFKA_PORT CONNECT_PORT CONNECT_HEAP"
     [gateway]="PORT"
-    [simulator]="PORT BUILD_DIR"
+    [simulator]="PORT"
     [prometheus]="PROMETHEUS_PORT"
 )
 
@@ -52,52 +52,100 @@ ports_of() { # ports_of KEY
     esac
 }
 
-define_infrastructure() { # define_infrastructure NAME: fails where nothing changed
-    local dir=$ROOT/compose/$1 name command changed=1
-    [ "$1" = gateway ] && dir=$ROOT/compose/nginx
-    command="exec chpst -P $(printf %q "$dir/start")"
-    if [ "$1" = postgres ]; then
-        # A copy, since PostgreSQL's user may not be allowed to look into the repository.
-        mkdir -p "$DATA_DIR/postgres/definition"
-        cp "$dir"/* "$DATA_DIR/postgres/definition/"
-        dir=$DATA_DIR/postgres/definition
-        command="umask 077; $command"
-        if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root
-            chmod a+x "$DATA_DIR"
-            chown -R postgres: "$DATA_DIR/postgres/definition"
-            chown postgres: "$DATA_DIR/postgres"
-            chpst -u postgres test -x "$DATA_DIR/postgres" ||
-                die "user postgres cannot reach $DATA_DIR: set DATA_DIR to a place whose parents all are open to others (chmod a+x)"
-            command="umask 077; exec chpst -P -u postgres $(printf %q "$dir/start")"
-        fi
+# Where a process keeps what is its own, below DATA_DIR; nothing: nowhere.
+data_of() { # data_of KEY
+    case ${1%-*} in
+    kafka | registry | connect | postgres | prometheus) echo "${1%-*}" ;;
+    gateway | simulator) ;;
+    *) echo "views/$1" ;;
+    esac
+}
+
+# Which user a process runs as where root starts it, as chpst takes it: each has a number of its own, without a name or
+# rights. Nothing: as whoever started it. nginx's master gives up root for its workers itself.
+user_of() { # user_of KEY
+    local name=${1%-*} i
+    [ "$(id -u)" = 0 ] || return 0
+    [ "$name" != postgres ] || { echo postgres && return; } # it refuses root, and asks for a name
+    [ "$RUN_UID" != 0 ] && [ "$name" != gateway ] || return 0
+    i=${SERVICE_INDEX[$name]-}
+    if [ -z "$i" ]; then
+        for i in "${!INFRASTRUCTURE[@]}"; do [ "${INFRASTRUCTURE[i]}" != "$name" ] || break; done
+        i=$((i + 90))
     fi
+    echo ":$((RUN_UID + i)):$((RUN_UID + i))"
+}
+
+# What runs, in a place that its user can reach: the repository may be closed to others.
+install_program() { # install_program FILE NAME: its path
+    local path=$DATA_DIR/programs/$2
+    cmp -s "$1" "$path" || {
+        mkdir -p "$DATA_DIR/programs"
+        install -m 755 "$1" "$path.new"
+        mv "$path.new" "$path"
+    }
+    echo "$path"
+}
+
+install_scripts() {
+    local dir=$DATA_DIR/programs/compose
+    rm -rf "$dir.new"
+    mkdir -p "$dir.new"
+    cp -r "$ROOT/compose"/{kafka,registry,connect,postgres,prometheus,simulator} "$dir.new"
+    diff -qr "$dir.new" "$dir" >/dev/null 2>&1 && rm -rf "$dir.new" && return
+    rm -rf "$dir"
+    mv "$dir.new" "$dir"
+}
+
+# The last lines of a run script: PROGRAM, as its user, which owns its data.
+run_as_user() { # run_as_user KEY PROGRAM…
+    local user data path
+    user=$(user_of "$1") data=$(data_of "$1")
+    echo "umask 077"
+    [ -z "$data" ] || printf 'mkdir -p -m 755 %q\nmkdir -p %q\n' "$(dirname "$DATA_DIR/$data")" "$DATA_DIR/$data"
+    if [ -n "$user" ]; then
+        chmod a+x "$DATA_DIR"
+        for path in "$2" "$JAVA_DIR/." "${LIBRDKAFKA%/*}/."; do
+            [ ! -e "$path" ] || chpst -u "$user" test -x "$path" ||
+                die "$1, user ${user#*:}, cannot reach $path: set DATA_DIR (and XDG_CACHE_HOME) to places whose parents all are open to others (chmod a+x), or RUN_UID=0"
+        done
+        [ -z "$data" ] || printf 'chown -R %q %q\n' "${user#:}" "$DATA_DIR/$data"
+    fi
+    printf 'exec chpst -P%s %q\n' "${user:+ -u $user}" "$2"
+}
+
+define_infrastructure() { # define_infrastructure NAME: fails where nothing changed
+    local dir=$DATA_DIR/programs/compose/$1 name changed=1 binary
+    [ -n "${SCRIPTS-}" ] || { install_scripts && SCRIPTS=installed; }
+    [ "$1" != gateway ] || dir=$ROOT/compose/nginx
+    [ "$1" != simulator ] || binary=$(install_program "$BUILD_DIR/bench/load" load)
     {
         echo "# files: $(cat "$dir"/* | sha256sum | cut -c 1-16)"
-        [ "$1" != simulator ] || echo "# binary: $(sha256sum "$BUILD_DIR/bench/load" | cut -c 1-16)"
+        [ "$1" != simulator ] || echo "# binary: $(sha256sum "$binary" | cut -c 1-16)"
         for name in DATA_DIR JAVA_DIR ${INFRASTRUCTURE_SETTINGS[$1]}; do
             printf 'export %s=%q\n' "$name" "${!name}"
         done
         echo "export LISTEN=127.0.0.1 KAFKA_BROKERS=localhost:$KAFKA_PORT"
-        echo "$command"
+        run_as_user "$1-0" "$dir/start"
     } | define_process "$1-0" && changed=0
     if [ "$1" = postgres ]; then # SIGTERM would wait for every client to leave
         mkdir -p "$RUN/postgres-0/control"
-        printf '#!/bin/sh\nread -r pid <supervise/pid && exec kill -INT "$pid"\n' >"$RUN/postgres-0/control/t"
-        chmod +x "$RUN/postgres-0/control/t"
+        write_script "$RUN/postgres-0/control/t" <<<$'#!/bin/sh\nread -r pid <supervise/pid && exec kill -INT "$pid"' || true
     fi
     return $changed
 }
 
 define_service() { # define_service KEY: fails where nothing changed
-    local name=${1%-*} slot=${1##*-}
+    local name=${1%-*} slot=${1##*-} binary
     [ -x "${SERVICE_BINARY[$name]}" ] || die "$name is not built: ${SERVICE_BINARY[$name]} is missing"
+    binary=$(install_program "${SERVICE_BINARY[$name]}" "$name")
     define_process "$1" <<END
-# binary: $(sha256sum "${SERVICE_BINARY[$name]}" | cut -c 1-16)
+# binary: $(sha256sum "$binary" | cut -c 1-16)
 export KAFKA_BROKERS=localhost:$KAFKA_PORT REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7
 export DATA_DIR=$(printf %q "$DATA_DIR") PARTITIONS=$PARTITIONS SIMULATE=$SIMULATE SMTP_URL=$(printf %q "$SMTP_URL") SMTP_FROM=$SMTP_FROM
-export CARD_KEY_FILE=$(printf %q "${CARD_KEY_FILE:-$DATA_DIR/secrets/card-key}")
-export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS SLOT=$slot PORT=$(ports_of "$1")
-exec chpst -P $(printf %q "${SERVICE_BINARY[$name]}")
+export CARD_KEY_FILE=$(printf %q "$(card_key_of "$1")")
+export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS SLOT=$slot PORT=$(ports_of "$1") ADVERTISED=$ADVERTISED
+$(run_as_user "$1" "$binary")
 END
 }
 

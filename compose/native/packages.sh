@@ -2,7 +2,8 @@
 # Each part looks first whether it is there already, which is quick.
 # shellcheck shell=bash
 
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/insideout
+LIBRDKAFKA=$("$ROOT/shared/cmake/librdkafka.sh" --prefix)
+CACHE=${LIBRDKAFKA%/*}
 JAVA_LOCK=$ROOT/compose/maven/jars.sha256
 WEB_LOCK=$ROOT/web/package-lock.json
 PACKAGES_RUN=(ca-certificates curl jq iproute2 procps runit nginx postgresql default-jre-headless)
@@ -13,35 +14,61 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Installs packages, and lets none of them start a server of its own.
-install_packages() { # install_packages PACKAGE…
-    local missing package policy=/usr/sbin/policy-rc.d ours=0 cluster=/etc/postgresql-common/createcluster.conf
-    missing=$(for package; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
-    done)
-    [ -n "$missing" ] || return 0
-    if [ ! -e "$cluster" ]; then
-        as_root mkdir -p "${cluster%/*}"
-        echo 'create_main_cluster = false' | as_root tee "$cluster" >/dev/null
+# While packages are installed two files keep them from starting a server and from making a database of their own.
+POLICY=/usr/sbin/policy-rc.d CLUSTERS=/etc/postgresql-common/createcluster.d/insideout.conf
+
+# Where nobody took the files away, because ./demo was killed, the policy forbids nothing any more: it is in force only
+# while process PID lives that began at TIME.
+forbid_servers() { # forbid_servers PID
+    local fields policy
+    read -ra fields <<<"$(sed 's/.*) //' "/proc/$1/stat")"
+    policy=$(
+        cat <<END
+#!/bin/sh
+# insideout: no server starts while ./demo installs packages
+[ "\$(sed 's/.*) //' /proc/$1/stat 2>/dev/null | cut -d ' ' -f 20)" != ${fields[19]} ] || exit 101
+END
+    )
+    as_root mkdir -p "${CLUSTERS%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$CLUSTERS" >/dev/null
+    if [ ! -e "$POLICY" ] || is_our_policy; then
+        echo "$policy" | as_root tee "$POLICY" >/dev/null
+        as_root chmod 755 "$POLICY"
     fi
-    if [ ! -e "$policy" ]; then
-        ours=1
-        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-        as_root chmod +x "$policy"
-    fi
-    package=0
-    # shellcheck disable=SC2086
-    { step "reading the package lists" as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
-        step "installing ${missing//$'\n'/ }" as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $missing; } || package=$?
-    [ $ours = 0 ] || as_root rm -f "$policy"
-    if [ -d /run/systemd/system ]; then # nor at the next boot
-        for policy in nginx postgresql prometheus; do
-            grep -qw "$policy" <<<"$missing" && as_root systemctl disable "$policy" >/dev/null 2>&1
-        done
-    fi
-    return $package
 }
+
+is_our_policy() { grep -q '^# insideout: ' "$POLICY" 2>/dev/null; }
+
+allow_servers() {
+    ! is_our_policy || as_root rm -f "$POLICY"
+    [ ! -e "$CLUSTERS" ] || as_root rm -f "$CLUSTERS"
+    [ ! -d "${CLUSTERS%/*}" ] || as_root rmdir --ignore-fail-on-non-empty "${CLUSTERS%/*}"
+}
+
+missing_packages() { # missing_packages PACKAGE…
+    local package
+    for package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+    done
+}
+
+# Installs packages, and lets none of them start a server of its own. In a subshell, whose end takes away what is for the
+# time of the installation only.
+install_packages() ( # install_packages PACKAGE…
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || exit 0
+    trap allow_servers EXIT
+    trap 'exit 130' INT TERM HUP
+    forbid_servers "$BASHPID"
+    step "reading the package lists" as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
+    # shellcheck disable=SC2086
+    step "installing ${missing//$'\n'/ }" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $missing
+    [ -d /run/systemd/system ] || exit 0
+    for package in nginx postgresql prometheus; do # nor at the next boot
+        ! grep -qw "$package" <<<"$missing" || as_root systemctl disable "$package" >/dev/null 2>&1 || true
+    done
+)
 
 # For programs that may have come another way than by Debian's package.
 install_programs() { # install_programs PROGRAM:PACKAGE…
@@ -86,7 +113,7 @@ install_web() {
 }
 
 install_librdkafka() {
-    [ -e "$CACHE/librdkafka-2.15.1-4/lib/librdkafka.so.1" ] && return
+    [ -e "$LIBRDKAFKA/lib/librdkafka.so.1" ] && return
     install_programs npm:npm
     step "building librdkafka" "$ROOT/shared/cmake/librdkafka.sh"
 }

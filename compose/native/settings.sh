@@ -12,6 +12,7 @@ accepted_form() { # accepted_form TYPE
     file) echo "an absolute path of letters, digits and ._-/, or nothing" ;;
     url) echo "scheme://host[:port][/path], or nothing" ;;
     address) echo "name@domain" ;;
+    host) echo "the name or address of a host, or nothing" ;;
     flag) echo "0 or 1" ;;
     level) echo "debug, info, warn or error" ;;
     size) echo "a number with k, m or g, such as 256m" ;;
@@ -30,6 +31,7 @@ is_accepted() { # is_accepted TYPE VALUE
     file) [[ -z $2 || $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
     url) [[ -z $2 || $2 =~ ^[a-z][a-z0-9+.-]*://[^[:space:]/]+(/[^[:space:]]*)?$ ]] ;;
     address) [[ $2 =~ ^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$ ]] ;;
+    host) [[ $2 =~ ^[A-Za-z0-9.:_-]*$ ]] ;;
     flag) [[ $2 == [01] ]] ;;
     level) [[ $2 =~ ^(debug|info|warn|error)$ ]] ;;
     size) [[ $2 =~ ^[1-9][0-9]*[kmg]$ ]] ;;
@@ -118,6 +120,7 @@ load_settings() {
             usage_error "setting $name is '$value' (${SETTING_ORIGIN[$name]}): it takes $(accepted_form "${SETTING_TYPE[$name]}")"
         export "${name?}"
     done
+    DATA_DIR=$(realpath -m -- "$DATA_DIR") # one name for it, however it was spelled: processes are found by it
 }
 
 print_settings() {

@@ -25,14 +25,23 @@ kill_leftovers() { # kill_leftovers KEY: only where it has no supervisor
     [ -z "$left" ] || xargs kill -KILL <<<"$left" 2>/dev/null || true
 }
 
+# Writes an executable for its owner alone (settings have passwords) from standard input, by one rename. Fails where it
+# is there as it is.
+write_script() { # write_script FILE
+    local text
+    text=$(cat)
+    [ ! -e "$1" ] || [ "$(cat "$1")" != "$text" ] || return 1
+    (umask 077 && printf '%s\n' "$text" >"$1.new" && chmod 700 "$1.new")
+    mv "$1.new" "$1"
+}
+
 # Writes the directory of KEY; its `run` script comes on standard input
 # (the end of it, that is: the beginning is the same for all). Fails where nothing changed.
 define_process() { # define_process KEY
-    local dir=$RUN/$1 script
-    script=$(printf '#!/bin/sh\nexec 2>&1\necho $$ >group\n' && cat)
+    local dir=$RUN/$1 changed=1
     mkdir -p "$dir/log" "$DATA_DIR/log/$1"
-    [ -e "$dir/run" ] && [ "$(cat "$dir/run")" = "$script" ] && return 1
-    cat >"$dir/finish" <<'END'
+    { printf '#!/bin/sh\nexec 2>&1\necho $$ >group\n' && cat; } | write_script "$dir/run" && changed=0
+    write_script "$dir/finish" <<'END' || true
 #!/bin/sh
 # $1: exit code, -1 for a signal; $2: the signal. Killed, or restarting itself (75): again at once.
 # A start that cannot succeed (78), an identity in use elsewhere (77): later.
@@ -46,11 +55,9 @@ case $1 in
     *) exec sleep 1 ;;
 esac
 END
-    printf '#!/bin/sh\nexec svlogd -tt %q\n' "$DATA_DIR/log/$1" >"$dir/log/run"
+    printf '#!/bin/sh\nexec svlogd -tt %q\n' "$DATA_DIR/log/$1" | write_script "$dir/log/run" || true
     printf 's4000000\nn3\n' >"$DATA_DIR/log/$1/config"
-    printf '%s\n' "$script" >"$dir/run.new"
-    chmod +x "$dir/run.new" "$dir/finish" "$dir/log/run"
-    mv "$dir/run.new" "$dir/run"
+    return $changed
 }
 
 start_process() { # start_process KEY: returns at once
@@ -61,8 +68,9 @@ start_process() { # start_process KEY: returns at once
         return
     fi
     rm -f "$dir/exit"
-    # LOCK_FD must not live on in what we leave behind.
-    (cd "$dir" && exec setsid runsv . {LOCK_FD}>&- </dev/null >/dev/null 2>>"$DATA_DIR/log/$1/supervisor") &
+    # LOCK_FD must not live on in what we leave behind, and what else this shell has is no setting of a process.
+    (cd "$dir" && exec env -i PATH="$PATH" ${LANG+LANG="$LANG"} ${TZ+TZ="$TZ"} setsid runsv . \
+        {LOCK_FD}>&- </dev/null >/dev/null 2>>"$DATA_DIR/log/$1/supervisor") &
     disown
 }
 

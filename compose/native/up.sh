@@ -24,10 +24,46 @@ running() { # running KEY: is it meant to run?
     [ ! -e "$RUN/$1/down" ]
 }
 
+# What somebody stopped is started again by `up`, which says so.
+wake() { # wake NAME…
+    local name key
+    for name; do
+        for key in $(instances_of "$name"); do
+            running "$key" || { rm -f "$RUN/$key/down" && say "$key was stopped: it starts again"; }
+        done
+    done
+}
+
+process_age() { # process_age KEY: in seconds; 0: it does not run
+    local pid
+    pid=$(process_id "$1")
+    if [ -n "$pid" ]; then ps -o etimes= -p "$pid" || echo 0; else echo 0; fi
+}
+
+# "ready" is a promise: all are ready that were, as the same processes, until the youngest has run for five seconds.
+stay_ready() { # stay_ready KEY…
+    local key young failed=0
+    local -A pid=()
+    for key; do pid[$key]=$(process_id "$key"); done
+    while :; do
+        young=0
+        for key; do
+            if [ "$(process_id "$key")" != "${pid[$key]}" ]; then
+                echo "demo: $key did not stay: it ended and was started again" >&2
+                report "$key" && failed=1
+            elif [ "$(process_age "$key")" -lt 5 ]; then
+                young=1
+            fi
+        done
+        [ $failed = 0 ] && [ $young = 1 ] || break
+        sleep 0.2
+    done
+    [ $failed = 0 ] && wait_ready 10 "$@"
+}
+
 # Defines a process and starts it, or restarts it where its definition changed.
 launch() { # launch KEY
     local changed=0 name=${1%-*}
-    [ ! -e "$RUN/$1/down" ] || return 0
     if is_service "$name"; then define_service "$1" || changed=$?; else define_infrastructure "$name" || changed=$?; fi
     case $changed$(supervised_state "$1") in
     0run | 0finish) restart_process "$1" ;;
@@ -74,15 +110,32 @@ create_topics() {
     output=$(KAFKA_BROKERS=localhost:$KAFKA_PORT "$BUILD_DIR/schemas/topics" create 2>&1) || die "the topics cannot be made: $output"
 }
 
-# What card tokens are made with. It outlives everything but a reset: the same card keeps its token.
+# The file with what card tokens are made with, for a process that reads it. One that is given is read as it is, but by
+# another user, for whom `up` makes a copy.
+card_key_of() { # card_key_of KEY
+    local own=$DATA_DIR/secrets/card-key
+    if [ -z "$CARD_KEY_FILE" ]; then echo "$own"; elif [ -z "$(user_of "$1")" ]; then echo "$CARD_KEY_FILE"; else echo "$own.given"; fi
+}
+
+# It outlives everything but a reset: the same card keeps its token.
 make_card_key() {
-    local key=$DATA_DIR/secrets/card-key
-    [ -n "$CARD_KEY_FILE" ] || [ -e "$key" ] || (
+    local key user
+    key=$(card_key_of payments-0) user=$(user_of payments-0)
+    [ "$key" != "$CARD_KEY_FILE" ] || return 0
+    mkdir -p -m 711 "${key%/*}"
+    (
         umask 077
-        mkdir -p "${key%/*}"
-        head -c 32 /dev/urandom >"$key.new"
-        mv "$key.new" "$key"
-    )
+        if [ -n "$CARD_KEY_FILE" ]; then
+            [ -r "$CARD_KEY_FILE" ] || die "CARD_KEY_FILE: $CARD_KEY_FILE cannot be read"
+            [ -z "$(find -L "$CARD_KEY_FILE" -perm /077)" ] || die "CARD_KEY_FILE: $CARD_KEY_FILE can be read by others: chmod 600"
+            cat "$CARD_KEY_FILE" >"$key.new"
+        elif [ ! -e "$key" ]; then
+            head -c 32 /dev/urandom >"$key.new"
+        fi
+        [ ! -e "$key.new" ] || mv "$key.new" "$key"
+    ) || exit
+    chmod 711 "${key%/*}"
+    [ -z "$user" ] || chown "${user#:}" "$key"
 }
 
 command_up() {
@@ -101,10 +154,8 @@ command_up() {
     fi
     lock
     make_card_key
-    for name; do # named explicitly: no longer stopped
-        for key in $(instances_of "$name"); do rm -f "$RUN/$key/down"; done
-    done
-
+    # shellcheck disable=SC2086
+    wake $WANTED
     TELL=1
     [ -z "$(all_keys | head -n 1)" ] || TELL=
     for name in kafka registry postgres; do
@@ -125,20 +176,19 @@ command_up() {
         for key in $(service_keys "$name"); do launch "$key" && keys+=("$key"); done
     done
     if want gateway; then refresh_gateway; fi
-    if want connect && running connect-0; then
+    if want connect; then
         wait_ready 120 registry-0 postgres-0 || exit 1
         register_connector
         keys+=(connect-0)
     fi
-    for key in "${keys[@]}"; do running "$key" || say "$key stays stopped (./demo start ${key%-*})"; done
-    # shellcheck disable=SC2046
-    wait_ready 120 $(for key in "${keys[@]}"; do if running "$key"; then echo "$key"; fi; done) || exit 1
+    wait_ready 120 "${keys[@]}" || exit 1
     if want connect; then
         await_snapshot inventory stock product_id /v1/stock
         await_snapshot ratings movies movie_id /v1/movies
     fi
     simulate
     observe " $* "
+    stay_ready "${keys[@]}" || exit 1
     say "ready"
     print_addresses
 }
@@ -160,14 +210,14 @@ observe() { # observe NAMES
     install_packages prometheus
     configure_prometheus
     launch prometheus-0
-    ! running prometheus-0 || wait_ready 60 prometheus-0 || exit 1
+    wait_ready 60 prometheus-0 || exit 1
 }
 
 # The connector runs before its first snapshot is in the log: an order in between would find empty shelves. Waits until
 # the last row of a legacy table is served.
 await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
     local key deadline=$((SECONDS + 60))
-    want "$1" && running connect-0 && running postgres-0 && running "$1-0" || return 0
+    want "$1" || return 0
     key=$(PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtc \
         "SELECT $3 FROM $2 WHERE $3::text ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1" legacy) || return 0
     [ -n "$key" ] || return 0

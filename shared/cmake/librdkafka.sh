@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # Builds librdkafka, pinned and checked, into the cache outside the tree; nothing to do where it is there.
+# usage: librdkafka.sh [--prefix]     --prefix: only says where it is, or will be.
 #
 # Why not the distribution's: the runtime needs fixes up to 2.10.1 (Debian 12 has 2.0.2, Debian 13 2.8.0).
 # Why from npm: the package of Confluent's JavaScript client carries the complete source of the C library, and
 # comes from a registry with immutable versions. librdkafka.patch says what it mends.
 set -euo pipefail
 
-BUILD=2.15.1-4 # version and patch; another number where either changes, here and where it is looked for
+BUILD=2.15.1-4 # version and patch; another number where either changes
 PACKAGE=@confluentinc/kafka-javascript@1.10.1
 SHA256=ada7d703bb1d3237e2292bfabf438d663b6160c9f1ac2a2406b5dc4257c81b66
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/insideout
+# Of root's the whole machine's: what root starts runs as users who may not look into its home.
+if [ "$(id -u)" = 0 ]; then cache=/var/cache; else cache=$HOME/.cache; fi
+cache=${XDG_CACHE_HOME:-$cache}/insideout
 prefix=$cache/librdkafka-$BUILD
+[ "${1-}" != --prefix ] || { echo "$prefix" && exit; }
 [ -e "$prefix/lib/librdkafka.so.1" ] && exit
 
 here=$(dirname "$(readlink -f "$0")")

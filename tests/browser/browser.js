@@ -4,12 +4,11 @@
 // `./demo up` started:  node tests/browser/main.js [name…]
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -21,8 +20,8 @@ const PATIENCE_MS = 30000; // how long a test waits for what should come at once
 
 // ./demo installed them, into a directory named by the lock file.
 const lock = createHash("sha256").update(readFileSync(join(ROOT, "web/package-lock.json"))).digest("hex").slice(0, 12);
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-const require = createRequire(join(cache, "insideout", `web-${lock}`, "package.json"));
+const inCache = execFileSync(join(ROOT, "shared/cmake/librdkafka.sh"), ["--prefix"], { encoding: "utf8" });
+const require = createRequire(join(dirname(inCache), `web-${lock}`, "package.json"));
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 

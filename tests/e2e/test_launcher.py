@@ -1,11 +1,16 @@
 """./demo as its users meet it. The last of the modules: it ends with `down` and `reset`."""
 
+import json
 import os
 import pathlib
 import re
+import signal
 import socket
+import subprocess
+import tempfile
+import unittest
 
-from suite import PORTS, SERVICES, SuiteTest, is_open, wait_until
+from suite import PORTS, ROOT, SERVICES, SuiteTest, is_open, wait_until
 
 
 def processes_below(directory):
@@ -50,17 +55,56 @@ class Launcher(SuiteTest):
             self.suite.put_customer("ada")
             self.suite.post_order(id="one-check-less")
             self.assert_problem(self.suite.http("GET", "/v1/orders/one-check-less/validated?timeout=500"), 504)
-            self.assertIn("stays stopped", self.suite.demo("up").stdout)
         finally:
             self.suite.demo("start", "fraud")
         self.assert_order("one-check-less", "VALIDATED")
+
+    def test_up_starts_what_was_stopped_and_names_it(self):
+        others = {row["name"]: row["pid"] for row in self.suite.status() if row["name"] not in ("fraud", "postgres")}
+        self.suite.demo("stop", "fraud")
+        self.suite.demo("stop", "postgres")
+        said = self.suite.demo("up").stdout
+        self.assertRegex(said, r"(?s)postgres-0 was stopped.*fraud-0 was stopped.*ready")
+        rows = self.suite.status()
+        self.assertEqual({row["state"] for row in rows}, {"ready"})
+        self.assertEqual({row["name"]: row["pid"] for row in rows if row["name"] in others}, others)
+
+    def test_ready_is_said_of_what_stays(self):
+        """A service that dies behind the first look is no ready one."""
+        self.suite.demo("stop", "shipping")
+        up = subprocess.Popen([str(ROOT / "demo"), "up"], env=self.suite.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        killed = None
+        while up.poll() is None:  # whenever it has been ready
+            pid = self.suite.pid("shipping")
+            if pid != killed and self.suite.is_ready("shipping"):
+                os.kill(pid, signal.SIGKILL)
+                killed = pid
+        said = up.communicate(timeout=120)[0]
+        self.assertEqual(up.returncode, 1, said)
+        self.assertRegex(said, r"shipping-0 did not stay(?s:.*)log: ")
+        wait_until(lambda: self.suite.is_ready("shipping"), 30, "shipping is back")
+
+    def test_each_process_has_a_user_of_its_own_and_few_settings(self):
+        self.suite.demo("stop", "email")
+        self.suite.demo("start", "email", LISTEN="0.0.0.0", SECRET="of this shell")
+        rows = self.suite.status()
+        for row in rows:
+            script = pathlib.Path(self.suite.data, "run", f"{row['name']}-{row['instance']}", "run")
+            self.assertEqual(script.stat().st_mode & 0o077, 0, f"{script}: settings can have passwords")
+        environment = pathlib.Path(f"/proc/{self.suite.pid('email')}/environ").read_bytes().split(b"\0")
+        self.assertEqual([line for line in environment if line.startswith((b"LISTEN=", b"SECRET="))], [])
+        if os.getuid() == 0:
+            users = {row["name"]: pathlib.Path(f"/proc/{row['pid']}").stat().st_uid for row in rows}
+            del users["gateway"]  # its workers are nginx's user
+            self.assertNotIn(0, users.values())
+            self.assertEqual(len(set(users.values())), len(users), users)
 
     def test_config_says_where_each_value_comes_from(self):
         lines = self.suite.demo("config", SMTP_URL="smtp://localhost:2525").stdout.splitlines()
         values = {line.split()[0]: line.split()[1:3] for line in lines}
         self.assertEqual(values["SMTP_URL"], ["smtp://localhost:2525", "environment"])
         self.assertEqual(values["DATA_DIR"], [self.suite.data, "environment"])
-        self.assertEqual(values["SIMULATE"][1], "default" if "SIMULATE" not in os.environ else "environment")
+        self.assertEqual(values["SIMULATE"][:2], ["0", "environment"])
         self.assertLessEqual(set(PORTS), set(values))
 
     def test_wrong_settings_and_words_are_refused(self):
@@ -69,6 +113,7 @@ class Launcher(SuiteTest):
             (["status"], {"DATA_DIR": "relative"}, "DATA_DIR"), (["status"], {"SIMULATE": "yes"}, "SIMULATE"),
             (["status"], {"PARTITION": "4"}, "PARTITIONS"), (["status"], {"KAFKA_HEAP": "lots"}, "KAFKA_HEAP"),
             (["frobnicate"], {}, "frobnicate"), (["kill", "nobody"], {}, "nobody"), (["kill", "fraud", "7"], {}, "7"),
+            (["status"], {"ADVERTISED": "a b"}, "ADVERTISED"), (["status"], {"RUN_UID": "nobody"}, "RUN_UID"),
             (["rewind", "kafka"], {}, "usage"), (["scale", "fraud", "0"], {}, "usage"), (["test", "nolabel"], {}, "nolabel"),
         ]:
             with self.subTest(f"{args} {settings}"):
@@ -89,6 +134,30 @@ class Launcher(SuiteTest):
         self.assertEqual({row["name"]: row["pid"] for row in self.suite.status()}, before)
         for port in (self.suite.ports["PORT"], self.suite.ports["KAFKA_PORT"], self.suite.ports["POSTGRES_PORT"]):
             self.assertIn(str(port), said)
+
+    def test_only_what_is_ours_is_taken_and_deleted(self):
+        with tempfile.TemporaryDirectory() as foreign:
+            precious = pathlib.Path(foreign, "log", "precious")
+            precious.parent.mkdir()
+            precious.write_text("of others")
+            for args in (["reset"], ["down"], ["up"]):
+                with self.subTest(args[0]):
+                    done = self.suite.demo(*args, ok=False, DATA_DIR=foreign)
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertIn(foreign, done.stderr)
+            self.assertEqual([precious], [path for path in pathlib.Path(foreign).rglob("*") if path.is_file()])
+
+    def test_data_has_one_name_however_it_is_spelled(self):
+        with tempfile.TemporaryDirectory() as directory:
+            link = pathlib.Path(directory, "link")
+            link.symlink_to(self.suite.data)
+            for spelled in (f"{link}", f"{self.suite.data}/", f"{directory}/../{pathlib.Path(directory).name}/link/"):
+                rows = json.loads(self.suite.demo("status", "--json", DATA_DIR=spelled).stdout)
+                self.assertEqual({row["log"].split("/log/")[0] for row in rows}, {os.path.realpath(self.suite.data)})
+
+    def test_a_proxy_is_not_asked_for_what_is_here(self):
+        self.assertEqual({row["state"] for row in json.loads(self.suite.demo("status", "--json", http_proxy="http://127.0.0.1:9").stdout)},
+                         {"ready"})
 
     def test_zz_down_leaves_nothing_and_data_stays(self):
         self.suite.put_customer("ada")
@@ -114,3 +183,48 @@ class Launcher(SuiteTest):
         self.assertEqual(processes_below(self.suite.data), [])
         self.assertFalse(pathlib.Path(self.suite.data, "kafka").exists())
         self.suite.live = False
+
+
+class Packages(unittest.TestCase):
+    """What stands on the host while packages are installed is gone afterwards, or at least forbids nothing."""
+
+    SCRIPT = """set -euo pipefail
+        cd "$ROOT"
+        . compose/native/packages.sh
+        POLICY=$HERE/policy CLUSTERS=$HERE/clusters/insideout.conf
+        missing_packages() { echo something; }
+        as_root() { if [[ " $* " == *" apt-get "* ]]; then apt; else "$@"; fi; }
+        step() { "${@:2}" || exit 1; }
+        install_packages something"""
+
+    def install(self, apt):
+        self.here = tempfile.TemporaryDirectory()
+        self.addCleanup(self.here.cleanup)
+        process = subprocess.Popen(["bash", "-c", f"apt() {{ {apt}\n}}\n{self.SCRIPT}"], text=True, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, env=os.environ | {"ROOT": str(ROOT), "HERE": self.here.name},
+                                   start_new_session=True)
+        self.addCleanup(process.__exit__, None, None, None)
+        return process
+
+    def policy(self):
+        """The exit code that invoke-rc.d would get, or None."""
+        file = pathlib.Path(self.here.name, "policy")
+        return subprocess.run([file]).returncode if file.exists() else None
+
+    def test_installed_failed_or_interrupted(self):
+        for apt, code in (("true", 0), ("return 100", 1), ("kill -TERM $BASHPID", 130)):
+            with self.subTest(apt):
+                done = self.install(apt)
+                self.assertEqual(done.wait(20), code)
+                self.assertEqual(list(pathlib.Path(self.here.name).iterdir()), [])
+
+    def test_killed(self):
+        process = self.install("echo installing; read -r _")
+        self.assertEqual(process.stdout.readline(), "installing\n")
+        self.assertEqual(self.policy(), 101)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+        wait_until(lambda: self.policy() == 0, 5, "servers may start again")
+        again = self.install("true")  # the next one takes it away
+        self.assertEqual(again.wait(20), 0)
+        self.assertIsNone(self.policy())
