@@ -79,7 +79,9 @@ static void collect(struct driver *d) {
 /* One record is one transaction here. */
 static void run(struct driver *d, const struct source *source, const struct log_record *r) {
     struct err e = {0};
-    for (struct expiry x = {.more = true}; x.more;)
+    struct expiry x = {0};
+    must(step_handles(d->step, source, r, 1, &x.more, &e), &e, "decode");
+    while (x.more)
         must(step_expire(d->step, r, SLICE_NONE, 1000, &d->time, &x, &e), &e, "expire");
     if (!step_run(d->step, source, r, SLICE_NONE, 1, &d->time, &e)) {
         must(e.kind == ERR_POISON, &e, "step");
@@ -88,7 +90,6 @@ static void run(struct driver *d, const struct source *source, const struct log_
             strcmp(r->topic->dead_letters, t->name) == 0)
             step_dead_letter(d->step, r, NULL, 0, e.text);
     }
-    d->time.now = r->timestamp > d->time.now ? r->timestamp : d->time.now;
     collect(d);
     must(overlay_apply(step_overlay(d->step), &e), &e, "apply");
     step_clear(d->step);

@@ -122,7 +122,8 @@ struct kafka {
     rd_kafka_queue_t *look;   /* for what the group has; NULL: not asked */
     int64_t look_at;
     int lacking;       /* looks in a row at which the group had not all */
-    struct err fenced; /* kind ERR_NONE: not that we know */
+    struct err fenced;  /* kind ERR_NONE: not that we know */
+    struct err refused; /* likewise: a record of the transaction will never be taken */
     counter mended;
     bool told;                     /* a callback ran during this poll */
     atomic_bool down;              /* all brokers */
@@ -820,10 +821,22 @@ static size_t kafka_headers(const struct log_record *r, struct log_header *out, 
 
 /* ---- transactions ---- */
 
+/* Errors that speak of the record, and not of the broker: it will be the same each time. */
+static bool refuses(rd_kafka_resp_err_t error) {
+    return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
+           error == RD_KAFKA_RESP_ERR_INVALID_MSG || error == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
+           error == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+}
+
+static void note_refused(struct kafka *k, const char *topic, rd_kafka_resp_err_t error) {
+    err_set(&k->refused, ERR_REFUSED, "Kafka refuses a record for %s: %s", topic, rd_kafka_err2str(error));
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
     (void)rk;
-    (void)opaque;
     int64_t *delivered = m->_private;
+    if (refuses(m->err))
+        note_refused(opaque, rd_kafka_topic_name(m->rkt), m->err);
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && delivered != NULL && m->offset >= 0 &&
         *delivered < m->offset + 1)
         *delivered = m->offset + 1;
@@ -852,6 +865,13 @@ static bool producer_ended(struct kafka *k, struct err *e) {
     return false;
 }
 
+/* Why the transaction cannot go on, where a record is the reason. */
+static bool aborts(const struct kafka *k, struct err *e) {
+    if (e->kind == ERR_ABORT && k->refused.kind != ERR_NONE)
+        *e = k->refused;
+    return false;
+}
+
 /* Sorts an error of the transaction API by what to do; `otherwise` where the API leaves it open: ERR_RETRY
  * where a producer begins, and then fatal is what it says. */
 static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err_kind otherwise,
@@ -874,7 +894,7 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
     }
     err_set(e, kind, "Kafka: %s: %s", call, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
-    return false;
+    return aborts(k, e);
 }
 
 static bool kafka_init(struct log *l, struct err *e) {
@@ -882,6 +902,7 @@ static bool kafka_init(struct log *l, struct err *e) {
     if (k->tasks > 0 && !describe_group(k, is_free, k->member_id, e)) /* else on_rebalance() has asked */
         return false;
     producer_drop(k);
+    k->refused.kind = ERR_NONE;
     const struct setting own[] = {{"transactional.id", k->identity}, {NULL, NULL}};
     const struct setting *const settings[] = {producer_settings, transaction_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -894,6 +915,7 @@ static bool kafka_init(struct log *l, struct err *e) {
 
 static bool kafka_begin(struct log *l, struct err *e) {
     struct kafka *k = of(l);
+    k->refused.kind = ERR_NONE;
     return transaction_error(k, rd_kafka_begin_transaction(k->producer), ERR_UNKNOWN, "begin_transaction", e);
 }
 
@@ -932,8 +954,12 @@ static bool kafka_produce(struct log *l, const struct log_message *m, struct err
             return true;
         if (error == RD_KAFKA_RESP_ERR__FATAL)
             return producer_ended(k, e);
-        if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || clock_mono_us() > until)
-            return err_set(e, ERR_ABORT, "producing to %s: %s", m->topic->name, rd_kafka_err2str(error));
+        if (refuses(error))
+            note_refused(k, m->topic->name, error);
+        if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || clock_mono_us() > until) {
+            err_set(e, ERR_ABORT, "producing to %s: %s", m->topic->name, rd_kafka_err2str(error));
+            return aborts(k, e);
+        }
         rd_kafka_poll(k->producer, 10);
     }
 }

@@ -78,13 +78,20 @@ struct log {
 };
 
 /* Errors, and what the caller must undo. Every fallible call may say ERR_FATAL or ERR_CONFIG: it is over.
- * Beside these, partitions, subscribe, leave, read, committed, ends, poll, abort ERR_RETRY: nothing has been
- * done, ask again; poll also ERR_FENCED init       ERR_RETRY; ERR_ABORT and ERR_UNKNOWN mean the same here,
- * init again; ERR_FENCED begin      ERR_RETRY: there is no transaction yet, what was to be written waits
+ * Beside these:
+ *
+ *   partitions, subscribe, leave, read, committed, ends, poll, abort
+ *              ERR_RETRY: nothing has been done, ask again; poll also ERR_FENCED
+ *   init       ERR_RETRY; ERR_ABORT and ERR_UNKNOWN mean the same here, init again; ERR_FENCED
+ *   begin      ERR_RETRY: there is no transaction yet, what was to be written waits
  *   begin, produce, commit, abort
  *              ERR_ABORT: not committed; forget what came of the batch, abort, go back to what is committed
  *              ERR_UNKNOWN: the same, but init instead of abort, and ask `committed`: it may be
  *              ERR_FENCED: another has this identity; exit, and touch nothing
+ *   produce, commit
+ *              ERR_REFUSED: as ERR_ABORT, and it would be so each time: a record of the transaction is one
+ * that the broker will never take, for its size, its key or its timestamp
+ *
  * From produce and commit there is no ERR_RETRY: in a transaction nothing can be tried again by itself, since
  * nobody knows how much of it was written. */
 struct log_ops {

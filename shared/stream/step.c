@@ -259,7 +259,10 @@ bool step_get(struct step *s, const struct view *v, struct slice sub, void *valu
            unreadable(s, "view", v->name, record_key(s));
 }
 
-static void check_size(struct step *s, const struct topic *t, size_t key, size_t value) {
+/* What the broker would refuse: found out here, where it is known what it follows from. */
+static void check_record(struct step *s, const struct topic *t, size_t key, size_t value) {
+    if (key == 0)
+        step_reject(s, "a record for %s without a key follows from it", t->name);
     if (key + value > RECORD_MAX)
         step_reject(s, "a record for %s of %zu bytes follows from it, more than %d", t->name, key + value,
                     RECORD_MAX);
@@ -442,7 +445,7 @@ static void put_row(struct step *s, const struct view *v, struct slice row) {
 
 static void put_entry(struct step *s, const struct view *v, struct slice sub, struct slice row) {
     entry_key(s, v, sub);
-    check_size(s, v->changelog, record_key(s).size, row_payload(v, row).size);
+    check_record(s, v->changelog, record_key(s).size, row_payload(v, row).size);
     if (!failed(s))
         put_row(s, v, row);
 }
@@ -524,7 +527,7 @@ bool step_lookup(struct step *s, const struct table *t, struct slice key, void *
 }
 
 static void emit_bytes(struct step *s, const struct topic *t, struct slice key, struct slice value) {
-    check_size(s, t, key.size, value.size);
+    check_record(s, t, key.size, value.size);
     if (!failed(s))
         emit(s, t, NULL, key, value);
 }
@@ -633,13 +636,28 @@ bool step_run(struct step *s, const struct source *source, const struct log_reco
     struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL, SLICE_NONE};
     size_t emitted = s->emission_count;
     begin(s, &in, traceparent, time);
-    if (decode(s, source, r, partitions, &in)) {
-        if (partition_of(in.key, partitions) != in.partition)
-            emit_bytes(s, in.topic, in.key, arena_copy(&s->overlay.arena, r->value));
-        else if (source->handle != NULL)
-            source->handle(s, &in);
-    }
-    return end(s, emitted, e);
+    bool decoded = decode(s, source, r, partitions, &in);
+    bool handled = decoded && partition_of(in.key, partitions) == in.partition;
+    if (decoded && !handled)
+        emit_bytes(s, in.topic, in.key, arena_copy(&s->overlay.arena, r->value));
+    else if (handled && source->handle != NULL)
+        source->handle(s, &in);
+    bool ok = end(s, emitted, e);
+    if (handled && (ok || s->err.kind == ERR_POISON))
+        time->now = s->now;
+    return ok;
+}
+
+bool step_handles(struct step *s, const struct source *source, const struct log_record *r, int32_t partitions,
+                  bool *handles, struct err *e) {
+    struct event in;
+    arena_reset(&s->scratch);
+    s->err.kind = ERR_NONE;
+    *handles = decode(s, source, r, partitions, &in) && partition_of(r->key, partitions) == r->partition;
+    if (!failed(s) || s->err.kind == ERR_POISON)
+        return true;
+    *e = s->err;
+    return false;
 }
 
 /* The row of an entry that is due, if it is still there: away with it, or with the entry to where it is. */
@@ -677,7 +695,8 @@ static void expire_row(struct step *s, const struct view *v, const struct due *d
 static bool expire_entry(struct step *s, const struct view *v, const struct due *due,
                          const struct log_record *r, struct slice traceparent, struct task_time *time,
                          struct expiry *x, struct err *e) {
-    handler *expired = v->expired;
+    handler *expired = x->silent ? NULL : v->expired;
+    x->rejected += x->silent && v->expired != NULL;
     for (;;) {
         struct event in = {.topic = r->topic, .partition = r->partition, .offset = r->offset};
         in.timestamp = r->timestamp > time->now ? r->timestamp : time->now;
@@ -697,7 +716,7 @@ static bool expire_entry(struct step *s, const struct view *v, const struct due 
 bool step_expire(struct step *s, const struct log_record *r, struct slice traceparent, size_t limit,
                  struct task_time *time, struct expiry *x, struct err *e) {
     int64_t now = r->timestamp > time->now ? r->timestamp : time->now, since = time->due;
-    *x = (struct expiry){0};
+    *x = (struct expiry){.silent = x->silent};
     if (now <= since)
         return true;
     bool ok = true;

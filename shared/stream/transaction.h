@@ -26,19 +26,26 @@ void step_destroy(struct step *s);
 
 /* Decodes the record, runs the handler and keeps what follows. False: nothing of it is kept, and the error
  * says why: ERR_POISON (dead-letter it), ERR_RETRY (the registry is away), ERR_FATAL (the store is broken).
+ * Stream time moves with a record that a handler has seen, also where that rejects it, and with no other.
  * Nothing points into `record` afterwards. */
 WARN_UNUSED bool step_run(struct step *s, const struct source *source, const struct log_record *record,
                           struct slice traceparent, int32_t partition_count, struct task_time *time,
                           struct err *e);
 
+/* Whether step_run would give the record to a handler: it can be decoded and is in its own partition. Errors
+ * as above, but for poison. */
+WARN_UNUSED bool step_handles(struct step *s, const struct source *source, const struct log_record *record,
+                              int32_t partition_count, bool *handles, struct err *e);
+
 /* What a portion of expiry came to. */
 struct expiry {
     size_t rows, rejected; /* that are gone; of these, whose handler rejected it */
     bool more;             /* is due: call again */
+    bool silent;           /* set by the caller: these rows go without their handler */
 };
 
 /* What is due once this record has made time pass goes before it: about `limit` rows of each view. Errors as
- * above, but for poison. time->now stays: whoever processes the record moves it, after step_run. */
+ * above, but for poison. time->now stays: it moves with the record, in step_run. */
 WARN_UNUSED bool step_expire(struct step *s, const struct log_record *record, struct slice traceparent,
                              size_t limit, struct task_time *time, struct expiry *x, struct err *e);
 
