@@ -30,9 +30,9 @@ bool err_prefix(struct err *e, const char *fmt, ...) {
 
 const char *err_kind_name(enum err_kind kind) {
     static const char *const names[] = {
-        [ERR_NONE] = "none",       [ERR_RETRY] = "retry",   [ERR_ABORT] = "abort",
-        [ERR_UNKNOWN] = "unknown", [ERR_REFUSED] = "refused", [ERR_POISON] = "poison", [ERR_INPUT] = "input",
-        [ERR_FENCED] = "fenced",   [ERR_CONFIG] = "config", [ERR_FATAL] = "fatal",
+        [ERR_NONE] = "none",       [ERR_RETRY] = "retry",   [ERR_ABORT] = "abort", [ERR_UNKNOWN] = "unknown",
+        [ERR_REFUSED] = "refused", [ERR_POISON] = "poison", [ERR_INPUT] = "input", [ERR_FENCED] = "fenced",
+        [ERR_CONFIG] = "config",   [ERR_FATAL] = "fatal",
     };
     return names[kind];
 }

@@ -13,7 +13,8 @@ enum err_kind {
     ERR_RETRY,   /* something is away (broker, registry): wait and do the same again */
     ERR_ABORT,   /* the transaction is lost, the process is well: abort, go back to what is committed */
     ERR_UNKNOWN, /* nobody knows whether the transaction was committed: drop the producer, ask the log */
-    ERR_REFUSED, /* the broker will never take a record of the transaction: abort, find what it follows from */
+    ERR_REFUSED, /* the broker will never take a record of the transaction: abort, find what it follows from
+                  */
     ERR_POISON,  /* this record can never be processed: dead letter */
     ERR_INPUT,   /* a client sent something wrong: tell them, with the field */
     ERR_FENCED,  /* another process has this identity: exit */

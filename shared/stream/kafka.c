@@ -121,7 +121,7 @@ struct kafka {
     int32_t tasks;            /* that this member has */
     rd_kafka_queue_t *look;   /* for what the group has; NULL: not asked */
     int64_t look_at;
-    int lacking;       /* looks in a row at which the group had not all */
+    int lacking;        /* looks in a row at which the group had not all */
     struct err fenced;  /* kind ERR_NONE: not that we know */
     struct err refused; /* likewise: a record of the transaction will never be taken */
     counter mended;
@@ -823,9 +823,9 @@ static size_t kafka_headers(const struct log_record *r, struct log_header *out, 
 
 /* Errors that speak of the record, and not of the broker: it will be the same each time. */
 static bool refuses(rd_kafka_resp_err_t error) {
-    return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
-           error == RD_KAFKA_RESP_ERR_INVALID_MSG || error == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
-           error == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+    return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+           error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE || error == RD_KAFKA_RESP_ERR_INVALID_MSG ||
+           error == RD_KAFKA_RESP_ERR_INVALID_RECORD || error == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
 }
 
 static void note_refused(struct kafka *k, const char *topic, rd_kafka_resp_err_t error) {

@@ -89,8 +89,8 @@ struct log {
  *              ERR_UNKNOWN: the same, but init instead of abort, and ask `committed`: it may be
  *              ERR_FENCED: another has this identity; exit, and touch nothing
  *   produce, commit
- *              ERR_REFUSED: as ERR_ABORT, and it would be so each time: a record of the transaction is one
- * that the broker will never take, for its size, its key or its timestamp
+ *              ERR_REFUSED: as ERR_ABORT, but it would be so each time: there is a record that the broker
+ *              will never take, for its size, its key or its timestamp
  *
  * From produce and commit there is no ERR_RETRY: in a transaction nothing can be tried again by itself, since
  * nobody knows how much of it was written. */

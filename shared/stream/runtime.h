@@ -16,7 +16,10 @@
 
 #include <stdatomic.h>
 
-enum { BATCH = 1000 }; /* records a poll */
+enum {
+    BATCH = 1000,              /* records a poll */
+    AHEAD_MS = 60 * 60 * 1000, /* how far a timestamp may be ahead of the clock; Kafka's own default too */
+};
 
 /* The reader's place in one partition of a table or a changelog. */
 struct cursor {
@@ -61,6 +64,18 @@ struct places {
     struct place place[];
 };
 
+/* For the input from which a record follows that the broker refuses (ERR_REFUSED): smaller and smaller
+ * transactions, until one of a single input is refused. That one becomes a dead letter. */
+struct search {
+    size_t size;                 /* inputs of a transaction, at the most; 0: nothing is searched for */
+    size_t left;                 /* inputs to go so; then what was refused is not refused any more */
+    struct log_position last;    /* the input that was begun last in this transaction; topic NULL: none was */
+    struct log_position culprit; /* topic NULL: not found yet */
+    bool expiring;               /* it is a row which the culprit makes expire */
+    bool found;                  /* the culprit is on its way to the dead letters */
+    char why[sizeof((struct err *)NULL)->text];
+};
+
 /* What must happen before the next transaction. */
 enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
 
@@ -91,6 +106,9 @@ struct stream {
     uint64_t refresh_started;
     bool tables_known; /* every table was hydrated once */
     int fruitless;     /* rewinds since the last commit */
+    int64_t clock;     /* by how much the time of day is ahead of the monotonic clock, at the most so far */
+    int64_t latest;    /* what is later than that is no timestamp, in this batch */
+    struct search search;
 
     /* Shared with other threads. */
     atomic_bool stopping, ready;
@@ -98,7 +116,7 @@ struct stream {
     atomic_uint_fast64_t left; /* see struct stream_progress */
     atomic_uint_fast64_t refresh_wanted, refresh_done;
     struct topic_counts *counts; /* by the topic's index */
-    counter commits, aborts, rewinds, expired, reindexed;
+    counter commits, aborts, rewinds, refusals, expired, reindexed;
     struct histogram transaction_us, transaction_inputs;
     _Atomic(struct places *) places; /* NULL before the topics are known */
     atomic_bool hold_changed;
@@ -131,6 +149,14 @@ WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
 
 /* One for each topic that the topology names. */
 struct topic_counts *topic_counts_create(const struct topology *t);
+
+/* The time of day, but it does not go back while the process lives: what was fine stays so when the clock is
+ * set back. */
+int64_t time_of_day(struct stream *s);
+
+static inline bool same_place(const struct log_position *p, const struct log_record *r) {
+    return p->topic == r->topic && p->partition == r->partition && p->offset == r->offset;
+}
 
 /* Ends the transaction, then moves the store to what it says. */
 WARN_UNUSED bool commit(struct stream *s, struct err *e);

@@ -151,6 +151,8 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
         task->inputs[i] = task->committed[i] = task->read[i] = inputs[i].offset;
         task->time.now = inputs[i].time > task->time.now ? inputs[i].time : task->time.now;
     }
+    int64_t latest = time_of_day(s) + AHEAD_MS; /* a wrong clock is not for ever */
+    task->time.now = task->time.now < latest ? task->time.now : latest;
     for (size_t i = 0; i < s->view_count; i++) {
         const struct view *v = s->topology->views[i];
         struct cursor *c = &task->restore[i];
@@ -330,11 +332,17 @@ static bool spoilt(struct err *e, enum err_kind kind) {
     return false;
 }
 
+/* A clock that was set back makes nothing that we write later than what Kafka takes. */
+static int64_t writable(struct stream *s, int64_t timestamp) {
+    int64_t now = LOG0(s, time_ms);
+    return timestamp <= now + AHEAD_MS ? timestamp : now;
+}
+
 /* In a transaction, and guarded. */
 static bool produce(struct stream *s, const struct emission *m, struct err *e) {
     struct log_message message = {.topic = m->topic,
                                   .partition = m->partition,
-                                  .timestamp = m->timestamp,
+                                  .timestamp = writable(s, m->timestamp),
                                   .key = m->key,
                                   .value = m->value,
                                   .headers = m->headers,
@@ -394,6 +402,44 @@ static bool produce_changelogs(struct stream *s, struct err *e) {
     return true;
 }
 
+/* ---- what the broker refuses ---- */
+
+enum { SEARCH_PARTS = 8 }; /* into which a transaction is divided that is refused */
+
+/* This transaction is refused; it is still as it was. */
+static void search_narrow(struct stream *s, const struct err *why) {
+    struct search *q = &s->search;
+    size_t n = s->transaction_records;
+    counter_add(&s->refusals, 1);
+    if (q->size == 0)
+        notice(s, "%s; what it follows from is searched for in %zu inputs", why->text, n);
+    if (q->culprit.topic != NULL) { /* its letter is refused too: wait, and begin again with the record */
+        q->culprit.topic = NULL;
+        q->found = false;
+    } else if (q->size == 1 && q->last.topic != NULL) {
+        q->culprit = q->last;
+        q->expiring = n == 0;
+        memcpy(q->why, why->text, sizeof q->why);
+        s->fruitless = 0; /* go on at once */
+    } else {
+        q->left = n > q->left ? n : q->left;
+        q->left = q->left > 0 ? q->left : 1;
+        q->size = n > SEARCH_PARTS ? n / SEARCH_PARTS : 1;
+    }
+}
+
+/* This transaction is not. */
+static void search_passed(struct stream *s) {
+    struct search *q = &s->search;
+    q->left -= s->transaction_records < q->left ? s->transaction_records : q->left;
+    if (q->found || (q->left == 0 && q->culprit.topic == NULL))
+        *q = (struct search){0};
+}
+
+static bool search_on(struct stream *s, struct err *e) {
+    return s->search.size == 0 || s->transaction_records < s->search.size || commit(s, e);
+}
+
 /* Ends the transaction, then moves the store to what it says. */
 bool commit(struct stream *s, struct err *e) {
     if (s->dirty_since == 0)
@@ -411,6 +457,7 @@ bool commit(struct stream *s, struct err *e) {
     histogram_observe(&s->transaction_us, &buckets_us, clock_mono_us() - s->transaction_since_us);
     histogram_observe(&s->transaction_inputs, &buckets_records, (int64_t)s->transaction_records);
     counter_add(&s->commits, 1);
+    search_passed(s);
     s->in_transaction = false;
     s->dirty_since = 0;
     s->transaction_records = 0;
@@ -472,6 +519,30 @@ static void bad_record(struct stream *s, const struct log_record *r, const char 
     counter_add(&s->counts[r->topic->index].dead_letters, 1);
 }
 
+/* What is far ahead of the clock is by a wrong one, and would make everything late that comes after it. */
+static bool timely(const struct stream *s, const struct log_record *r, struct err *e) {
+    return r->timestamp <= s->latest ||
+           err_set(e, ERR_POISON, "its timestamp, %lld, is %lld minutes ahead of the clock, more than %d",
+                   (long long)r->timestamp, (long long)(r->timestamp - s->latest + AHEAD_MS) / 60000,
+                   AHEAD_MS / 60000);
+}
+
+/* Whether the broker has taken what follows from it, as far as is known. */
+static bool taken(struct stream *s, const struct log_record *r, struct err *e) {
+    struct search *q = &s->search;
+    q->last = (struct log_position){r->topic, r->partition, r->offset};
+    q->found = !q->expiring && same_place(&q->culprit, r);
+    return !q->found || err_set(e, ERR_POISON, "%s", q->why);
+}
+
+/* All that follows from one record. ERR_POISON: it is a bad one. */
+static bool handle(struct stream *s, size_t source, const struct log_record *r, struct err *e) {
+    struct slice trace = s->o.log->ops->header(r, "traceparent");
+    return timely(s, r, e) && taken(s, r, e) && expire_due(s, source, r, trace, e) &&
+           step_run(s->step, &s->topology->sources[source], r, trace, s->partitions,
+                    &s->tasks[r->partition].time, e);
+}
+
 static bool process_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     size_t i = 0;
@@ -483,15 +554,12 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         task->read[i] = r->offset;
         return true;
     }
-    struct slice trace = s->o.log->ops->header(r, "traceparent");
-    TRY(expire_due(s, i, r, trace, e));
-    if (!step_run(s->step, &s->topology->sources[i], r, trace, s->partitions, &task->time, e)) {
+    if (!handle(s, i, r, e)) {
         if (e->kind != ERR_POISON)
             return false;
         bad_record(s, r, e->text);
     }
     task->inputs[i] = task->read[i] = r->offset + 1;
-    task->time.now = r->timestamp > task->time.now ? r->timestamp : task->time.now;
     if (s->dirty_since == 0)
         s->dirty_since = now_ms(s);
     s->transaction_records++;
@@ -540,13 +608,16 @@ static bool process(struct stream *s, size_t n, struct err *e) {
     for (size_t k = 0; k < n; k++)
         inputs += log_queue_of_inputs(s->records[k].queue) && !s->records[k].end;
     step_tables_fresh(s->step, false);
+    s->latest = time_of_day(s) + AHEAD_MS;
     TRY(inputs == 0 || s->tables_known || freshen(s, e));
     for (size_t k = 0; k < n; k++) {
         if (!log_queue_of_inputs(s->records[k].queue))
             continue;
         if (s->dirty_since != 0 && now_ms(s) - s->dirty_since >= BATCH_MS)
-            return inputs_reread(s, e); /* each may have waited for the registry */
+            return inputs_reread(s, e);           /* each may have waited for the registry */
+        TRY(s->search.size != 1 || commit(s, e)); /* each alone */
         TRY(process_fresh(s, &s->records[k], e));
+        TRY(search_on(s, e));
     }
     return true;
 }
@@ -561,6 +632,13 @@ static void note_tasks(struct stream *s, const int32_t *tasks, size_t n, bool as
     pthread_mutex_unlock(&s->lock);
     if (s->o.moved != NULL)
         s->o.moved(s->o.context);
+}
+
+/* The transaction is lost. */
+static void give_up(struct stream *s, const struct err *why) {
+    if (why->kind == ERR_REFUSED)
+        search_narrow(s, why);
+    rewind_tasks(s, why->kind == ERR_UNKNOWN ? MEND_INIT : MEND_ABORT);
 }
 
 static void on_assigned(void *context, const int32_t *tasks, size_t n) {
@@ -581,9 +659,9 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
         if (s->dirty_since != 0)
             rewind_tasks(s, MEND_ABORT);
     } else if (!commit(s, &s->callback_err)) {
-        rewind_tasks(s, s->callback_err.kind == ERR_UNKNOWN ? MEND_INIT : MEND_ABORT);
+        give_up(s, &s->callback_err);
         if (s->callback_err.kind == ERR_ABORT || s->callback_err.kind == ERR_UNKNOWN ||
-            s->callback_err.kind == ERR_RETRY)
+            s->callback_err.kind == ERR_RETRY || s->callback_err.kind == ERR_REFUSED)
             s->callback_err.kind = ERR_NONE;
     }
     for (size_t i = 0; i < n; i++)
@@ -848,8 +926,9 @@ bool stream_step(struct stream *s, int wait_ms, struct err *e) {
         return true;
     case ERR_ABORT:
     case ERR_UNKNOWN:
+    case ERR_REFUSED:
         status_trouble(&s->status, trouble.text);
-        rewind_tasks(s, trouble.kind == ERR_ABORT ? MEND_ABORT : MEND_INIT);
+        give_up(s, &trouble);
         return true;
     default:
         *e = trouble;

@@ -32,6 +32,9 @@ static const struct metric batch = {"insideout_transaction_input_records", METRI
                                     "Input records in a committed transaction."};
 static const struct metric rewinds = {"insideout_rewinds_total", METRIC_COUNTER,
                                       "Times that all tasks went back to what is committed."};
+static const struct metric refusals = {
+    "insideout_refused_transactions_total", METRIC_COUNTER,
+    "Transactions with a record that the broker does not take; what it follows from becomes a dead letter."};
 static const struct metric expired = {"insideout_expired_rows_total", METRIC_COUNTER,
                                       "Rows of views whose retention has passed."};
 static const struct metric reindexed = {
@@ -129,6 +132,7 @@ void stream_metrics(struct stream *s, struct metrics *m) {
         metrics_add(m, &figure_aborted, (double)counter_get(&s->aborts), "topology", name, NULL);
         metrics_add_histogram(m, &duration, &s->transaction_us, &buckets_us, "topology", name, NULL);
         metrics_add_histogram(m, &batch, &s->transaction_inputs, &buckets_records, "topology", name, NULL);
+        metrics_add(m, &refusals, (double)counter_get(&s->refusals), "topology", name, NULL);
         metrics_add(m, &expired, (double)counter_get(&s->expired), "topology", name, NULL);
     }
     store_metrics(s->o.store, &store);

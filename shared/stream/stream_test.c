@@ -1489,6 +1489,7 @@ static const struct topology kept_topology = {
                                        {0}},
     .views = (const struct view *const[]){&kept, NULL},
     .outputs = (const struct topic *const[]){&topic_receipts, NULL},
+    .dead_letters = &topic_letters,
     .ticks = &topic_ticks,
     .tick_ms = TICK_MS,
 };
@@ -1586,6 +1587,157 @@ static void time_goes_on_where_a_crash_ended_it(void **state) {
     assert_receipts(f, "again:expired=1 late:expired=1 ");
 }
 
+static void append_at(struct fixture *f, int64_t timestamp, const char *account, struct slice value) {
+    int64_t now = f->log->time;
+    f->log->time = timestamp;
+    memory_log_append(f->log, &topic_deposits, -1, slice_of(account), value);
+    f->log->time = now;
+}
+
+enum { HOUR_MS = 3600 * 1000 };
+
+static void what_is_far_ahead_of_the_clock_does_not_move_time(void **state) {
+    struct fixture *f = *state;
+    f->log->clock_behind = 1; /* the broker keeps its own rule for what we write */
+    start(f);
+    rounds(f, 8);
+    deposit(f, "a", 5, "");
+    append_at(f, T + (int64_t)1000 * HOUR_MS + 30000, "b", bank_deposit(f->bank, 1, ""));
+    rounds(f, 3);
+    append_at(f, T + (int64_t)1000 * HOUR_MS + 30000, "b", SLICE("garbage"));
+    rounds(f, 3);
+    for (int restarted = 0; restarted < 2; restarted++) {
+        assert_topic(
+            f, &topic_letters,
+            "deposits/0/1:its timestamp, 3601030000, is 60000 minutes ahead of the clock, more than 60 "
+            "deposits/0/2:its timestamp, 3601030000, is 60000 minutes ahead of the clock, more than 60 ");
+        assert_receipts(f, "");
+        crash(f);
+        start(f);
+    }
+    f->log->time += KEPT_MS + 1; /* time still passes */
+    rounds(f, 20);
+    assert_receipts(f, "a:expired=5 ");
+}
+
+/* Of an older version, or by a clock that was wrong. */
+static void a_committed_time_far_ahead_is_not_for_ever(void **state) {
+    struct fixture *f = *state;
+    f->log->parts[topic_deposits.index][0].group = 0;
+    f->log->parts[topic_deposits.index][0].group_time = T + (int64_t)1000 * HOUR_MS + 30000;
+    start(f);
+    f->log->time += HOUR_MS;
+    deposit(f, "a", 5, "");
+    rounds(f, 3);
+    f->log->time += KEPT_MS + 1;
+    rounds(f, 20);
+    assert_receipts(f, "a:expired=5 ");
+}
+
+static void what_no_handler_gets_does_not_move_time(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    rounds(f, 8);
+    deposit(f, "a", 5, "");
+    append_at(f, T + 10 * KEPT_MS, "b", SLICE("garbage"));
+    rounds(f, 3);
+    assert_receipts(f, "");
+    append_at(f, T + KEPT_MS, "b", bank_deposit(f->bank, 1, ""));
+    rounds(f, 3);
+    assert_receipts(f, "");
+    append_at(f, T + KEPT_MS + 1, "b", bank_deposit(f->bank, 1, ""));
+    rounds(f, 3);
+    assert_receipts(f, "a:expired=5 ");
+}
+
+static void a_clock_that_is_set_back_makes_no_bad_records(void **state) {
+    struct fixture *f = *state;
+    f->log->clock_behind = 1;
+    f->log->time += 10 * HOUR_MS;
+    start(f);
+    rounds(f, 8);
+    deposit(f, "a", 5, "");
+    rounds(f, 3);
+    deposit(f, "b", 6, ""); /* by a clock that was right */
+    f->log->time -= 3 * HOUR_MS;
+    rounds(f, 5);
+    assert_topic(f, &topic_letters, "");
+    assert_topic(f, &topic_balances, "a=5 b=6 ");
+    assert_int_equal(metric(f, "refused_transactions_total"), 0);
+}
+
+/* ---- what the broker refuses ---- */
+
+static void send_many(struct fixture *f, int from, int to) {
+    char account[12];
+    for (int i = from; i < to; i++) {
+        snprintf(account, sizeof account, "%d", i);
+        deposit(f, account, 1, "");
+    }
+}
+
+static size_t count_records(struct fixture *f, const struct topic *t) {
+    size_t n = 0;
+    for (size_t i = 0; i < f->log->parts[t->index][0].count; i++)
+        n += f->log->parts[t->index][0].entries[i].state == ENTRY_COMMITTED;
+    return n;
+}
+
+static void what_the_broker_refuses_is_found(void **state) {
+    struct fixture *f = *state;
+    f->log->value_max[topic_receipts.index] = 40;
+    owner(f, "big", "whose name is too long for what receipts may be");
+    start(f);
+    send_many(f, 0, 150);
+    deposit(f, "big", 7, "");
+    send_many(f, 150, 200);
+    rounds(f, 60);
+    assert_topic(f, &topic_letters, "deposits/0/150:Kafka refuses a record ");
+    assert_int_equal(count_records(f, &topic_receipts), 200);
+    assert_int_equal(count_records(f, &topic_balances), 200); /* and none of it is kept */
+    assert_int_equal(group_offset(f, &topic_deposits), 201);
+    assert_in_range(metric(f, "refused_transactions_total"), 2, 5);
+    assert_true(f->log->calls[CALL_COMMIT] < 50); /* it was not searched for one by one */
+    assert_string_equal(status_of(f), "running");
+
+    int commits = f->log->calls[CALL_COMMIT]; /* and all is as before */
+    send_many(f, 0, 100);
+    rounds(f, 3);
+    assert_int_equal(f->log->calls[CALL_COMMIT], commits + 1);
+}
+
+/* As when the broker's clock is wrong. */
+static void what_cannot_even_be_a_letter_is_waited_for(void **state) {
+    struct fixture *f = *state;
+    f->log->value_max[topic_receipts.index] = f->log->value_max[topic_letters.index] = 1;
+    start(f);
+    deposit(f, "a", 7, "");
+    rounds(f, 60);
+    assert_true(in_trouble(f));
+    assert_string_equal(status_of(f), "Kafka refuses a record");
+    f->log->value_max[topic_receipts.index] = f->log->value_max[topic_letters.index] = 0;
+    rounds(f, 10);
+    assert_receipts(f, "a:nobody=7 ");
+    assert_topic(f, &topic_letters, "");
+}
+
+static void a_row_that_expires_can_be_refused_too(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    rounds(f, 8);
+    f->log->value_max[topic_receipts.index] = 1;
+    deposit(f, "a", 5, "");
+    deposit(f, "b", 6, "");
+    rounds(f, 3);
+    f->log->time += KEPT_MS + 1;
+    deposit(f, "c", 7, "");
+    rounds(f, 60);
+    assert_topic(f, &topic_balances, "a=5 b=6 a=none b=none c=7 "); /* gone without a word */
+    assert_receipts(f, "");
+    assert_topic(f, &topic_letters, "");
+    assert_int_equal(metric(f, "skipped_records_total"), 2);
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define TEST_4(test) cmocka_unit_test_setup_teardown(test, setup_4, teardown)
@@ -1653,6 +1805,13 @@ int main(void) {
         KEPT(no_tick_where_events_move_time),
         KEPT(no_tick_before_all_is_handled),
         KEPT(time_goes_on_where_a_crash_ended_it),
+        KEPT(what_is_far_ahead_of_the_clock_does_not_move_time),
+        KEPT(a_committed_time_far_ahead_is_not_for_ever),
+        KEPT(what_no_handler_gets_does_not_move_time),
+        KEPT(a_clock_that_is_set_back_makes_no_bad_records),
+        TEST(what_the_broker_refuses_is_found),
+        TEST(what_cannot_even_be_a_letter_is_waited_for),
+        KEPT(a_row_that_expires_can_be_refused_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,23 +2,36 @@
 #include "stream/runtime.h"
 #include "stream/transaction.h"
 
+int64_t time_of_day(struct stream *s) {
+    int64_t now = now_ms(s), ahead = LOG0(s, time_ms) - now;
+    s->clock = ahead > s->clock ? ahead : s->clock;
+    return now + s->clock;
+}
+
 /* What is due at the time of this record goes before it is handled, however much that is: in as many
  * transactions as it takes. Stream time moves with the record only, so that a crash in between comes back
  * here. The record's offset goes along although it does not move yet: it is by the offsets that Kafka knows
- * whether the task is still ours. */
+ * whether the task is still ours. A record that no handler gets makes nothing expire. */
 bool expire_due(struct stream *s, size_t source, const struct log_record *r, struct slice trace,
                 struct err *e) {
     struct task *task = &s->tasks[r->partition];
+    struct search *q = &s->search;
     struct expiry x = {.more = s->expires && r->timestamp > task->time.due};
+    if (x.more)
+        TRY(step_handles(s->step, &s->topology->sources[source], r, s->partitions, &x.more, e));
     while (x.more) {
+        bool alone = q->size == 1;
+        x.silent = q->expiring && same_place(&q->culprit, r);
         task->inputs[source] = r->offset;
         task->committed[source] = -1;
         if (s->dirty_since == 0)
             s->dirty_since = now_ms(s); /* what is done of a portion that fails is committed too */
-        TRY(step_expire(s->step, r, trace, s->o.expiry_rows, &task->time, &x, e));
+        TRY(step_expire(s->step, r, trace, alone ? 1 : s->o.expiry_rows, &task->time, &x, e));
         counter_add(&s->expired, x.rows);
         counter_add(&s->counts[r->topic->index].skipped, x.rejected);
-        TRY(!x.more || commit(s, e));
+        TRY((!x.more && !alone) || commit(s, e));
+        if (x.silent)
+            q->culprit.topic = NULL;
     }
     return true;
 }
@@ -61,6 +74,8 @@ bool ticks_write(struct stream *s, struct err *e) {
         TRY(!all || step_tick(s->step, p, s->partitions, time, e));
         if (all && s->dirty_since == 0)
             s->dirty_since = now_ms(s);
+        if (all)
+            s->search.last.topic = NULL; /* no input is to blame for a tick */
     }
     return true;
 }

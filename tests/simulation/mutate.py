@@ -55,11 +55,11 @@ MUTATIONS = {
                             "    TRY(GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n")],
     # The place in the input moves on before the record is processed.
     "position_before_record": [("    struct slice trace = s->o.log->ops->header(r, \"traceparent\");",
-                                "    task->inputs[i] = r->offset + 1;\n"
+                                "    s->tasks[r->partition].inputs[source] = r->offset + 1;\n"
                                 "    struct slice trace = s->o.log->ops->header(r, \"traceparent\");")],
     # Who was fenced takes its identity back.
-    "fenced_goes_on": [("    case ERR_ABORT:\n    case ERR_UNKNOWN:\n        status_trouble",
-                        "    case ERR_ABORT:\n    case ERR_FENCED:\n    case ERR_UNKNOWN:\n        status_trouble")],
+    "fenced_goes_on": [("    case ERR_ABORT:\n    case ERR_UNKNOWN:\n    case ERR_REFUSED:\n",
+                        "    case ERR_ABORT:\n    case ERR_FENCED:\n    case ERR_UNKNOWN:\n    case ERR_REFUSED:\n")],
     # Partitions are given back without an end to the transaction.
     "revoke_without_commit": [("    } else if (!commit(s, &s->callback_err)) {", "    } else if (false) {")],
     # A dead letter is committed by itself, not with the offset that moves past its record.
@@ -69,8 +69,8 @@ MUTATIONS = {
         TRY(GUARDED(s, LOG(s, commit, NULL, 0, e)));
         s->in_transaction = false;""")],
     # An unknown result counts as an abort: no new epoch, so what is still under way can hit the next transaction.
-    "unknown_is_abort": [("        rewind_tasks(s, trouble.kind == ERR_ABORT ? MEND_ABORT : MEND_INIT);",
-                          "        rewind_tasks(s, MEND_ABORT);")],
+    "unknown_is_abort": [("    rewind_tasks(s, why->kind == ERR_UNKNOWN ? MEND_INIT : MEND_ABORT);",
+                          "    rewind_tasks(s, MEND_ABORT);")],
     # An unknown result counts as a success.
     "unknown_is_success": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
                             """    if (!GUARDED(s, LOG(s, commit, inputs, n, e))) {

@@ -308,6 +308,7 @@ static bool log_begin(struct log *log, struct err *e) {
         return false;
     assert_false(of(log)->in_transaction);
     of(log)->in_transaction = true;
+    of(log)->refused = false;
     return true;
 }
 
@@ -317,6 +318,12 @@ static bool log_produce(struct log *log, const struct log_message *m, struct err
     if (!enter(l, CALL_PRODUCE, &fails, e) || fails)
         return false;
     assert_true(l->in_transaction);
+    size_t max = l->value_max[m->topic->index];
+    if ((max > 0 && m->value.size > max) ||
+        (l->clock_behind > 0 && m->timestamp > l->time - l->clock_behind + 60 * 60 * 1000)) {
+        l->refused = true; /* the producer hears of it later */
+        return true;
+    }
     struct entry entry = {.state = ENTRY_OPEN,
                           .timestamp = m->timestamp,
                           .key = m->key,
@@ -335,6 +342,8 @@ static bool log_commit(struct log *log, const struct log_committed *inputs, size
     if (!enter(l, CALL_COMMIT, &fails, e))
         return false;
     assert_true(l->in_transaction);
+    if (l->refused)
+        return err_set(e, ERR_REFUSED, "Kafka refuses a record");
     for (size_t i = 0; i < n; i++) {
         struct memory_partition *p = part(l, inputs[i].topic, inputs[i].partition);
         assert_true(inputs[i].offset >= p->group); /* only forward */

@@ -66,10 +66,14 @@ struct memory_log {
         int times;
         bool done;
     } faults[LOG_CALLS];
-    int unstable_tasks; /* the committed offsets of these, from 0 on, cannot be had yet */
-    bool reports_lost;  /* no delivery report has an offset */
-    bool tables_lag;    /* tables come only when they are all that is asked for */
-    bool tables_stuck;  /* tables do not come at all */
+    size_t value_max[LOG_TOPICS_MAX]; /* the broker refuses larger values of a topic; 0: none */
+    int64_t clock_behind; /* of the broker, which refuses what is more than an hour ahead of its clock; 0: it
+                             does not */
+    bool refused;         /* a record of the open transaction */
+    int unstable_tasks;   /* the committed offsets of these, from 0 on, cannot be had yet */
+    bool reports_lost;    /* no delivery report has an offset */
+    bool tables_lag;      /* tables come only when they are all that is asked for */
+    bool tables_stuck;    /* tables do not come at all */
     void (*during)(void *context, enum log_call call); /* runs inside each call */
     void *context;
 
