@@ -2,11 +2,11 @@
  *
  *   load [orders] [--rate N] [--count N] [--sample N] [--json]     places orders (50/s, 1000)
  *   load ratings [--rate N] [--count N] [--direct] [--json]        rates movies (200/s, 2000)
- *   load rides [--count N] [--riders N] [--seconds N] [--as PREFIX] [--json]
+ *   load rides [--rate N] [--count N] [--riders N] [--seconds N] [--as PREFIX] [--json]
  *                                                                  drives cars about (40, 20 riders, 60 s)
  *
- *   --rate N      things a second
- *   --count N     things in all
+ *   --rate N      things a second; of rides: reports of all cars together (one each)
+ *   --count N     things in all; of rides: cars
  *   --sample N    waits for the outcome of every Nth order (1: of all; 0: of none)
  *   --direct      writes into the log, not through the gateway: for tens of thousands a second
  *   --seconds N   for so long (0: until it is stopped)
@@ -26,7 +26,7 @@ static const struct {
 } kinds[] = {
     {"orders", "[--rate N] [--count N] [--sample N] [--json]", load_orders},
     {"ratings", "[--rate N] [--count N] [--direct] [--json]", load_ratings},
-    {"rides", "[--count N] [--riders N] [--seconds N] [--as PREFIX] [--json]", load_rides},
+    {"rides", "[--rate N] [--count N] [--riders N] [--seconds N] [--as PREFIX] [--json]", load_rides},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

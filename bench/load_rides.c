@@ -24,7 +24,7 @@
 
 enum {
     REQUEST_MS = 10000,
-    REPORT_MS = 1000, /* a car says where it is */
+    REPORT_MS = 1000, /* a car says where it is, without --rate */
     RIDER_REPORT_MS = 10000,
     LOOK_MS = 1500,       /* at the board, */
     WATCH_MS = 3000,      /* and at one's own ride */
@@ -82,7 +82,8 @@ struct actor {
 };
 
 struct city_load {
-    double cars, riders, seconds;
+    double cars, riders, seconds, rate; /* rate: of the cars' reports in a second, 0: one each */
+    int64_t report_us;                  /* between two of a car */
     bool json;
     const char *prefix;
     struct client *client;
@@ -436,7 +437,7 @@ static void look_at_board(struct city_load *l) {
 static void live(struct actor *a, int64_t now) {
     move(a, now);
     if (now >= a->report_us && !a->reporting) {
-        int64_t every = (a->driver ? REPORT_MS : RIDER_REPORT_MS) * INT64_C(1000);
+        int64_t every = a->driver ? a->load->report_us : RIDER_REPORT_MS * INT64_C(1000);
         a->report_us = a->report_us + every > now ? a->report_us + every : now + every;
         if (client_busy(a->load->client) < UNDER_WAY_MAX)
             report_position(a, status_of(a));
@@ -460,7 +461,7 @@ static void settle(struct city_load *l) {
         a->name = names[(i * 7 + 3) % NAMES];
         a->at = city_place(dice(l, UINT64_MAX));
         a->act_us = later_us(l, 0, a->driver ? 2000 : 15000);
-        a->report_us = now + (int64_t)dice(l, REPORT_MS * 1000);
+        a->report_us = now + (int64_t)dice(l, (uint64_t)l->report_us);
         snprintf(a->id, sizeof a->id, "%s%s-%zu", l->prefix, a->driver ? "driver" : "rider",
                  a->driver ? i : i - l->car_count);
     }
@@ -524,7 +525,7 @@ static void report(struct city_load *l, double seconds) {
     json_key(&j, "cars"), json_put_int(&j, (int64_t)l->car_count);
     json_key(&j, "riders"), json_put_int(&j, (int64_t)(l->count - l->car_count));
     json_key(&j, "seconds"), json_put_double(&j, seconds);
-    json_key(&j, "positionsPerSecond"), json_put_double(&j, (double)l->position_us.count / seconds);
+    json_key(&j, "perSecond"), json_put_double(&j, (double)l->position_us.count / seconds);
     json_key(&j, "leftOut"), json_put_int(&j, l->late);
     json_key(&j, "hails"), json_put_int(&j, (int64_t)l->hails);
     json_key(&j, "rides"), json_put_int(&j, (int64_t)l->rides);
@@ -543,6 +544,7 @@ int load_rides(int argc, char **argv) {
         {.name = "count", .min = 1, .max = 20000, .number = &l.cars},
         {.name = "riders", .min = 0, .max = 20000, .number = &l.riders},
         {.name = "seconds", .min = 0, .max = 1e9, .number = &l.seconds},
+        {.name = "rate", .min = 0.1, .max = 100000, .number = &l.rate},
         {.name = "as", .text = &l.prefix},
         {.name = "json", .flag = &l.json},
         {0},
@@ -565,6 +567,7 @@ int load_rides(int argc, char **argv) {
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
     l.random = (uint64_t)clock_wall_ms();
+    l.report_us = l.rate > 0 ? (int64_t)(l.cars * 1e6 / l.rate) + 1 : REPORT_MS * INT64_C(1000);
     settle(&l);
     run(&l);
     double seconds = (double)(clock_mono_us() - l.start_us) / 1e6;

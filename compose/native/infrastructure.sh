@@ -201,12 +201,19 @@ why_not_ready() { # why_not_ready KEY
     echo "${detail:-no word from it}"
 }
 
+# Who listens at a port; fails where nobody does.
+holder_of() { # holder_of PORT
+    local holder
+    is_open "$1" || return
+    holder=$(ss -ltnpH "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (pid \2)/p' | head -n 1)
+    echo "${holder:-a process of another user}"
+}
+
 # Refuses ports that another process holds, by name.
 check_ports() { # check_ports KEY
     local port holder
     for port in $(ports_of "$1"); do
-        is_open "$port" || continue
-        holder=$(ss -ltnpH "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (pid \2)/p' | head -n 1)
-        die "port $port, which ${1%-*} needs, is taken by ${holder:-a process of another user}: stop it, or set another port (./demo config)"
+        holder=$(holder_of "$port") || continue
+        die "port $port, which ${1%-*} needs, is taken by $holder: stop it, or set another port (./demo config)"
     done
 }

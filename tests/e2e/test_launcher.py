@@ -135,6 +135,19 @@ class Launcher(SuiteTest):
         for port in (self.suite.ports["PORT"], self.suite.ports["KAFKA_PORT"], self.suite.ports["POSTGRES_PORT"]):
             self.assertIn(str(port), said)
 
+    def test_the_doctor_names_what_is_wrong_and_what_mends_it(self):
+        well = self.suite.demo("doctor").stdout
+        for what in ("memory", "disk", "ports", "clock", "processes", "lag", "transactions", "legacy"):
+            self.assertRegex(well, rf"(?m)^   ok +{what} ")
+        pid = self.suite.pid("fraud")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            ill = self.suite.demo("doctor", ok=False)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(ill.returncode, 1, ill.stdout)
+        self.assertRegex(ill.stdout, r"(?m)^  BAD +fraud-0 .*\n +-> \./demo logs fraud")
+
     def test_only_what_is_ours_is_taken_and_deleted(self):
         with tempfile.TemporaryDirectory() as foreign:
             precious = pathlib.Path(foreign, "log", "precious")
@@ -176,6 +189,9 @@ class Launcher(SuiteTest):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(str(self.suite.ports["KAFKA_PORT"]), done.stderr)
             self.assertTrue(re.search(rf"python.*\(pid {os.getpid()}\)", done.stderr), done.stderr)
+            done = self.suite.demo("doctor", ok=False)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertRegex(done.stdout, rf"BAD +port {self.suite.ports['KAFKA_PORT']} +which kafka needs, is taken by python")
 
         self.suite.up()
         self.assertEqual(self.suite.http("GET", "/v1/orders/before-down").json["state"], "VALIDATED")

@@ -1,0 +1,180 @@
+# ./demo doctor: what is wrong with this machine or with a running suite, and the command that mends it. Sourced by demo.
+# It looks and changes nothing.
+# shellcheck shell=bash
+
+MEMORY_MB=2200 DISK_MB=2000 FILES=4096 LAG=1000 WAL_MB=256 TRANSACTION_S=30
+ILL=0
+
+good() { printf '   ok  %-14s %s\n' "$1" "$2"; }
+note() { printf ' note  %-14s %s\n' "$1" "$2"; }
+bad() { # bad WHAT HOW-IT-IS MEND
+    printf '  BAD  %-14s %s\n       %-14s -> %s\n' "$1" "$2" '' "$3"
+    ILL=$((ILL + 1))
+}
+
+megabytes() { # megabytes KILOBYTES
+    if (($1 >= 1 << 20)); then echo "$(($1 * 10 >> 20))e-1 GB" | sed 's/\(.\)e-1/.\1/'; else echo "$(($1 >> 10)) MB"; fi
+}
+
+look_at_memory() {
+    local kb needed=$MEMORY_MB
+    [ -z "$(all_keys | head -n 1)" ] || needed=200 # it has its own already
+    kb=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
+    if ((kb >= needed * 1024)); then
+        good memory "$(megabytes "$kb") available"
+    else
+        bad memory "$(megabytes "$kb") available, the suite takes about $(megabytes $((MEMORY_MB * 1024)))" "end something, or make Java's heaps smaller (./demo config | grep HEAP)"
+    fi
+}
+
+look_at_disk() {
+    local what kb dir
+    for what in DATA_DIR CACHE; do
+        dir=${!what}
+        until [ -e "$dir" ]; do dir=$(dirname "$dir"); done
+        kb=$(df -Pk "$dir" | awk 'END { print $4 }')
+        if ((kb >= DISK_MB * 1024)); then
+            good disk "$(megabytes "$kb") free for $what, ${!what}"
+        else
+            bad disk "$(megabytes "$kb") free for $what, ${!what}" "make room, or set $([ $what = CACHE ] && echo XDG_CACHE_HOME || echo DATA_DIR) to another disk"
+        fi
+    done
+}
+
+look_at_system() {
+    local name missing newest
+    # shellcheck disable=SC1091
+    name=$(. /etc/os-release && echo "$ID $VERSION_ID")
+    case $name in
+    "debian 12"* | "debian 13"* | "ubuntu 2"[4-9]*) good system "$name, $(uname -m), $(nproc) cores" ;;
+    *) note system "$name, $(uname -m): the suite is tried on Debian 12 and 13" ;;
+    esac
+    missing=$(missing_packages "${PACKAGES_RUN[@]}" "${PACKAGES_BUILD[@]}" | tr '\n' ' ')
+    [ -d "$JAVA_DIR" ] || missing+="Kafka's jars "
+    [ -e "$LIBRDKAFKA/lib/librdkafka.so.1" ] || missing+="librdkafka "
+    [ -d "$WEB_DIR" ] || missing+="browser libraries"
+    if [ -z "$missing" ]; then good packages "all there"; else note packages "not installed yet, ./demo up does it: $missing"; fi
+    if (($(ulimit -n) >= FILES)); then good files "$(ulimit -n) at once for a process"; else
+        bad files "$(ulimit -n) at once for a process; a stream of events is two" "ulimit -n $FILES"
+    fi
+    newest=$(git -C "$ROOT" log -1 --format=%ct 2>/dev/null || stat -c %Y "$ROOT/demo")
+    if (($(date +%s) < newest)); then
+        bad clock "$(date): that is before this version was made" "set it: Kafka refuses records of the future, and windows go by timestamps"
+    elif [ "$(timedatectl show -p NTPSynchronized --value 2>/dev/null)" = no ]; then
+        note clock "$(date), not synchronised: timedatectl set-ntp true"
+    else
+        good clock "$(date)"
+    fi
+    if docker info >/dev/null 2>&1; then
+        good docker "$(docker --version)"
+    else
+        note docker "no engine answers; only compose/compose.yaml needs one"
+    fi
+}
+
+# Of what is meant to run and does not: a port that somebody else has.
+look_at_ports() {
+    local name key port holder taken=0
+    for name in "${INFRASTRUCTURE[@]}" "${SERVICES[@]}"; do
+        [ "$name" != simulator ] || continue
+        for key in $(service_keys "$name"); do
+            [ -z "$(process_id "$key")" ] || continue
+            for port in $(ports_of "$key"); do
+                holder=$(holder_of "$port") || continue
+                [ "$name" = prometheus ] && [ "$OBSERVE" = 0 ] && continue
+                bad "port $port" "which $name needs, is taken by $holder" "stop it, or set another port (./demo config | grep PORT)"
+                taken=1
+            done
+        done
+    done
+    [ $taken = 1 ] || good ports "none is taken by others"
+}
+
+look_at_processes() {
+    local key state restarts
+    for key in $(all_keys); do
+        state=$(state_of "$key")
+        case $state in
+        ready) ;;
+        stopped) note "$key" "stopped: ./demo start ${key%-*}" ;;
+        *) bad "$key" "$state: $(why_not_ready "$key")" "./demo logs ${key%-*}; ./demo up when the cause is gone" ;;
+        esac
+        restarts=$(get "http://127.0.0.1:$(ports_of "$key" | cut -d ' ' -f 1)/metrics" | awk '/^insideout_fencings_total/ { n += $2 } END { print n + 0 }')
+        [ "${restarts:-0}" = 0 ] || note "$key" "fenced $restarts times: is there another suite with this Kafka?"
+    done
+    [ "$(all_keys | wc -l)" = "$(for key in $(all_keys); do state_of "$key"; done | grep -c ready)" ] && good processes "all $(all_keys | wc -l) are ready"
+    return 0
+}
+
+lag_of() { metric "$1" insideout_input_lag_records; }
+
+# Lag is no illness while it shrinks.
+look_at_lag() {
+    local name key ill=0
+    local -A before=()
+    for name in "${SERVICES[@]}"; do
+        for key in $(instances_of "$name"); do before[$key]=$(lag_of "$key"); done
+    done
+    for key in "${!before[@]}"; do ((${before[$key]:-0} < LAG)) || ill=1; done
+    [ $ill = 0 ] || sleep 2
+    ill=0
+    for key in "${!before[@]}"; do
+        if ((${before[$key]:-0} >= LAG)) && (($(lag_of "$key") >= before[$key])); then
+            ill=1
+            bad "${key%-*}" "is ${before[$key]} records behind, and does not come nearer" "./demo logs ${key%-*}; ./demo scale ${key%-*} 2"
+        fi
+    done
+    [ $ill = 1 ] || good lag "no group is behind for long"
+}
+
+look_at_dead_letters() {
+    local name key count=0
+    for name in "${SERVICES[@]}"; do
+        for key in $(instances_of "$name"); do count=$((count + $(metric "$key" insideout_dead_letters_total))); done
+    done
+    if [ $count = 0 ]; then good dead-letters "none since the services started"; else
+        note dead-letters "$count since the services started; each says why: build/$BUILD/tests/logtool read dead-letters"
+    fi
+}
+
+# Transactions that hide what comes behind them.
+look_at_transactions() {
+    local open
+    open=$(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$JAVA_DIR/lib/*" org.apache.kafka.tools.TransactionsCommand \
+        --bootstrap-server "localhost:$KAFKA_PORT" list --duration-filter $((TRANSACTION_S * 1000)) 2>/dev/null |
+        awk 'NR > 1 && $4 == "Ongoing" { print $1 }' | tr '\n' ' ') || true
+    if [ -z "$open" ]; then good transactions "none has been open for $TRANSACTION_S s"; else
+        bad transactions "open for more than $TRANSACTION_S s, and hide what comes behind them: $open" "./demo kill SERVICE: its next process ends what it left open"
+    fi
+}
+
+look_at_legacy() {
+    local kb active
+    read -r kb active < <(PGCONNECT_TIMEOUT=2 PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtF ' ' -c \
+        "SELECT (pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) / 1024)::bigint, active FROM pg_replication_slots WHERE slot_name = 'legacy'" legacy 2>/dev/null) || true
+    if [ -z "$kb" ]; then
+        bad legacy "its database has no replication slot: changes of stock and movies do not come" "./demo up"
+    elif ((kb > WAL_MB * 1024)); then
+        bad legacy "its slot holds $(megabytes "$kb") of WAL back$([ "$active" = t ] || echo ', and nobody reads it')" "./demo start connect; ./demo up"
+    else
+        good legacy "its slot is $([ "$active" = t ] && echo read || echo 'not read now'), $(megabytes "$kb") of WAL kept"
+    fi
+}
+
+command_doctor() {
+    [ $# = 0 ] || usage_error "usage: ./demo doctor"
+    look_at_system
+    look_at_memory
+    look_at_disk
+    look_at_ports
+    if [ -z "$(all_keys | head -n 1)" ]; then
+        note suite "does not run: ./demo up"
+    else
+        look_at_processes
+        look_at_lag
+        look_at_dead_letters
+        [ -z "$(process_id kafka-0)" ] || look_at_transactions
+        [ -z "$(process_id postgres-0)" ] || look_at_legacy
+    fi
+    if [ $ILL = 0 ]; then say "nothing is wrong"; else say "$ILL to be mended" && return 1; fi
+}
