@@ -28,7 +28,7 @@ static enum refill refill(struct http_exchange *x) {
             buf_free(&x->events);
         buf_clear(&x->events);
         x->sent = 0;
-        if (x->ended)
+        if (x->ended || x->gone)
             return REFILL_OVER;
         if (x->pause_us != 0 && exchange_sleep(x))
             return REFILL_SLEEPS;
@@ -65,6 +65,8 @@ static bool admit(struct http_exchange *x) {
     pthread_mutex_lock(&w->lock);
     bool room = w->streams < x->server->config.max_streams;
     w->streams += room;
+    w->waiting -= x->waits;
+    x->waits = false;
     pthread_mutex_unlock(&w->lock);
     return room;
 }
@@ -86,12 +88,8 @@ struct buf *http_events(struct http_exchange *x) {
         abort(); /* out of memory */
     reply_begin(x, 200, "text/event-stream", r);
     MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)STUCK_S);
-    const union MHD_ConnectionInfo *fd =
-        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (fd != NULL) {
-        int size = SOCKET_BUFFER;
-        setsockopt(fd->connect_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    }
+    int size = SOCKET_BUFFER;
+    setsockopt(x->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     return &x->events;
 }
 

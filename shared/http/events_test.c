@@ -130,7 +130,7 @@ static void set(struct fixture *f, int value) {
 static int follow(struct fixture *f, const char *path) {
     struct reply *head = calloc(1, sizeof *head);
     int fd = client_connect(f->server);
-    client_print(fd, "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", path);
+    client_print(fd, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
     assert_true(client_read(fd, true, head));
     assert_int_equal(head->status, 200);
     assert_non_null(strcasestr(head->head, "\r\nContent-Type: text/event-stream\r\n"));
@@ -209,7 +209,7 @@ static void a_handler_ends_its_stream(void **state) {
     int fd = follow(f, "/values");
     assert_next(fd, "data: 99\n\n");
     assert_end(fd);
-    client_print(fd, "GET /number HTTP/1.1\r\nHost: t\r\n\r\n"); /* the connection is whole */
+    client_print(fd, "GET /number HTTP/1.1\r\nHost: localhost\r\n\r\n"); /* the connection is whole */
     struct reply *r = calloc(1, sizeof *r);
     assert_true(client_read(fd, false, r));
     assert_string_equal(r->body, "99");
@@ -222,7 +222,7 @@ static void a_handler_ends_its_stream(void **state) {
 static void a_stream_may_begin_later(void **state) {
     struct fixture *f = *state;
     int fd = client_connect(f->server);
-    client_print(fd, "GET /later HTTP/1.1\r\nHost: t\r\n\r\n");
+    client_print(fd, "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n");
     struct reply *r = calloc(1, sizeof *r);
     set(f, 1);
     assert_true(client_read(fd, true, r));
@@ -235,7 +235,7 @@ static void a_stream_may_begin_later(void **state) {
 
 static void head_has_no_stream(void **state) {
     struct fixture *f = *state;
-    struct reply *r = ask(f->server, "HEAD /values HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    struct reply *r = ask(f->server, "HEAD /values HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_int_equal(r->status, 200);
     while (streams(f) > 0)
         usleep(200);
@@ -257,7 +257,7 @@ static void a_slow_client_is_not_written_ahead_of(void **state) {
     struct fixture *f = *state;
     int slow = client_connect(f->server), size = 65536;
     setsockopt(slow, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    client_print(slow, "GET /parts/0 HTTP/1.1\r\nHost: t\r\n\r\n");
+    client_print(slow, "GET /parts/0 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     int quick = follow(f, "/parts/1");
     char *buffer = malloc(PART);
     while (atomic_load(&f->runs[1]) < 1000)
@@ -306,6 +306,17 @@ static void more_than_the_limit_is_refused(void **state) {
         close(fds[i]);
 }
 
+/* Although there is nothing to tell it. */
+static void the_one_who_leaves_is_noticed(void **state) {
+    struct fixture *f = *state;
+    close(follow(f, "/values"));
+    for (int i = 0; atomic_load(&f->finished) == 0; i++) {
+        assert_in_range(i, 0, 5000); /* a third of the time until it would be silent for too long */
+        usleep(1000);
+    }
+    assert_int_equal(streams(f), 0);
+}
+
 static void a_stream_is_never_silent_for_long(void **state) {
     struct fixture *f = *state;
     int fd = follow(f, "/values");
@@ -336,7 +347,7 @@ int main(void) {
         TEST(a_stream_may_begin_later),          TEST(head_has_no_stream),
         TEST(in_a_pause_only_the_newest_counts), TEST(a_slow_client_is_not_written_ahead_of),
         BEATING(more_than_the_limit_is_refused), BEATING(a_stream_is_never_silent_for_long),
-        TEST(streams_end_with_the_server),
+        TEST(streams_end_with_the_server),       TEST(the_one_who_leaves_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

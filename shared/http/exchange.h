@@ -39,7 +39,7 @@ WARN_UNUSED bool http_query_int64(struct http_exchange *x, const char *name, int
 const char *http_method(const struct http_exchange *x);
 
 /* Path and query as they came, still encoded. */
-struct slice http_target(struct http_exchange *x);
+struct slice http_target(const struct http_exchange *x);
 
 /* A request header; data == NULL when absent. */
 struct slice http_header(struct http_exchange *x, const char *name);
@@ -80,7 +80,8 @@ void http_watch(struct http_exchange *x, struct slice key);
 void http_deadline(struct http_exchange *x, int64_t ms);
 
 /* For a request that goes another way: how long it has waited since its first run; that it has waited
- * elsewhere before; that its deadline, if it has one, is so much later; how long that still is. */
+ * elsewhere before, which its deadline counts, set or still to be set; that its deadline, if it has one, is
+ * so much later; how long that still is. */
 int64_t http_elapsed(const struct http_exchange *x);
 void http_waited(struct http_exchange *x, int64_t ms);
 void http_postpone(struct http_exchange *x, int64_t ms);

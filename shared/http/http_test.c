@@ -72,8 +72,14 @@ static enum http_result trace(struct http_exchange *x, void *context) {
     return http_reply_text(x, 200, "text/plain", t.data == NULL ? SLICE("none") : t);
 }
 
+static enum http_result target(struct http_exchange *x, void *context) {
+    (void)context;
+    return http_reply_text(x, 200, "text/plain", http_target(x));
+}
+
 static const struct http_route routes[] = {
     {"GET", "/v1/orders", list_orders},
+    {"GET", "/target/{id}", target},
     {"POST", "/v1/orders", post_order},
     {"GET", "/v1/orders/{id}", get_order},
     {"PUT", "/v1/orders/{id}", post_order},
@@ -86,7 +92,8 @@ static const struct http_route routes[] = {
 static const struct http_route health_routes[] = {{"GET", "/readyz", unavailable}, {0}};
 
 static int start(void **state) {
-    struct http_config config = {.idle_timeout_s = 1};
+    static const char *const hosts[] = {"shop.internal", NULL};
+    struct http_config config = {.idle_timeout_s = 1, .hosts = hosts};
     struct http_server *s = http_server_create(&config);
     http_server_mount(s, routes, NULL);
     http_server_mount(s, health_routes, "broker");
@@ -114,7 +121,7 @@ static void expect_field(const struct reply *r, const char *field) {
     assert_non_null(strstr(r->head, "application/problem+json"));
 }
 
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 static void routes_and_parameters(void **state) {
     expect(ask_get(*state, "/v1/orders/o-1"), 200, "o-1");
@@ -128,7 +135,8 @@ static void routes_and_parameters(void **state) {
     expect_field(ask_get(*state, "/v1/orders/a%20b"), "id");
     expect_field(ask_get(*state, "/v1/orders/a%2fb"), "id");
     for (size_t size = 128; size <= 129; size++) {
-        struct reply *r = ask(*state, "GET /v1/orders/%0*d HTTP/1.1\r\nHost: t\r\n\r\n", (int)size, 7);
+        struct reply *r =
+            ask(*state, "GET /v1/orders/%0*d HTTP/1.1\r\nHost: localhost\r\n\r\n", (int)size, 7);
         assert_int_equal(r->status, size == 128 ? 200 : 400);
     }
 }
@@ -153,13 +161,13 @@ static void invalid_paths(void **state) {
 }
 
 static void methods(void **state) {
-    struct reply *r = ask(*state, "HEAD /v1/orders/o-1 HTTP/1.1\r\nHost: t\r\n\r\n");
+    struct reply *r = ask(*state, "HEAD /v1/orders/o-1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_int_equal(r->status, 200);
     assert_non_null(strstr(r->head, "Content-Length: 3\r\n"));
     r = ask_json(*state, "PATCH", "/v1/orders/o-1", "{}");
     expect(r, 405, "\"status\":405");
     assert_non_null(strstr(r->head, "Allow: GET, HEAD, PUT, DELETE\r\n"));
-    expect(ask(*state, "BREW /readyz HTTP/1.1\r\nHost: t\r\n\r\n"), 405, "GET, HEAD");
+    expect(ask(*state, "BREW /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"), 405, "GET, HEAD");
     expect(ask_json(*state, "POST", "/nowhere", "{}"), 404, "");
 }
 
@@ -267,10 +275,13 @@ static void media_types(void **state) {
         {"Content-Type: application/x-www-form-urlencoded\r\n", 415},
         {"Content-Type: application/json; charset=utf-8\r\n", 400}, /* the body is at fault, not the type */
         {"Content-Type: Application/JSON\r\n", 400},
+        {"Content-Type: application/json\r\nContent-Encoding: identity\r\n", 400},
+        {"Content-Type: application/json\r\nContent-Encoding: gzip\r\n", 415},
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        struct reply *r = ask(*state, "POST /v1/orders HTTP/1.1\r\nHost: t\r\n%sContent-Length: 2\r\n\r\n{}",
-                              types[i].header);
+        struct reply *r =
+            ask(*state, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 2\r\n\r\n{}",
+                types[i].header);
         assert_int_equal(r->status, types[i].status);
     }
 }
@@ -281,7 +292,7 @@ static unsigned post_size(struct http_server *s, size_t size, bool chunked, bool
     memset(body, ' ', size);
     static struct reply r;
     int fd = client_connect(s);
-    client_print(fd, "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n");
+    client_print(fd, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     if (chunked) {
         client_print(fd, "Transfer-Encoding: chunked\r\n\r\n");
         for (size_t sent = 0; sent < size; sent += 1000) {
@@ -315,32 +326,33 @@ static void sizes_of_bodies(void **state) {
     assert_true(closed);
 
     /* Announced only: answered at once, without the body. */
-    struct reply *r = ask(*state, "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
-                                  "Content-Length: 100000000000\r\n\r\n");
+    struct reply *r =
+        ask(*state, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    "Content-Length: 100000000000\r\n\r\n");
     expect(r, 413, "65536");
-    r = ask(*state, "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    r = ask(*state, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                     "Content-Length: 70000\r\nExpect: 100-continue\r\n\r\n");
     expect(r, 413, "65536");
 }
 
 static void ambiguous_framing(void **state) {
     static const char *const requests[] = {
-        "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
-        "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
-        "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nTransfer-Encoding: "
+        "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
+        "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: "
         "chunked\r\n\r\n0\r\n\r\n",
-        "POST /v1/orders HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
-        "POST /v1/orders HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+        "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+        "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
         "chunked\r\n\r\n"
         "0\r\n\r\n",
-        "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Length : 2\r\n\r\n{}",
+        "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length : 2\r\n\r\n{}",
         "POST /v1/orders HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET /v1/orders HTTP/1.1\r\n\r\n",
         "GET /v1/orders HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "GET /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
-        "DELETE /v1/orders/1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
-        "GET /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 9\r\n\r\n{}",
-        "PATCH /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\nTransfer-Encoding: "
+        "GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        "DELETE /v1/orders/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        "GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 9\r\n\r\n{}",
+        "PATCH /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nTransfer-Encoding: "
         "chunked\r\n\r\n0\r\n\r\n",
     };
     static struct reply r;
@@ -355,11 +367,46 @@ static void ambiguous_framing(void **state) {
     expect(ask(*state, "GET /v1/orders HTTP/1.0\r\n\r\n"), 200, "");
 }
 
+static void a_foreign_host_is_refused(void **state) {
+    static const struct {
+        const char *host;
+        unsigned status;
+    } cases[] = {
+        {"localhost", 200},
+        {"LOCALHOST:8100", 200},
+        {"127.0.0.1", 200},
+        {"127.0.0.1:1", 200},
+        {"[::1]:8100", 200},
+        {"shop.internal:80", 200},
+        {"evil.test", 421},
+        {"evil.test:8100", 421},
+        {"localhost.evil.test", 421},
+        {"192.0.2.1", 421},
+        {"", 421},
+        {"localhost@evil.test", 421},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct reply *r = ask(*state, "GET /v1/orders HTTP/1.1\r\nHost: %s\r\n\r\n", cases[i].host);
+        if (r->status != cases[i].status)
+            fail_msg("%s: %s", cases[i].host, r->head);
+        assert_true(r->status == 200 || strstr(r->head, "application/problem+json") != NULL);
+    }
+    expect(ask(*state, "GET /v1/orders HTTP/1.0\r\n\r\n"), 200, ""); /* no browser */
+}
+
+static void a_target_stays_as_it_came(void **state) {
+    expect(ask_get(*state, "/target/a%3ab?x=a+b%2Bc&y&z=&x=%20"), 200, "/target/a%3ab?x=a+b%2Bc&y&z=&x=%20");
+    expect(ask_get(*state, "/v1/orders?text=a b"), 400, "space");
+    expect(ask_get(*state, "/v1/orders?text=a\x01"
+                           "b"),
+           400, "space");
+}
+
 static void long_header_is_refused(void **state) {
     int fd = client_connect(*state);
     char *line = malloc(100000);
     memset(line, 'x', 100000);
-    client_print(fd, "GET /v1/orders HTTP/1.1\r\nHost: t\r\nX: ");
+    client_print(fd, "GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nX: ");
     client_send(fd, line, 100000);
     client_print(fd, "\r\n\r\n");
     static struct reply r;
@@ -373,7 +420,7 @@ static void long_header_is_refused(void **state) {
 
 static void pieces_and_pipelines(void **state) {
     static struct reply r;
-    const char text[] = "POST /v1/ratings HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    const char text[] = "POST /v1/ratings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                         "Content-Length: 31\r\n\r\n{\"rating\":7.5,\"at\":{\"lat\":0.5}}" GET("/v1/orders/a");
     int fd = client_connect(*state);
     for (size_t i = 0; i < sizeof text - 1; i++)
@@ -390,7 +437,7 @@ static void pieces_and_pipelines(void **state) {
 static void half_requests_time_out(void **state) {
     int head = client_connect(*state), body = client_connect(*state), nothing = client_connect(*state);
     client_print(head, "GET /v1/orders HTTP/1.1\r\nHo");
-    client_print(body, "POST /v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    client_print(body, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                        "Content-Length: 20\r\n\r\n{");
     assert_true(client_closed(head));
     assert_true(client_closed(body));
@@ -419,7 +466,7 @@ static void trace_context(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct reply *r =
-            ask(*state, "GET /trace HTTP/1.1\r\nHost: t\r\ntraceparent: %s\r\n\r\n", cases[i].value);
+            ask(*state, "GET /trace HTTP/1.1\r\nHost: localhost\r\ntraceparent: %s\r\n\r\n", cases[i].value);
         expect(r, 200, cases[i].valid ? cases[i].value : "none");
     }
     expect(ask_get(*state, "/trace"), 200, "none");
@@ -482,6 +529,8 @@ int main(void) {
         WITH_SERVER(media_types),
         WITH_SERVER(sizes_of_bodies),
         WITH_SERVER(ambiguous_framing),
+        WITH_SERVER(a_foreign_host_is_refused),
+        WITH_SERVER(a_target_stays_as_it_came),
         WITH_SERVER(long_header_is_refused),
         WITH_SERVER(pieces_and_pipelines),
         WITH_SERVER(half_requests_time_out),

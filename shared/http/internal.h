@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct pollfd;
+
 struct MHD_Connection;
 struct MHD_Daemon;
 struct MHD_Response;
@@ -67,10 +69,10 @@ void reply_begin(struct http_exchange *x, unsigned status, const char *content_t
 /* Answers and closes the connection afterwards: what follows on it cannot be trusted. */
 bool reply_and_close(struct http_exchange *x, unsigned status, const char *detail);
 
-/* --- wait.c: exchanges that wait. Every field is under the lock. --- */
+/* --- wait.c: exchanges that wait --- */
 
 /* Exchanges by the time at which they wake. A list for each kind of time, so that a new one is mostly the
- * last. */
+ * last. The server's thread only. */
 struct timers {
     struct http_exchange *first, *last;
 };
@@ -78,27 +80,38 @@ enum timer { TIMER_DEADLINE, TIMER_BEAT, TIMER_PAUSE };
 enum { TIMERS = 3 };
 
 struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t timer; /* the first time has changed */
-    pthread_cond_t idle;  /* running has reached 0 */
-    pthread_t thread;
-    bool started, stopping, thread_stop;
+    struct timers timers[TIMERS];
+    int64_t look_us;       /* when to look who has gone; 0: nobody sleeps */
+    struct pollfd *looked; /* memory for that, … */
+    struct http_exchange **sleepers;
+    size_t capacity;   /* … for so many */
+    int wake_fd;       /* the server's thread has something to do: … */
+    atomic_bool wakes; /* … it was told so */
+
+    pthread_mutex_t lock; /* of all below */
+    bool stopping;
     unsigned running;   /* exchanges between their first run and their end */
     unsigned suspended; /* of these, the ones that sleep */
+    unsigned waiting;   /* of these, the ones that have slept and are no stream */
     unsigned streams;   /* of these, the ones whose answer goes on */
-    struct timers timers[TIMERS];
     struct watch *buckets[WATCH_BUCKETS];
 };
 
 void waiting_init(struct waiting *w);
 void waiting_finish(struct waiting *w);
-/* The thread that wakes at deadlines. */
-WARN_UNUSED bool waiting_start(struct waiting *w, struct err *err);
-void waiting_stop(struct waiting *w);
-/* Wakes everything, lets nothing sleep any more, and waits until all has ended, at most `ms`. */
-void waiting_drain(struct waiting *w, int64_t ms);
+/* Wakes whose time has come, and ends whose client has gone. Returns the ms until it is to be called again;
+ * -1: no need. The server's thread. */
+int waiting_tend(struct waiting *w);
+/* Lets the server's thread look what was resumed. Any thread. */
+void waiting_wake(struct waiting *w);
+/* Wakes everything, and lets nothing sleep any more. */
+void waiting_drain(struct waiting *w);
+/* Whether all that began to run has ended. */
+bool waiting_idle(struct waiting *w);
 /* Before each run of the handler. False: the server stops, answer 503. */
 bool exchange_run(struct http_exchange *x);
+/* Counts it as one that waits. False: there are too many. */
+bool exchange_may_wait(struct http_exchange *x);
 /* After HTTP_WAIT, or for the pause of a stream. False: something has happened meanwhile, run again. */
 bool exchange_sleep(struct http_exchange *x);
 /* Forgets watches and deadline. */
@@ -118,6 +131,9 @@ struct http_server {
     struct MHD_Daemon *daemon;
     int socket;
     uint16_t port;
+    pthread_t thread;
+    bool running;
+    atomic_bool stopping;
     struct waiting waiting;
 };
 
@@ -139,7 +155,9 @@ struct http_exchange {
     struct MHD_Connection *connection;
     const struct mounted_route *route; /* NULL: none */
     struct path path;
-    struct slice url; /* the path as it came */
+    struct slice target; /* path and query as they came */
+    int fd;
+    bool begun, gone; /* its headers are there; its client has closed the connection */
     struct arena arena;
     struct state *states;
     int64_t started_us, first_run_us;
@@ -164,10 +182,11 @@ struct http_exchange {
     bool ended, beat;          /* after what is there; this run is for want of events */
     int64_t beat_us, pause_us; /* when it is due; no run before (0: none) */
 
-    /* Under the lock of struct waiting. */
-    bool ran, woken, suspended, pausing;
     struct timers *timers; /* that it is in, or NULL */
     int64_t wake_us;
-    struct watch *watches;
     struct http_exchange *earlier, *later;
+    struct watch *watches;
+
+    /* Under the lock of struct waiting. */
+    bool ran, woken, suspended, pausing, waits;
 };

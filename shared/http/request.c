@@ -6,13 +6,16 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 /* The headers that say where a request ends and for whom it is, and how often each came. */
 struct framing {
     unsigned host, length, encoding, type;
-    const char *length_value, *encoding_value;
+    const char *host_value, *length_value, *encoding_value;
     bool bad_name;
 };
 
@@ -30,7 +33,7 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
     if (!is_token(name))
         f->bad_name = true;
     else if (strcasecmp(name, "Host") == 0)
-        f->host++;
+        f->host++, f->host_value = value;
     else if (strcasecmp(name, "Content-Type") == 0)
         f->type++;
     else if (strcasecmp(name, "Content-Length") == 0)
@@ -57,6 +60,44 @@ static const char *framing_error(const struct framing *f, bool http_1_1) {
         strcasecmp(f->encoding_value, "chunked") != 0)
         return "the only Transfer-Encoding is chunked";
     return NULL;
+}
+
+/* Of what may be followed by a port. */
+static bool is_host(struct slice host, const char *name) {
+    size_t n = strlen(name);
+    return host.size >= n && strncasecmp(host.data, name, n) == 0 && (host.size == n || host.data[n] == ':');
+}
+
+/* The address that the client has connected to, as a host is written. */
+static bool is_own_address(struct http_exchange *x, struct slice host) {
+    struct sockaddr_storage a;
+    socklen_t size = sizeof a;
+    char address[NI_MAXHOST], bracketed[NI_MAXHOST + 2];
+    if (getsockname(x->fd, (struct sockaddr *)&a, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&a, size, address, sizeof address, NULL, 0, NI_NUMERICHOST) != 0)
+        return false;
+    const char *v4 = strncmp(address, "::ffff:", 7) == 0 ? address + 7 : address;
+    snprintf(bracketed, sizeof bracketed, strchr(v4, ':') != NULL ? "[%s]" : "%s", v4);
+    return is_host(host, bracketed);
+}
+
+/* A foreign one is a name that somebody made to point here, so that a page of his may read what we say. */
+static bool is_for_us(struct http_exchange *x, struct slice host) {
+    if (host.data == NULL /* no browser */ || is_host(host, "localhost") || is_host(host, "127.0.0.1") ||
+        is_host(host, "[::1]"))
+        return true;
+    for (const char *const *name = x->server->config.hosts; name != NULL && *name != NULL; name++)
+        if (is_host(host, *name))
+            return true;
+    return is_own_address(x, host);
+}
+
+/* Without what another reader, the next instance say, would end it at. */
+static bool is_target(struct slice target) {
+    for (size_t i = 0; i < target.size; i++)
+        if ((unsigned char)target.data[i] <= ' ' || target.data[i] == 0x7f)
+            return false;
+    return true;
 }
 
 static bool changes_state(const char *method) {
@@ -114,6 +155,11 @@ static bool admit_well_framed(struct http_exchange *x, const char *url, const ch
         http_reply_problem(x, 415, NULL, "Content-Type must be application/json");
         return false;
     }
+    struct slice coding = http_header(x, "Content-Encoding");
+    if (coding.data != NULL && !slice_equal(coding, SLICE("identity"))) {
+        http_reply_problem(x, 415, NULL, "Content-Encoding is not supported");
+        return false;
+    }
     return true;
 }
 
@@ -123,9 +169,11 @@ bool request_admit(struct http_exchange *x, const char *url, const char *method,
         return reply_and_close(x, 505, "HTTP/1.1 is spoken here");
     struct framing f = {0};
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, &f);
-    const char *error = framing_error(&f, http_1_1);
+    const char *error = is_target(x->target) ? framing_error(&f, http_1_1) : "the target has a space";
     if (error != NULL)
         return reply_and_close(x, 400, error);
+    if (!is_for_us(x, slice_of(f.host_value)))
+        return reply_and_close(x, 421, "this service does not answer for that host");
     uint64_t length = f.length_value != NULL ? strtoull(f.length_value, NULL, 10) : f.encoding;
     x->close = too_much_to_drain(x, length);
     bool admitted = admit_well_framed(x, url, method, length);
@@ -216,22 +264,8 @@ const char *http_method(const struct http_exchange *x) {
     return x->route->spec->method;
 }
 
-static enum MHD_Result on_argument(void *context, enum MHD_ValueKind kind, const char *name,
-                                   const char *value) {
-    (void)kind;
-    struct buf *target = context;
-    buf_append_byte(target, memchr(target->data, '?', target->size) == NULL ? '?' : '&');
-    buf_printf(target, "%s%s%s", name, value != NULL ? "=" : "", value != NULL ? value : "");
-    return MHD_YES;
-}
-
-struct slice http_target(struct http_exchange *x) {
-    struct buf target = {0};
-    buf_append_slice(&target, x->url);
-    MHD_get_connection_values(x->connection, MHD_GET_ARGUMENT_KIND, on_argument, &target);
-    struct slice copy = arena_copy(http_arena(x), buf_slice(&target));
-    buf_free(&target);
-    return copy;
+struct slice http_target(const struct http_exchange *x) {
+    return x->target;
 }
 
 struct slice http_header(struct http_exchange *x, const char *name) {

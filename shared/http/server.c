@@ -5,28 +5,37 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    CONNECTIONS_MAX = 4096,
+    CONNECTIONS_MAX = 5120, /* more than wait and stream, so that somebody always answers */
+    WAITING_MAX = 2048,
     STREAMS_MAX = 2048,
     BEAT_MS = 15 * 1000,
     CONNECTION_MEMORY = 32 * 1024, /* bounds the header section too */
     IDLE_TIMEOUT_S = 10,
     DRAIN_MS = 2000,
+    DRAIN_STEP_MS = 20,
 };
 
-static struct http_exchange *exchange_create(struct http_server *s, struct MHD_Connection *connection) {
+/* With the request line: only now there is the target as it came. */
+static void *exchange_create(void *context, const char *target, struct MHD_Connection *connection) {
     struct http_exchange *x = xcalloc(1, sizeof *x);
-    x->server = s;
+    x->server = context;
     x->connection = connection;
+    x->target = arena_copy(&x->arena, slice_of(target));
     x->started_us = clock_mono_us();
+    x->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     return x;
 }
 
@@ -83,6 +92,8 @@ static enum MHD_Result receive(struct http_exchange *x, struct slice piece) {
 /* Runs the handler until there is an answer, or until the exchange sleeps. */
 static enum MHD_Result run(struct http_exchange *x) {
     while (x->response == NULL) {
+        if (x->gone)
+            return MHD_NO;
         if (!exchange_run(x)) {
             x->close = true;
             http_reply_problem(x, 503, NULL, "the service is stopping");
@@ -97,6 +108,9 @@ static enum MHD_Result run(struct http_exchange *x) {
             http_reply_problem(x, 500, NULL, "the handler of this route gave no answer");
         else if (x->timed_out)
             http_reply_problem(x, 504, NULL, "no answer in time");
+        else if (!exchange_may_wait(x))
+            http_reply_problem(x, 503, NULL, "%u requests wait already; no more at the moment",
+                               x->server->config.max_waiting);
         else if (exchange_sleep(x))
             return MHD_YES;
     }
@@ -108,9 +122,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **slot) {
     struct http_exchange *x = *slot;
-    if (x == NULL) {
-        *slot = x = exchange_create(context, connection);
-        x->url = arena_copy(&x->arena, slice_of(url));
+    (void)context, (void)connection;
+    if (!x->begun) {
+        x->begun = true;
         bool refused = !request_admit(x, url, method, version);
         return refused && x->close ? send_reply(x) : MHD_YES;
     }
@@ -141,6 +155,8 @@ struct http_server *http_server_create(const struct http_config *config) {
     struct http_server *s = xcalloc(1, sizeof *s);
     body_init();
     s->config = *config;
+    if (s->config.max_waiting == 0)
+        s->config.max_waiting = WAITING_MAX;
     if (s->config.max_streams == 0)
         s->config.max_streams = STREAMS_MAX;
     if (s->config.beat_ms == 0)
@@ -191,26 +207,66 @@ static bool listen_on(struct http_server *s, struct err *err) {
     return true;
 }
 
+/* Without a thread of its own: there the library waits for the second 128 events of a round until the next
+ * time-out, while the first 128 are not looked at. */
 static struct MHD_Daemon *start_daemon(struct http_server *s) {
     unsigned connections = s->config.max_connections > 0 ? s->config.max_connections : CONNECTIONS_MAX;
     unsigned timeout = s->config.idle_timeout_s > 0 ? s->config.idle_timeout_s : IDLE_TIMEOUT_S;
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-                            on_request, s, MHD_OPTION_LISTEN_SOCKET, s->socket, MHD_OPTION_NOTIFY_COMPLETED,
-                            on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,
-                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT, timeout,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s,
+                            MHD_OPTION_LISTEN_SOCKET, s->socket, MHD_OPTION_URI_LOG_CALLBACK, exchange_create,
+                            s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+                            no_unescape, NULL, MHD_OPTION_CONNECTION_LIMIT, connections,
+                            MHD_OPTION_CONNECTION_TIMEOUT, timeout, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+}
+
+/* The ms until the server has something to do, whatever comes; -1: nothing. */
+static int time_left(struct http_server *s, int tend_ms) {
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(s->daemon, &ms) != MHD_YES)
+        return tend_ms;
+    return tend_ms >= 0 && (unsigned long long)tend_ms < ms ? tend_ms : ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static void *serve(void *context) {
+    struct http_server *s = context;
+    int epoll_fd = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    int64_t until_us = 0; /* it stops then */
+    prctl(PR_SET_NAME, "http");
+    while (until_us == 0 || (!waiting_idle(&s->waiting) && clock_mono_us() < until_us)) {
+        int tend_ms = waiting_tend(&s->waiting);
+        struct pollfd fds[] = {{.fd = epoll_fd, .events = POLLIN},
+                               {.fd = s->waiting.wake_fd, .events = POLLIN}};
+        poll(fds, 2, time_left(s, until_us == 0 ? tend_ms : DRAIN_STEP_MS));
+        if (fds[1].revents != 0) {
+            eventfd_t wakes;
+            eventfd_read(s->waiting.wake_fd, &wakes);
+            atomic_store(&s->waiting.wakes, false); /* before the library looks */
+        }
+        if (until_us == 0 && atomic_load(&s->stopping)) {
+            until_us = clock_mono_us() + DRAIN_MS * 1000;
+            MHD_quiesce_daemon(s->daemon);
+            waiting_drain(&s->waiting);
+        }
+        MHD_run(s->daemon);
+    }
+    return NULL;
+}
+
+static bool start_thread(struct http_server *s, struct err *err) {
+    sigset_t all, before;
+    sigfillset(&all);
+    if ((s->daemon = start_daemon(s)) == NULL)
+        return err_set(err, ERR_FATAL, "cannot start the HTTP server: %s", strerror(errno));
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int e = pthread_create(&s->thread, NULL, serve, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    s->running = e == 0;
+    return s->running || err_set(err, ERR_FATAL, "cannot start a thread: %s", strerror(e));
 }
 
 bool http_server_start(struct http_server *s, struct err *err) {
-    if (!listen_on(s, err))
-        return false;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool ok = waiting_start(&s->waiting, err);
-    if (ok && (s->daemon = start_daemon(s)) == NULL)
-        ok = err_set(err, ERR_FATAL, "cannot start the HTTP server: %s", strerror(errno));
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    bool ok = listen_on(s, err) && start_thread(s, err);
     if (!ok)
         http_server_stop(s);
     return ok;
@@ -221,13 +277,15 @@ uint16_t http_server_port(const struct http_server *s) {
 }
 
 void http_server_stop(struct http_server *s) {
-    if (s->daemon != NULL) {
-        MHD_quiesce_daemon(s->daemon);
-        waiting_drain(&s->waiting, DRAIN_MS);
-        MHD_stop_daemon(s->daemon);
-        s->daemon = NULL;
+    if (s->running) {
+        atomic_store(&s->stopping, true);
+        waiting_wake(&s->waiting);
+        pthread_join(s->thread, NULL);
+        s->running = false;
     }
-    waiting_stop(&s->waiting);
+    if (s->daemon != NULL)
+        MHD_stop_daemon(s->daemon);
+    s->daemon = NULL;
     if (s->socket >= 0)
         close(s->socket);
     s->socket = -1;

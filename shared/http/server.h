@@ -2,7 +2,12 @@
  * without a thread each. One thread runs every handler; it sleeps while nothing happens.
  *
  * What the server itself answers, as problem+json: 400 (ambiguous or invalid framing, path, JSON), 404, 405,
- * 413 (body over 64 KiB), 415 (POST, PUT, PATCH and DELETE must be application/json), 500, 503 and 504. */
+ * 413 (body over 64 KiB), 415 (POST, PUT, PATCH and DELETE must be application/json, as it is), 421 (for
+ * another host), 500, 503 and 504. What cannot be parsed as a request at all is answered by the library
+ * beneath, in HTML, and its connection closed.
+ *
+ * A client that closes its connection, or its half of it, is gone: a request of its that waits, and a stream,
+ * end within a second. */
 #pragma once
 
 #include "base/buf.h"
@@ -31,10 +36,15 @@ struct http_answered {
 };
 
 struct http_config {
-    const char *address;      /* numeric; NULL: 127.0.0.1 */
-    uint16_t port;            /* 0: one that is free */
-    unsigned max_connections; /* 0: 4096; more than that wait in the listen queue */
-    unsigned max_streams;     /* 0: 2048; of events (events.h) at a time */
+    const char *address; /* numeric; NULL: 127.0.0.1 */
+    uint16_t port;       /* 0: one that is free */
+    /* The names that clients may have for this server beside those of loopback and the address at which they
+     * reach it; up to NULL, and living as long as it does. Another one is somebody else's that was made to
+     * point here (DNS rebinding). NULL: none. */
+    const char *const *hosts;
+    unsigned max_connections; /* 0: 5120; more than that wait in the listen queue */
+    unsigned max_waiting;     /* 0: 2048; requests that wait at a time, 503 beyond */
+    unsigned max_streams;     /* 0: 2048; of events (events.h) at a time, 503 beyond */
     unsigned beat_ms;         /* 0: 15000; a stream is not silent for longer */
     unsigned idle_timeout_s;  /* 0: 10; for a connection on which nothing arrives, waiting requests apart */
     void (*answered)(void *context, const struct http_answered *a); /* NULL: nobody cares. HTTP thread */

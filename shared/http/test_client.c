@@ -91,13 +91,15 @@ struct reply *ask(const struct http_server *s, const char *fmt, ...) {
 }
 
 struct reply *ask_get(const struct http_server *s, const char *path) {
-    return ask(s, "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", path);
+    return ask(s, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
 }
 
 struct reply *ask_json(const struct http_server *s, const char *method, const char *path, const char *body) {
     if (body == NULL)
-        return ask(s, "%s %s HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n\r\n", method, path);
+        return ask(s, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n", method,
+                   path);
     return ask(s,
-               "%s %s HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+               "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+               "%zu\r\n\r\n%s",
                method, path, strlen(body), body);
 }

@@ -3,11 +3,17 @@
 #include "base/clock.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-enum { DEADLINE_DEFAULT_MS = 30 * 1000, DEADLINE_MAX_MS = 3600 * 1000 };
+enum {
+    DEADLINE_DEFAULT_MS = 30 * 1000,
+    DEADLINE_MAX_MS = 3600 * 1000,
+    LOOK_US = 1000 * 1000, /* whose clients have gone */
+};
 
 /* The interest of one exchange in one key: in the list of its bucket and in that of its exchange. */
 struct watch {
@@ -20,24 +26,21 @@ struct watch {
 
 void waiting_init(struct waiting *w) {
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->timer, &monotonic);
-    pthread_cond_init(&w->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->wake_fd < 0)
+        abort(); /* no descriptors: this process is at its end */
 }
 
 void waiting_finish(struct waiting *w) {
-    pthread_cond_destroy(&w->idle);
-    pthread_cond_destroy(&w->timer);
     pthread_mutex_destroy(&w->lock);
+    close(w->wake_fd);
+    free(w->looked);
+    free(w->sleepers);
 }
 
-/* False at the deadline. */
-static bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_us) {
-    struct timespec t = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
-    return pthread_cond_timedwait(cond, lock, &t) != ETIMEDOUT;
+void waiting_wake(struct waiting *w) {
+    if (!atomic_exchange(&w->wakes, true))
+        eventfd_write(w->wake_fd, 1);
 }
 
 /* Under the lock. An exchange that is not asleep runs once more when its present run wants to wait. */
@@ -47,6 +50,7 @@ static void exchange_wake(struct http_exchange *x) {
         x->suspended = x->pausing = false;
         x->server->waiting.suspended--;
         MHD_resume_connection(x->connection);
+        waiting_wake(&x->server->waiting);
     }
 }
 
@@ -74,8 +78,8 @@ static void timer_set(struct waiting *w, struct http_exchange *x, enum timer kin
     *(x->later == NULL ? &t->last : &x->later->earlier) = x;
     x->timers = t;
     x->wake_us = wake_us;
-    if (t->first == x)
-        pthread_cond_signal(&w->timer);
+    if (w->look_us == 0)
+        w->look_us = clock_mono_us() + LOOK_US;
 }
 
 static struct http_exchange *timer_first(const struct waiting *w) {
@@ -88,53 +92,65 @@ static struct http_exchange *timer_first(const struct waiting *w) {
     return first;
 }
 
-static void *timer_run(void *context) {
-    struct waiting *w = context;
+/* Of a connection that is suspended the library does not see that it was closed. */
+static void end_gone(struct waiting *w) {
+    size_t n = 0;
     pthread_mutex_lock(&w->lock);
-    while (!w->thread_stop) {
-        struct http_exchange *x = timer_first(w);
-        if (x == NULL) {
-            pthread_cond_wait(&w->timer, &w->lock);
-        } else if (clock_mono_us() < x->wake_us) {
-            cond_wait_until(&w->timer, &w->lock, x->wake_us);
-        } else {
-            timer_remove(x);
-            exchange_wake(x);
-        }
+    if (w->suspended > w->capacity) {
+        w->capacity = w->suspended + w->suspended / 2;
+        w->looked = xrealloc(w->looked, w->capacity * sizeof *w->looked);
+        w->sleepers = xrealloc(w->sleepers, w->capacity * sizeof(struct http_exchange *));
     }
+    for (int k = 0; k < TIMERS; k++)
+        for (struct http_exchange *x = w->timers[k].first; x != NULL; x = x->later)
+            if (x->suspended) {
+                w->sleepers[n] = x;
+                w->looked[n++] = (struct pollfd){.fd = x->fd, .events = POLLRDHUP};
+            }
     pthread_mutex_unlock(&w->lock);
-    return NULL;
-}
-
-bool waiting_start(struct waiting *w, struct err *err) {
-    int e = pthread_create(&w->thread, NULL, timer_run, w);
-    if (e != 0)
-        return err_set(err, ERR_FATAL, "cannot start a thread: %s", strerror(e));
-    w->started = true;
-    return true;
-}
-
-void waiting_stop(struct waiting *w) {
-    if (!w->started)
+    w->look_us = n > 0 ? clock_mono_us() + LOOK_US : 0;
+    if (n == 0 || poll(w->looked, (nfds_t)n, 0) <= 0) /* nothing ends meanwhile but on this thread */
         return;
     pthread_mutex_lock(&w->lock);
-    w->thread_stop = true;
-    pthread_cond_signal(&w->timer);
+    for (size_t i = 0; i < n; i++)
+        if (w->looked[i].revents != 0) {
+            w->sleepers[i]->gone = true;
+            exchange_wake(w->sleepers[i]);
+        }
     pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
-    w->started = false;
 }
 
-void waiting_drain(struct waiting *w, int64_t ms) {
-    int64_t deadline_us = clock_mono_us() + ms * 1000;
+int waiting_tend(struct waiting *w) {
+    struct http_exchange *x;
+    int64_t now = clock_mono_us();
+    if (w->look_us != 0 && now >= w->look_us)
+        end_gone(w);
+    pthread_mutex_lock(&w->lock);
+    while ((x = timer_first(w)) != NULL && x->wake_us <= now) {
+        timer_remove(x);
+        exchange_wake(x);
+    }
+    pthread_mutex_unlock(&w->lock);
+    int64_t next_us = w->look_us;
+    if (x != NULL && (next_us == 0 || x->wake_us < next_us))
+        next_us = x->wake_us;
+    return next_us == 0 ? -1 : next_us <= now ? 0 : (int)((next_us - now + 999) / 1000);
+}
+
+void waiting_drain(struct waiting *w) {
     pthread_mutex_lock(&w->lock);
     w->stopping = true;
     for (int k = 0; k < TIMERS; k++)
         for (struct http_exchange *x = w->timers[k].first; x != NULL; x = x->later)
             exchange_wake(x);
-    while (w->running > 0 && cond_wait_until(&w->idle, &w->lock, deadline_us))
-        ;
     pthread_mutex_unlock(&w->lock);
+}
+
+bool waiting_idle(struct waiting *w) {
+    pthread_mutex_lock(&w->lock);
+    bool idle = w->running == 0;
+    pthread_mutex_unlock(&w->lock);
+    return idle;
 }
 
 bool exchange_run(struct http_exchange *x) {
@@ -153,6 +169,16 @@ bool exchange_run(struct http_exchange *x) {
     x->beat = x->streams && now >= x->beat_us;
     x->pause_us = 0;
     return !stopping;
+}
+
+bool exchange_may_wait(struct http_exchange *x) {
+    struct waiting *w = &x->server->waiting;
+    pthread_mutex_lock(&w->lock);
+    bool may = x->waits || w->waiting < x->server->config.max_waiting;
+    w->waiting += may && !x->waits;
+    x->waits = may;
+    pthread_mutex_unlock(&w->lock);
+    return may;
 }
 
 bool exchange_sleep(struct http_exchange *x) {
@@ -176,12 +202,13 @@ bool exchange_sleep(struct http_exchange *x) {
 
 void exchange_end(struct http_exchange *x) {
     struct waiting *w = &x->server->waiting;
-    pthread_mutex_lock(&w->lock);
     if (x->timers != NULL)
         timer_remove(x);
+    pthread_mutex_lock(&w->lock);
     w->suspended -= x->suspended;
+    w->waiting -= x->waits;
     w->streams -= x->streams;
-    x->streams = false;
+    x->streams = x->waits = false;
     for (struct watch *watch = x->watches; watch != NULL;) {
         struct watch *next = watch->next_of_exchange;
         *watch->link = watch->next;
@@ -193,8 +220,6 @@ void exchange_end(struct http_exchange *x) {
     x->watches = NULL;
     w->running -= x->ran;
     x->ran = false;
-    if (w->running == 0)
-        pthread_cond_signal(&w->idle);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -251,7 +276,11 @@ int64_t http_elapsed(const struct http_exchange *x) {
 }
 
 void http_waited(struct http_exchange *x, int64_t ms) {
-    x->first_run_us -= (ms < 0 ? 0 : ms > DEADLINE_MAX_MS ? DEADLINE_MAX_MS : ms) * 1000;
+    int64_t us = (ms < 0 ? 0 : ms > DEADLINE_MAX_MS ? DEADLINE_MAX_MS : ms) * 1000;
+    x->first_run_us -= us;
+    if (x->deadline_us != 0)
+        x->deadline_us -= us;
+    x->timed_out = x->deadline_us != 0 && clock_mono_us() >= x->deadline_us;
 }
 
 void http_postpone(struct http_exchange *x, int64_t ms) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,6 +19,7 @@ struct fixture {
     struct http_server *server;
     atomic_int rows[64];
     atomic_int runs, states, answered;
+    atomic_bool held; /* by /hold */
 };
 
 struct progress {
@@ -35,7 +37,7 @@ static void forget_progress(void *state) {
 static enum http_result get_row(struct http_exchange *x, void *context) {
     struct fixture *f = context;
     int64_t row, above, timeout;
-    if (!http_path_int64(x, "row", 0, 63, &row) || !http_query_int64(x, "above", 0, INT32_MAX, 0, &above) ||
+    if (!http_path_int64(x, "row", 0, 63, &row) || !http_query_int64(x, "above", -1, INT32_MAX, 0, &above) ||
         !http_query_int64(x, "timeout", 0, 60000, 20000, &timeout))
         return HTTP_DONE;
     atomic_fetch_add(&f->runs, 1);
@@ -61,8 +63,32 @@ static enum http_result wait_for_ever(struct http_exchange *x, void *context) {
     return HTTP_WAIT;
 }
 
-static const struct http_route routes[] = {
-    {"GET", "/rows/{row}", get_row}, {"GET", "/never", wait_for_ever}, {0}};
+/* Keeps the server's thread, so that much has come when it looks again. */
+static enum http_result hold(struct http_exchange *x, void *context) {
+    struct fixture *f = context;
+    for (atomic_store(&f->held, true); atomic_load(&f->held);)
+        usleep(100);
+    return http_reply_empty(x, 204);
+}
+
+/* What was asked elsewhere before, where it has waited for `Waited` ms already. */
+static enum http_result passed_on(struct http_exchange *x, void *context) {
+    static const char owner;
+    (void)context;
+    int *runs = http_state(x, &owner, sizeof *runs, NULL);
+    http_deadline(x, 20000);
+    if ((*runs)++ == 0)
+        http_waited(x, atoi(http_header(x, "Waited").data));
+    return HTTP_WAIT;
+}
+
+static const struct http_route routes[] = {{"GET", "/rows/{row}", get_row},
+                                           {"GET", "/never", wait_for_ever},
+                                           {"GET", "/hold", hold},
+                                           {"GET", "/passed", passed_on},
+                                           {0}};
+
+enum { WAITING_MAX = 2000 };
 
 static int start(void **state) {
     struct rlimit files;
@@ -70,7 +96,7 @@ static int start(void **state) {
     files.rlim_cur = files.rlim_max < 8192 ? files.rlim_max : 8192;
     setrlimit(RLIMIT_NOFILE, &files);
     struct fixture *f = calloc(1, sizeof *f);
-    struct http_config config = {.max_connections = 4096};
+    struct http_config config = {.max_connections = 4096, .max_waiting = WAITING_MAX, .idle_timeout_s = 60};
     f->server = http_server_create(&config);
     http_server_mount(f->server, routes, f);
     struct err err;
@@ -117,7 +143,8 @@ static void await_waiting(struct fixture *f, unsigned n) {
 
 static int ask_row(struct fixture *f, int row, int above, int timeout) {
     int fd = client_connect(f->server);
-    client_print(fd, "GET /rows/%d?above=%d&timeout=%d HTTP/1.1\r\nHost: t\r\n\r\n", row, above, timeout);
+    client_print(fd, "GET /rows/%d?above=%d&timeout=%d HTTP/1.1\r\nHost: localhost\r\n\r\n", row, above,
+                 timeout);
     return fd;
 }
 
@@ -136,7 +163,7 @@ static void wakes_only_watchers(void **state) {
     assert_int_equal(atomic_load(&f->runs), 3);
     assert_int_equal(waiting(f), 1);
     /* The connection serves on. */
-    client_print(fd, "GET /rows/1 HTTP/1.1\r\nHost: t\r\n\r\n");
+    client_print(fd, "GET /rows/1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_true(client_read(fd, false, &answer));
     assert_string_equal(answer.body, "7");
     row_set(f, 2, 1);
@@ -175,7 +202,7 @@ static void deadlines(void **state) {
 }
 
 static void thousands_wait(struct fixture *f, int rows) {
-    enum { CLIENTS = 2000 };
+    enum { CLIENTS = WAITING_MAX };
     static int clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = ask_row(f, i % rows, 0, 20000);
@@ -198,17 +225,92 @@ static void thousands_wait_on_many_keys(void **state) {
     thousands_wait(*state, 64);
 }
 
-static void the_one_who_leaves_is_forgotten_at_its_deadline(void **state) {
+/* Its handler does not run again, not at its deadline either. */
+static void the_one_who_leaves_is_forgotten(void **state) {
     struct fixture *f = *state;
-    int fd = ask_row(f, 1, 0, 30);
-    await_waiting(f, 1);
+    int fd = ask_row(f, 1, 0, 20000), stays = ask_row(f, 1, 0, 20000), half = ask_row(f, 1, 0, 20000);
+    await_waiting(f, 3);
     close(fd);
-    await_waiting(f, 0);
-    fd = ask_row(f, 1, 0, 20000);
+    shutdown(half, SHUT_WR);
     await_waiting(f, 1);
-    close(fd);
+    assert_int_equal(atomic_load(&f->runs), 3);
+    assert_true(client_closed(half));
     row_set(f, 1, 1);
+    assert_true(client_read(stays, false, &answer));
+    assert_string_equal(answer.body, "1");
+    close(stays), close(half);
+}
+
+static void more_than_the_limit_do_not_wait(void **state) {
+    struct fixture *f = *state;
+    static int clients[WAITING_MAX];
+    for (int i = 0; i < WAITING_MAX; i++)
+        clients[i] = ask_row(f, 1, 0, 60000);
+    await_waiting(f, WAITING_MAX);
+    struct reply *r = ask_get(f->server, "/rows/1?timeout=60000");
+    assert_int_equal(r->status, 503);
+    assert_non_null(strstr(r->head, "Retry-After: 1\r\n"));
+    r = ask_get(f->server, "/rows/1?above=-1");
+    assert_int_equal(r->status, 200); /* who need not wait is answered */
+    for (int i = 0; i < WAITING_MAX; i++)
+        close(clients[i]);
     await_waiting(f, 0);
+    assert_int_equal(ask_get(f->server, "/rows/1?timeout=0")->status, 504);
+}
+
+/* More than there can be connections. */
+static void aborted_requests_keep_nobody_waiting(void **state) {
+    struct fixture *f = *state;
+    for (int i = 0; i < 4500; i++) {
+        int fd = ask_row(f, 1, 0, 60000);
+        close(fd);
+    }
+    assert_int_equal(ask_get(f->server, "/rows/1?above=-1")->status, 200);
+}
+
+/* All of them have sent their request when the server looks. */
+static void busy_connections_are_answered(struct fixture *f, int count) {
+    static int clients[1000];
+    int holder = client_connect(f->server);
+    for (int i = 0; i < count; i++) {
+        clients[i] = client_connect(f->server);
+        client_print(clients[i], "GET /rows/1?above=-1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_true(client_read(clients[i], false, &answer));
+    }
+    for (int round = 0; round < 3; round++) {
+        client_print(holder, "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        while (!atomic_load(&f->held))
+            usleep(100);
+        for (int i = 0; i < count; i++)
+            client_print(clients[i], "GET /rows/1?above=-1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        atomic_store(&f->held, false);
+        assert_true(client_read(holder, false, &answer));
+        for (int i = 0; i < count; i++) {
+            assert_true(client_read(clients[i], false, &answer));
+            assert_int_equal(answer.status, 200);
+        }
+    }
+    for (int i = 0; i < count; i++)
+        close(clients[i]);
+    close(holder);
+}
+
+static void all_of_256_busy_connections_are_answered(void **state) {
+    busy_connections_are_answered(*state, 256);
+}
+
+static void all_of_1000_busy_connections_are_answered(void **state) {
+    busy_connections_are_answered(*state, 1000);
+}
+
+static void what_was_waited_elsewhere_counts(void **state) {
+    struct fixture *f = *state;
+    int64_t begin_us = clock_mono_us();
+    struct reply *r = ask(f->server, "GET /passed HTTP/1.1\r\nHost: localhost\r\nWaited: 30000\r\n\r\n");
+    assert_int_equal(r->status, 504);
+    r = ask(f->server, "GET /passed HTTP/1.1\r\nHost: localhost\r\nWaited: 19900\r\n\r\n");
+    assert_int_equal(r->status, 504);
+    assert_in_range(clock_mono_us() - begin_us, 100000, 10000000);
 }
 
 static void stop_answers_those_who_wait(void **state) {
@@ -252,7 +354,7 @@ static void *chase(void *context) {
     int fd = client_connect(c->f->server);
     c->ok = true;
     for (int seen = 0; seen < STEPS && c->ok;) {
-        client_print(fd, "GET /rows/%d?above=%d HTTP/1.1\r\nHost: t\r\n\r\n", c->row, seen);
+        client_print(fd, "GET /rows/%d?above=%d HTTP/1.1\r\nHost: localhost\r\n\r\n", c->row, seen);
         c->ok = client_read(fd, false, &r) && r.status == 200;
         seen = atoi(r.body);
     }
@@ -296,7 +398,12 @@ int main(void) {
         WITH_SERVER(deadlines),
         WITH_SERVER(thousands_wait_on_one_key),
         WITH_SERVER(thousands_wait_on_many_keys),
-        WITH_SERVER(the_one_who_leaves_is_forgotten_at_its_deadline),
+        WITH_SERVER(all_of_256_busy_connections_are_answered),
+        WITH_SERVER(all_of_1000_busy_connections_are_answered),
+        WITH_SERVER(the_one_who_leaves_is_forgotten),
+        WITH_SERVER(more_than_the_limit_do_not_wait),
+        WITH_SERVER(aborted_requests_keep_nobody_waiting),
+        WITH_SERVER(what_was_waited_elsewhere_counts),
         WITH_SERVER(stop_answers_those_who_wait),
         WITH_SERVER(no_wake_is_lost),
     };

@@ -119,7 +119,7 @@ static struct client *follow(struct fixture *f, const char *path, const char *la
     struct client *c = xcalloc(1, sizeof *c);
     c->fixture = f;
     c->fd = client_connect(f->instance.http);
-    client_print(c->fd, "GET %s HTTP/1.1\r\nHost: t\r\n", path);
+    client_print(c->fd, "GET %s HTTP/1.1\r\nHost: localhost\r\n", path);
     if (last_event_id != NULL)
         client_print(c->fd, "Last-Event-ID: %s\r\n", last_event_id);
     client_print(c->fd, "\r\n");
@@ -299,7 +299,8 @@ static void many_rows(void **state) {
 
 static void what_is_no_vector_is_refused(void **state) {
     struct fixture *f = *state;
-    struct reply *r = ask(f->instance.http, "GET /owners HTTP/1.1\r\nHost: t\r\nLast-Event-ID: 17\r\n\r\n");
+    struct reply *r =
+        ask(f->instance.http, "GET /owners HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 17\r\n\r\n");
     assert_int_equal(r->status, 400);
     assert_non_null(strstr(r->body, "\"field\":\"Last-Event-ID\""));
     r = ask_get(f->instance.http, "/owners?lastEventId=owners/0:-1");

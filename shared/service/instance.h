@@ -40,6 +40,7 @@ struct instance {
     struct registry *registry;
     struct schemas *schemas;
     struct http_server *http;
+    const char *hosts[3]; /* its names */
     struct producer *producer;
     struct worker *workers;
     size_t worker_count, topic_count;

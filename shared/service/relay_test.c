@@ -64,8 +64,24 @@ static enum http_result wait_for_go(struct http_exchange *x, void *context) {
     return http_reply_text(x, 200, "text/plain", http_header(x, RELAY_WAITED));
 }
 
-static const struct http_route routes[] = {
-    {"GET", "/v1/things/{id}", echo}, {"POST", "/v1/things", echo}, {"GET", "/v1/wait", wait_for_go}, {0}};
+/* Waits up to 5 s, less what the request says to have waited. */
+static enum http_result wait_for_nothing(struct http_exchange *x, void *context) {
+    static const char owner;
+    bool *counted = http_state(x, &owner, sizeof *counted, NULL);
+    struct slice waited = http_header(x, RELAY_WAITED);
+    (void)context;
+    http_deadline(x, 5000);
+    if (!*counted)
+        http_waited(x, atoi(waited.data));
+    *counted = true;
+    return HTTP_WAIT;
+}
+
+static const struct http_route routes[] = {{"GET", "/v1/things/{id}", echo},
+                                           {"POST", "/v1/things", echo},
+                                           {"GET", "/v1/wait", wait_for_go},
+                                           {"GET", "/v1/nothing", wait_for_nothing},
+                                           {0}};
 
 static size_t holders(void *context, int32_t partition, char (*addresses)[RELAY_ADDRESS_SIZE]) {
     struct fixture *f = context;
@@ -138,7 +154,8 @@ static void nobody_listens_to(struct fixture *f, int n) {
 
 static void the_first_holder_answers(void **state) {
     struct fixture *f = *state;
-    assert_answer(f, "GET", "/v1/things/a?timeout=5&b=%20", 201, "0 GET /v1/things/a?timeout=5&b=%20 7");
+    assert_answer(f, "GET", "/v1/things/a?timeout=5&b=%20+%2B", 201,
+                  "0 GET /v1/things/a?timeout=5&b=%20+%2B 7");
     struct call *c = call(f, "POST", "/v1/things", 8000);
     struct relay_answer a = await(c);
     assert_true(slice_equal(a.body, SLICE("0 POST /v1/things 7")));
@@ -204,6 +221,15 @@ static void a_long_poll_waits_there(void **state) {
     call_release(c);
 }
 
+static void what_has_waited_here_does_not_wait_there(void **state) {
+    struct fixture *f = *state;
+    int64_t begin_us = clock_mono_us();
+    struct call *c = call(f, "GET", "/v1/nothing", 30000);
+    assert_int_equal(await(c).status, 504);
+    assert_true(clock_mono_us() - begin_us < 4000000); /* not another 5 s */
+    call_release(c);
+}
+
 static void who_does_not_wait_any_more_lets_go(void **state) {
     struct fixture *f = *state;
     struct call *c = call(f, "GET", "/v1/wait", 30000);
@@ -224,6 +250,7 @@ int main(void) {
         TEST(who_comes_back_is_asked_again),
         TEST(nobody_answers),
         TEST(a_long_poll_waits_there),
+        TEST(what_has_waited_here_does_not_wait_there),
         TEST(who_does_not_wait_any_more_lets_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -424,8 +424,10 @@ static void answered(void *context, const struct http_answered *a) {
 }
 
 static bool start_http(struct instance *i, struct err *e) {
+    i->hosts[0] = i->settings.advertised; /* by other instances */
+    i->hosts[1] = i->service->name;       /* among containers */
     struct http_config config = {
-        .address = i->settings.address, .port = i->settings.port, .answered = answered};
+        .address = i->settings.address, .port = i->settings.port, .hosts = i->hosts, .answered = answered};
     i->http = http_server_create(&config);
     http_server_mount(i->http, health_routes, i);
     if (i->service->routes != NULL)
