@@ -273,6 +273,10 @@ static bool buffered_flush(struct store *s, struct err *err) {
     return write_down(b, err) && store_flush(b->below, err);
 }
 
+static bool buffered_damaged(struct store *s) {
+    return store_damaged(buffered_of(s)->below);
+}
+
 static void buffered_metrics(struct store *s, struct store_metrics *metrics) {
     struct buffered *b = buffered_of(s);
     store_metrics(b->below, metrics);
@@ -303,6 +307,7 @@ struct store *store_create_buffered(struct store *below, size_t limit) {
         .scan = buffered_scan,
         .delete_prefix = buffered_delete_prefix,
         .flush = buffered_flush,
+        .damaged = buffered_damaged,
         .metrics = buffered_metrics,
         .close = buffered_close,
     };

@@ -1,6 +1,7 @@
 /* A store of stores: each part in a directory of its own, so that it goes as a whole, with its memory and its
  * disk, and at once however large it is. */
 #include "base/cleanup.h"
+#include "store/directory.h"
 #include "store/store.h"
 
 #include <dirent.h>
@@ -8,14 +9,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { PART = 'P', PATH_SIZE = 4096 };
+enum { PART = 'P' };
 
 struct part {
     struct part *next;
     char *path;
     struct store *store;
+    unsigned readers; /* calls under way */
     size_t prefix_size;
     char prefix[];
 };
@@ -25,7 +26,8 @@ struct parts {
     struct store *rest; /* the keys of no part */
     char *path;
     struct store_options options; /* of each part */
-    pthread_rwlock_t lock;        /* of the list: who reads holds it while it does, who changes it writes */
+    pthread_mutex_t lock;         /* of the list, for whoever does not write; and of the counts of readers */
+    pthread_cond_t left;          /* a part has no reader any more */
     struct part *first;
 };
 
@@ -55,8 +57,30 @@ static struct part *find(const struct parts *p, struct slice prefix) {
     return part;
 }
 
-/* In the list, but not open. */
-static struct part *part_add(struct parts *p, struct slice prefix) {
+/* For reading, until part_leave(): it stays open so long. NULL: there is none. */
+static struct part *part_enter(struct parts *p, struct slice prefix) {
+    pthread_mutex_lock(&p->lock);
+    struct part *part = find(p, prefix);
+    if (part != NULL)
+        part->readers++;
+    pthread_mutex_unlock(&p->lock);
+    return part;
+}
+
+static void part_leave(struct parts *p, struct part *part) {
+    pthread_mutex_lock(&p->lock);
+    if (--part->readers == 0)
+        pthread_cond_broadcast(&p->left);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void part_free(struct part *part) {
+    store_close(part->store);
+    free(part->path);
+    free(part);
+}
+
+static struct part *part_create(const struct parts *p, struct slice prefix) {
     const uint8_t *number = (const uint8_t *)prefix.data + prefix.size - 2;
     struct part *part = xcalloc(1, sizeof *part + prefix.size);
     _cleanup_(buf_free) struct buf path = {0};
@@ -65,65 +89,50 @@ static struct part *part_add(struct parts *p, struct slice prefix) {
     part->path = xstrdup(path.data);
     part->prefix_size = prefix.size;
     memcpy(part->prefix, prefix.data, prefix.size);
-    part->next = p->first;
-    p->first = part;
     return part;
-}
-
-static void part_remove(struct parts *p, struct part *part) {
-    struct part **at = &p->first;
-    while (*at != part)
-        at = &(*at)->next;
-    *at = part->next;
-    store_close(part->store);
-    free(part->path);
-    free(part);
 }
 
 /* The part that a key belongs to is made where it is missing. The writing thread. */
 static bool part_open(struct parts *p, struct slice prefix, struct err *err) {
     if (find(p, prefix) != NULL)
         return true;
-    pthread_rwlock_wrlock(&p->lock);
-    struct part *part = part_add(p, prefix);
-    bool ok = store_open_rocksdb(part->path, &p->options, &part->store, err);
-    if (!ok)
-        part_remove(p, part);
-    pthread_rwlock_unlock(&p->lock);
-    return ok;
+    struct part *part = part_create(p, prefix);
+    if (!store_open_rocksdb(part->path, &p->options, &part->store, err)) {
+        part_free(part);
+        return false;
+    }
+    pthread_mutex_lock(&p->lock);
+    part->next = p->first;
+    p->first = part;
+    pthread_mutex_unlock(&p->lock);
+    return true;
 }
 
-/* A directory without directories in it. */
-static bool directory_delete(const char *path, struct err *err) {
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        char file[PATH_SIZE];
-        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlink(file);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    return rmdir(path) == 0 || errno == ENOENT ||
-           err_set(err, ERR_FATAL, "store %s: cannot be deleted: %s", path, strerror(errno));
+/* Out of the list first: who comes now finds none, and who reads is waited for. The writing thread. */
+static void part_remove(struct parts *p, struct part *part) {
+    pthread_mutex_lock(&p->lock);
+    struct part **at = &p->first;
+    while (*at != part)
+        at = &(*at)->next;
+    *at = part->next;
+    while (part->readers > 0)
+        pthread_cond_wait(&p->left, &p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 /* Under another name first: what a crash leaves of it is no part any more. */
 static bool part_delete(struct parts *p, struct part *part, struct err *err) {
-    char gone[PATH_SIZE];
-    snprintf(gone, sizeof gone, "%s.gone", part->path);
-    if (!directory_delete(gone, err))
+    _cleanup_(buf_free) struct buf path = {0}, gone = {0}, damaged = {0};
+    buf_printf(&path, "%s%c", part->path, 0);
+    buf_printf(&gone, "%s.gone%c", part->path, 0);
+    buf_printf(&damaged, "%s.damaged%c", part->path, 0);
+    if (!directory_delete(gone.data, err) || !directory_delete(damaged.data, err))
         return false;
-    pthread_rwlock_wrlock(&p->lock);
-    store_close(part->store);
-    part->store = NULL;
-    bool renamed = rename(part->path, gone) == 0;
-    if (!renamed)
-        err_set(err, ERR_FATAL, "store %s: cannot be deleted: %s", part->path, strerror(errno));
     part_remove(p, part);
-    pthread_rwlock_unlock(&p->lock);
-    return renamed && directory_delete(gone, err);
+    part_free(part);
+    if (rename(path.data, gone.data) != 0)
+        return err_set(err, ERR_FATAL, "store %s: cannot be deleted: %s", path.data, strerror(errno));
+    return directory_delete(gone.data, err);
 }
 
 static bool parts_get(struct store *s, struct slice key, struct arena *arena, struct slice *value,
@@ -132,14 +141,13 @@ static bool parts_get(struct store *s, struct slice key, struct arena *arena, st
     struct slice prefix = prefix_of(key);
     if (prefix.data == NULL)
         return store_get(p->rest, key, arena, value, err);
-    pthread_rwlock_rdlock(&p->lock);
-    struct part *part = find(p, prefix);
-    bool ok = true;
-    if (part == NULL)
+    struct part *part = part_enter(p, prefix);
+    if (part == NULL) {
         *value = SLICE_NONE;
-    else
-        ok = store_get(part->store, key, arena, value, err);
-    pthread_rwlock_unlock(&p->lock);
+        return true;
+    }
+    bool ok = store_get(part->store, key, arena, value, err);
+    part_leave(p, part);
     return ok;
 }
 
@@ -174,10 +182,11 @@ static bool parts_scan(struct store *s, struct slice prefix, struct slice from, 
     struct slice of = prefix_of(prefix);
     if (of.data == NULL)
         return store_scan(p->rest, prefix, from, reverse, visit, ctx, err);
-    pthread_rwlock_rdlock(&p->lock);
-    struct part *part = find(p, of);
-    bool ok = part == NULL || store_scan(part->store, prefix, from, reverse, visit, ctx, err);
-    pthread_rwlock_unlock(&p->lock);
+    struct part *part = part_enter(p, of);
+    if (part == NULL)
+        return true;
+    bool ok = store_scan(part->store, prefix, from, reverse, visit, ctx, err);
+    part_leave(p, part);
     return ok;
 }
 
@@ -203,10 +212,20 @@ static bool parts_flush(struct store *s, struct err *err) {
     return store_flush(p->rest, err);
 }
 
+static bool parts_damaged(struct store *s) {
+    struct parts *p = parts_of(s);
+    bool damaged = store_damaged(p->rest);
+    pthread_mutex_lock(&p->lock);
+    for (struct part *part = p->first; part != NULL && !damaged; part = part->next)
+        damaged = store_damaged(part->store);
+    pthread_mutex_unlock(&p->lock);
+    return damaged;
+}
+
 static void parts_metrics(struct store *s, struct store_metrics *metrics) {
     struct parts *p = parts_of(s);
     store_metrics(p->rest, metrics);
-    pthread_rwlock_rdlock(&p->lock);
+    pthread_mutex_lock(&p->lock);
     for (struct part *part = p->first; part != NULL; part = part->next) {
         struct store_metrics m;
         store_metrics(part->store, &m);
@@ -214,15 +233,18 @@ static void parts_metrics(struct store *s, struct store_metrics *metrics) {
         metrics->bytes += m.bytes;
         metrics->memory_bytes += m.memory_bytes;
     }
-    pthread_rwlock_unlock(&p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void parts_close(struct store *s) {
     struct parts *p = parts_of(s);
-    while (p->first != NULL)
-        part_remove(p, p->first);
+    for (struct part *part = p->first, *next; part != NULL; part = next) {
+        next = part->next;
+        part_free(part);
+    }
     store_close(p->rest);
-    pthread_rwlock_destroy(&p->lock);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->left);
     free(p->path);
     free(p);
 }
@@ -260,6 +282,7 @@ bool store_open_parts(const char *path, const struct store_options *options, con
         .scan = parts_scan,
         .delete_prefix = parts_delete_prefix,
         .flush = parts_flush,
+        .damaged = parts_damaged,
         .metrics = parts_metrics,
         .close = parts_close,
     };
@@ -273,7 +296,8 @@ bool store_open_parts(const char *path, const struct store_options *options, con
     p->rest = rest;
     p->path = xstrdup(below.data);
     p->options = part == NULL ? (struct store_options){0} : *part;
-    pthread_rwlock_init(&p->lock, NULL);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->left, NULL);
     if (!parts_find(p, err)) {
         parts_close(&p->store);
         return false;

@@ -2,13 +2,15 @@
  * becomes a sorted file of its own, which RocksDB takes in as a whole. Set up to be small: a service has
  * several, and a fresh one should weigh nothing. */
 #include "base/cleanup.h"
+#include "store/directory.h"
 #include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <rocksdb/c.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct rocks {
@@ -19,20 +21,58 @@ struct rocks {
     rocksdb_options_t *options;
     rocksdb_envoptions_t *env;
     rocksdb_ingestexternalfileoptions_t *ingest;
-    char *path, *incoming; /* the file that is being made */
+    char *path;
+    char *incoming;  /* the file that is being made */
+    char *mark_path; /* of the file that says that the store is damaged */
+    atomic_bool damaged;
 };
 
 static struct rocks *rocks_of(struct store *s) {
     return (struct rocks *)s;
 }
 
-/* Takes over RocksDB's message. After an error in the background (a full disk, say) every write fails
- * and the C API has no way to resume: hence fatal. */
+/* ---- damage ---- */
+
+/* Are the files not what was written? Otherwise something around them is in the way, and they may be well. */
+static bool is_damage(const char *message) {
+    static const int around[] = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE, ENOMEM};
+    for (size_t i = 0; i < sizeof around / sizeof *around; i++)
+        if (strstr(message, strerror(around[i])) != NULL)
+            return false;
+    return strncmp(message, "Corruption", strlen("Corruption")) == 0 ||
+           strstr(message, strerror(ENOENT)) != NULL || strstr(message, strerror(EIO)) != NULL;
+}
+
+/* A file of the store for the next who opens it: it is damaged, and how. */
+static const char mark[] = "damaged";
+
+static void mark_damaged(const char *mark_path, const char *message) {
+    FILE *f = fopen(mark_path, "we");
+    if (f == NULL)
+        return; /* whoever comes to the damage again tries again */
+    fputs(message, f);
+    fclose(f);
+}
+
 static bool fatal(const char *path, char *message, struct err *err) {
     err_set(err, ERR_FATAL, "store %s: %s", path, message);
     rocksdb_free(message);
     return false;
 }
+
+/* Takes over RocksDB's message. After an error in the background (a full disk, say) every write fails
+ * and the C API has no way to resume: hence fatal. */
+static bool failed(struct rocks *r, char *message, struct err *err) {
+    if (is_damage(message) && !atomic_exchange(&r->damaged, true))
+        mark_damaged(r->mark_path, message);
+    return fatal(r->path, message, err);
+}
+
+static bool rocks_damaged(struct store *s) {
+    return atomic_load(&rocks_of(s)->damaged);
+}
+
+/* ---- the store ---- */
 
 static bool rocks_get(struct store *s, struct slice key, struct arena *arena, struct slice *value,
                       struct err *err) {
@@ -40,7 +80,7 @@ static bool rocks_get(struct store *s, struct slice key, struct arena *arena, st
     char *message = NULL;
     rocksdb_pinnableslice_t *found = rocksdb_get_pinned(r->db, r->read, key.data, key.size, &message);
     if (message != NULL)
-        return fatal(r->path, message, err);
+        return failed(r, message, err);
     if (found == NULL) {
         *value = SLICE_NONE;
         return true;
@@ -67,14 +107,22 @@ static bool write_file(struct rocks *r, const struct store_change *changes, size
     return *message == NULL;
 }
 
-/* Sorted, each key once, as the buffer gives them; on the disk when this returns. */
+/* Sorted, each key once, as the buffer gives them; on the disk when this returns.
+ *
+ * RocksDB links the file to a name of its own and removes the name that it had: one that is there still may
+ * be a file of the store, so nothing is ever written to it. */
 static bool rocks_apply(struct store *s, const struct store_change *changes, size_t count, struct err *err) {
     struct rocks *r = rocks_of(s);
     const char *files[] = {r->incoming};
     char *message = NULL;
+    if (atomic_load(&r->damaged))
+        return err_set(err, ERR_FATAL, "store %s: is damaged", r->path);
+    if (unlink(r->incoming) != 0 && errno != ENOENT)
+        return err_set(err, ERR_FATAL, "store %s: cannot remove %s: %s", r->path, r->incoming,
+                       strerror(errno));
     if (write_file(r, changes, count, &message))
         rocksdb_ingest_external_file(r->db, files, 1, r->ingest, &message);
-    return message == NULL || fatal(r->path, message, err);
+    return message == NULL || failed(r, message, err);
 }
 
 static bool rocks_flush(struct store *s, struct err *err) {
@@ -123,7 +171,7 @@ static bool rocks_scan(struct store *s, struct slice prefix, struct slice from, 
     rocksdb_iter_get_error(it, &message);
     rocksdb_iter_destroy(it);
     rocksdb_readoptions_destroy(options);
-    return message == NULL || fatal(r->path, message, err);
+    return message == NULL || failed(r, message, err);
 }
 
 /* Puts the key just behind the one visited into a buf. */
@@ -153,7 +201,7 @@ static bool rocks_delete_prefix(struct store *s, struct slice prefix, struct err
     if (message == NULL)
         rocksdb_flush(r->db, flush, &message);
     rocksdb_flushoptions_destroy(flush);
-    return message == NULL || fatal(r->path, message, err);
+    return message == NULL || failed(r, message, err);
 }
 
 static uint64_t property(struct rocks *r, const char *name) {
@@ -181,6 +229,7 @@ static void rocks_close(struct store *s) {
     rocksdb_options_destroy(r->options);
     free(r->path);
     free(r->incoming);
+    free(r->mark_path);
     free(r);
 }
 
@@ -237,21 +286,23 @@ static rocksdb_options_t *options_create(const struct store_options *wanted) {
     return o;
 }
 
-/* mkdir -p */
-static bool make_directories(const char *path, struct err *err) {
-    _cleanup_(buf_free) struct buf b = {0};
-    buf_append(&b, path, strlen(path) + 1);
-    for (char *p = b.data + 1;; p++) {
-        if (*p != '/' && *p != 0)
-            continue;
-        char end = *p;
-        *p = 0;
-        if (mkdir(b.data, 0755) != 0 && errno != EEXIST)
-            return err_set(err, ERR_FATAL, "store %s: cannot make %s: %s", path, b.data, strerror(errno));
-        if (end == 0)
-            return true;
-        *p = end;
-    }
+/* Whether another process has it open, and which one, where that is known. */
+static bool locked(const char *path, pid_t *by) {
+    _cleanup_(buf_free) struct buf file = {0};
+    buf_printf(&file, "%s/LOCK%c", path, 0);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(file.data, O_RDWR | O_CLOEXEC);
+    bool known = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0;
+    if (fd >= 0)
+        close(fd);
+    *by = known ? lock.l_pid : 0;
+    return known && lock.l_type != F_UNLCK;
+}
+
+static bool locked_failed(const char *path, pid_t by, struct err *err) {
+    if (by > 0)
+        return err_set(err, ERR_RETRY, "store %s: process %d has it open", path, (int)by);
+    return err_set(err, ERR_RETRY, "store %s: another process has it open", path);
 }
 
 /* Takes over RocksDB's message about an open that failed, and finds out who has the lock, if that is why. */
@@ -262,61 +313,147 @@ static bool open_failed(const char *path, char *message, struct err *err) {
         return err_set(err, ERR_RETRY, "store %s: is open already, in this process (%d)", path,
                        (int)getpid());
     }
-    _cleanup_(buf_free) struct buf file = {0};
-    buf_printf(&file, "%s/LOCK", path);
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int fd = open(file.data, O_RDWR | O_CLOEXEC);
-    bool known = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0;
-    if (fd >= 0)
-        close(fd);
-    bool locked = known && lock.l_type != F_UNLCK;
-    if (!locked && strstr(message, "While lock file") == NULL)
+    pid_t by;
+    if (!locked(path, &by) && strstr(message, "While lock file") == NULL)
         return fatal(path, message, err);
     rocksdb_free(message);
-    if (locked && lock.l_pid > 0)
-        return err_set(err, ERR_RETRY, "store %s: process %d has it open", path, (int)lock.l_pid);
-    return err_set(err, ERR_RETRY, "store %s: another process has it open", path);
+    return locked_failed(path, by, err);
 }
 
-bool store_open_rocksdb(const char *path, const struct store_options *options, struct store **store,
-                        struct err *err) {
+static char *file_in(const char *path, const char *name) {
+    _cleanup_(buf_free) struct buf file = {0};
+    buf_printf(&file, "%s/%s%c", path, name, 0);
+    return xstrdup(file.data);
+}
+
+static struct rocks *rocks_create(const char *path, rocksdb_t *db, rocksdb_options_t *options) {
     static const struct store_ops ops = {
         .get = rocks_get,
         .apply = rocks_apply,
         .scan = rocks_scan,
         .delete_prefix = rocks_delete_prefix,
         .flush = rocks_flush,
+        .damaged = rocks_damaged,
         .metrics = rocks_metrics,
         .close = rocks_close,
     };
-    if (!make_directories(path, err))
-        return false;
-    rocksdb_options_t *o = options_create(options);
-    char *message = NULL;
-    rocksdb_t *db = rocksdb_open(o, path, &message);
-    if (message != NULL) {
-        rocksdb_options_destroy(o);
-        return open_failed(path, message, err);
-    }
     struct rocks *r = xcalloc(1, sizeof *r);
-    *r = (struct rocks){.store.ops = &ops, .db = db, .options = o, .path = xstrdup(path)};
-    _cleanup_(buf_free) struct buf incoming = {0};
-    buf_printf(&incoming, "%s/incoming%c", path, 0);
-    r->incoming = xstrdup(incoming.data);
+    *r = (struct rocks){.store.ops = &ops, .db = db, .options = options, .path = xstrdup(path)};
+    r->incoming = file_in(path, "incoming");
+    r->mark_path = file_in(path, mark);
     r->read = rocksdb_readoptions_create();
     r->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(r->write, 1);
     r->env = rocksdb_envoptions_create();
     r->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(r->ingest, 1);
+    return r;
+}
+
+static void free_text(char **text) {
+    free(*text);
+}
+
+/* Whether somebody has found damage, and what. */
+static bool is_marked(const char *path, const char *mark_path, struct err *err) {
+    char text[256];
+    FILE *f = fopen(mark_path, "re");
+    if (f == NULL)
+        return false;
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    err_set(err, ERR_FATAL, "store %s: %s", path, text);
+    return true;
+}
+
+static bool found_damage(const char *path, const char *mark_path, const char *what, struct err *err) {
+    mark_damaged(mark_path, what);
+    return err_set(err, ERR_FATAL, "store %s: %s", path, what);
+}
+
+/* Fails with a mark where it is damaged. Without CURRENT, or with a manifest that was cut off at its
+ * beginning, RocksDB would have an empty store without a word; one file may be a first batch that a kill
+ * ended. */
+static bool open_files(const char *path, const struct store_options *options, const char *mark_path,
+                       struct rocks **rocks, struct err *err) {
+    _cleanup_(free_text) char *current = file_in(path, "CURRENT");
+    size_t files = directory_count(path, ".sst");
+    if (files > 0 && access(current, F_OK) != 0 && errno == ENOENT)
+        return found_damage(path, mark_path, "has files, and no CURRENT", err);
+    rocksdb_options_t *o = options_create(options);
+    char *message = NULL;
+    rocksdb_t *db = rocksdb_open(o, path, &message);
+    if (message != NULL) {
+        if (is_damage(message))
+            mark_damaged(mark_path, message);
+        rocksdb_options_destroy(o);
+        return open_failed(path, message, err);
+    }
+    struct rocks *r = rocks_create(path, db, o);
+    if (files > 1 && property(r, "rocksdb.total-sst-files-size") == 0) {
+        rocks_close(&r->store);
+        return found_damage(path, mark_path, "has files, and its manifest has none", err);
+    }
+    *rocks = r;
+    return true;
+}
+
+static void tell_mended(const struct store_options *options, const char *what, const char *how) {
+    struct err text;
+    if (options == NULL || options->mended == NULL)
+        return;
+    err_set(&text, ERR_NONE, "%s; %s", what, how);
+    options->mended(options->context, text.text);
+}
+
+/* The filter's file is right as long as nobody writes without it. */
+static bool open_filter(const char *path, const struct store_options *options, struct store **store,
+                        struct err *err) {
+    _cleanup_(free_text) char *keys = file_in(path, "keys");
+    bool damaged;
+    if (options == NULL || !options->knows_keys) {
+        if (unlink(keys) == 0 || errno == ENOENT)
+            return true;
+        err_set(err, ERR_FATAL, "store %s: cannot remove its filter: %s", path, strerror(errno));
+        store_close(*store);
+        return false;
+    }
+    if (!store_create_filtered(*store, keys, store, &damaged, err))
+        return false;
+    if (damaged)
+        tell_mended(options, keys, "the file of its keys was damaged and is made anew");
+    return true;
+}
+
+static bool open_marked(const char *path, const struct store_options *options, const char *mark_path,
+                        struct store **store, struct err *err) {
+    struct rocks *r;
+    if (is_marked(path, mark_path, err) || !open_files(path, options, mark_path, &r, err))
+        return false;
     *store = &r->store;
-    if (options != NULL && options->knows_keys) {
-        _cleanup_(buf_free) struct buf keys = {0};
-        buf_printf(&keys, "%s/keys%c", path, 0);
-        if (!store_create_filtered(*store, keys.data, store, err))
+    return open_filter(path, options, store, err);
+}
+
+bool store_open_rocksdb(const char *path, const struct store_options *options, struct store **store,
+                        struct err *err) {
+    _cleanup_(free_text) char *mark_path = file_in(path, mark);
+    struct store *opened;
+    struct err why;
+    if (!directory_make(path, err))
+        return false;
+    if (!open_marked(path, options, mark_path, &opened, &why)) {
+        pid_t by;
+        if (access(mark_path, F_OK) != 0)
+            return err_set(err, why.kind, "%s", why.text);
+        if (locked(path, &by))
+            return locked_failed(path, by, err);
+        if (!directory_set_aside(path, err) || !directory_make(path, err) ||
+            !open_marked(path, options, mark_path, &opened, err))
             return false;
+        tell_mended(options, why.text, "it is moved aside, and read from the log again");
     }
     bool sized = options != NULL && options->write_buffer_bytes > 0;
-    *store = store_create_buffered(*store, sized ? options->write_buffer_bytes : 4 << 20);
+    *store = store_create_buffered(opened, sized ? options->write_buffer_bytes : 4 << 20);
     return true;
 }

@@ -42,12 +42,13 @@ struct store_ops {
                  void *ctx, struct err *);
     bool (*delete_prefix)(struct store *, struct slice prefix, struct err *);
     bool (*flush)(struct store *, struct err *);
+    bool (*damaged)(struct store *); /* NULL: never */
     void (*metrics)(struct store *, struct store_metrics *metrics);
     void (*close)(struct store *);
 };
 
 /* Copies the value of `key` into `arena`; value->data is NULL when there is none (an empty value has
- * data). Any thread, each with its own arena. ERR_FATAL: the store is damaged. */
+ * data). Any thread, each with its own arena. ERR_FATAL: it cannot be read (store_damaged() says more). */
 WARN_UNUSED static inline bool store_get(struct store *s, struct slice key, struct arena *arena,
                                          struct slice *value, struct err *err) {
     return s->ops->get(s, key, arena, value, err);
@@ -63,7 +64,7 @@ WARN_UNUSED static inline bool store_apply(struct store *s, const struct store_c
 /* Visits the keys that begin with `prefix` (empty: all), ascending from `from` on, itself included, or
  * with `reverse` descending from `from`; SLICE_NONE starts at the first, or the last. `from` need not
  * exist or begin with `prefix`. What is changed meanwhile, by the visitor too, may be seen as before or as
- * after. Any thread. ERR_FATAL: the store is damaged; some keys may have been visited. */
+ * after. Any thread. ERR_FATAL: it cannot be read; some keys may have been visited. */
 WARN_UNUSED static inline bool store_scan(struct store *s, struct slice prefix, struct slice from,
                                           bool reverse, store_visit *visit, void *ctx, struct err *err) {
     return s->ops->scan(s, prefix, from, reverse, visit, ctx, err);
@@ -77,6 +78,12 @@ WARN_UNUSED static inline bool store_delete_prefix(struct store *s, struct slice
 /* After it, what was applied survives the process. The writing thread; errors as apply. */
 WARN_UNUSED static inline bool store_flush(struct store *s, struct err *err) {
     return s->ops->flush(s, err);
+}
+
+/* Whether a call came to files that are not what was written: then the process should end, and the next
+ * who opens the store finds it empty. Any thread. */
+static inline bool store_damaged(struct store *s) {
+    return s->ops->damaged != NULL && s->ops->damaged(s);
 }
 
 /* Any thread. */
@@ -95,11 +102,18 @@ struct store_options {         /* zero: the default */
     size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 6 MiB */
     bool knows_keys;           /* in memory beside the cache, some bytes a key: that a key is not there is
                                   known at once (store_create_filtered) */
+    /* Something was damaged and has been mended: what, and how. NULL: nobody needs to know. */
+    void (*mended)(void *context, const char *what);
+    void *context;
 };
 
 /* Opens the store in directory `path`, which is made with its parents where missing. `options` may be
  * NULL. The caller closes *store. ERR_RETRY: another process has it open, and the text says which
- * one; ERR_FATAL: it is damaged or cannot be read, and the text has the path. */
+ * one; ERR_FATAL: it cannot be opened, and the text has the path.
+ *
+ * Where its files are missing, cut off, or not what was written, now or when somebody read them before, the
+ * directory is renamed to "<path>.damaged", in place of an earlier one, and an empty store takes its place: a
+ * store is a cache. What is around them (no space, no permission) is no such reason. */
 WARN_UNUSED bool store_open_rocksdb(const char *path, const struct store_options *options,
                                     struct store **store, struct err *err);
 
@@ -118,10 +132,11 @@ struct store *store_create_buffered(struct store *below, size_t limit);
 
 /* Keeps a filter in memory of the keys that `below` has: a get of one that is not there, or a scan of what
  * begins with a prefix that ends with '/', need not look. It is kept in the file `path` too, for the next
- * time; NULL, or where that file is not there yet: learned from a scan of all that is below. Owns `below`,
- * which is closed where this fails, with ERR_FATAL. */
+ * time; NULL, or where that file is not there or *damaged (may be NULL): learned from a scan of all that is
+ * below. Whoever writes to `below` without it must delete the file first. Owns `below`, which is closed where
+ * this fails, with ERR_FATAL. */
 WARN_UNUSED bool store_create_filtered(struct store *below, const char *path, struct store **store,
-                                       struct err *err);
+                                       bool *damaged, struct err *err);
 
 /* A store that lives until it is closed. */
 struct store *store_create_memory(void);

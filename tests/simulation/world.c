@@ -212,7 +212,7 @@ static void instance_start(struct instance *i) {
     i->client = (struct client *)log;
     static const size_t buffers[] = {1, 500, 1 << 20}; /* bytes: none, some, all until the end */
     struct err damaged;                                /* a disk of ours never is */
-    if (!store_create_filtered(disk_open(i->disk, i->client), NULL, &i->store, &damaged))
+    if (!store_create_filtered(disk_open(i->disk, i->client), NULL, &i->store, NULL, &damaged))
         abort();
     i->store = store_create_buffered(i->store, buffers[w->plan->seed % 3]);
     struct stream_options options = {.topology = i->topology,
