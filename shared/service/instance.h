@@ -29,8 +29,9 @@ struct worker {
     struct telling telling; /* main thread only */
     int64_t letters_since;  /* bad records that were told of in this second; its own thread only */
     int letters;
-    counter fencings; /* of the processes before, too */
-    int exit_code;    /* set before the thread ends */
+    counter fencings;      /* of the processes before, too */
+    counter store_repairs; /* what was damaged when the store was opened, and made anew */
+    int exit_code;         /* set before the thread ends */
     struct err err;
 };
 

@@ -86,11 +86,15 @@ static void show_workers(struct instance *i, struct metrics *m) {
     static const struct metric fencings = {
         "insideout_fencings_total", METRIC_COUNTER,
         "Times that another process took this one's identity, over restarts of this one."};
+    static const struct metric repairs = {
+        "insideout_store_repairs_total", METRIC_COUNTER,
+        "Stores, or files of them, that were found damaged and are read from the log again."};
     for (size_t k = 0; k < i->worker_count; k++) {
         struct worker *w = &i->workers[k];
         struct stream *s = atomic_load(&w->stream);
         struct deliverer *d = atomic_load(&w->deliverer);
         metrics_add(m, &fencings, (double)counter_get(&w->fencings), "topology", w->name, NULL);
+        metrics_add(m, &repairs, (double)counter_get(&w->store_repairs), "topology", w->name, NULL);
         if (s != NULL)
             stream_metrics(s, m);
         if (d != NULL)

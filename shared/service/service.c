@@ -52,16 +52,27 @@ static bool persist(struct worker *w, bool (*step)(struct worker *, struct err *
     return true;
 }
 
+/* A store that was damaged is read from the log again: it is a cache. */
+static void store_mended(void *context, const char *what) {
+    struct worker *w = context;
+    counter_add_shared(&w->store_repairs, 1);
+    logger_write(LEVEL_WARN, "%s: %s", w->name, what);
+}
+
 static bool open_store(struct worker *w, struct err *e) {
     char path[4096];
     const struct instance *i = w->instance;
     snprintf(path, sizeof path, "%s/views/%s-%d/%s", i->settings.data_dir, i->service->name, i->settings.slot,
              w->name);
-    const struct store_options options = {.knows_keys = w->topology != NULL && w->topology->views != NULL};
+    const struct store_options options = {.knows_keys = w->topology != NULL && w->topology->views != NULL,
+                                          .mended = store_mended,
+                                          .context = w};
     /* What a store has in memory and in its cache, shared among the partitions of a table. */
     size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
     const struct store_options part = {.write_buffer_bytes = (4 << 20) / share,
-                                       .block_cache_bytes = (4 << 20) / share};
+                                       .block_cache_bytes = (4 << 20) / share,
+                                       .mended = store_mended,
+                                       .context = w};
     for (const struct table *const *t = w->topology == NULL ? NULL : w->topology->tables;
          t != NULL && *t != NULL; t++)
         if ((*t)->partitioned_with != NULL)
@@ -343,6 +354,10 @@ static int supervise(struct instance *i, int signals) {
                 logger_write(LEVEL_ERROR, "%s: a call to Kafka did not return in time; starting again",
                              w->name);
                 _exit(EXIT_OVERDUE); /* its thread cannot be had back */
+            }
+            if (atomic_load(&w->stream) != NULL && store_damaged(w->store)) {
+                logger_write(LEVEL_ERROR, "%s: its store is damaged; starting again", w->name);
+                return EXIT_FAILURE; /* who opens it next makes it anew */
             }
         }
         assignments_update(i->assignments);
