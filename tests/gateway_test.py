@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import http.server
+import json
 import os
 import pathlib
 import signal
@@ -22,6 +23,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def open_below(directory):
+    """What any process has open there; nginx unlinks such files at once."""
+    links = set()
+    for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            links.add(os.readlink(fd))
+    return sorted(link for link in links if link.startswith(f"{directory}/"))
+
+
 class Instance(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -36,6 +46,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"%05d" % self.server.server_port)
 
+    def do_POST(self):
+        """Answers with the size of the body, and the files that the gateway has made of it until here."""
+        size = len(self.rfile.read(int(self.headers["Content-Length"] or 0)))  # nginx had it whole
+        if self.headers["Transfer-Encoding"] == "chunked":
+            while n := int(self.rfile.readline() or b"0", 16):
+                size += len(self.rfile.read(n))
+                self.rfile.readline()
+            self.rfile.readline()
+        answer = json.dumps({"size": size, "files": open_below(self.server.data / "gateway/body")}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
     def log_message(self, *_):
         pass
 
@@ -47,6 +71,8 @@ class Gateway(unittest.TestCase):
         data = tempfile.TemporaryDirectory()
         self.addCleanup(data.cleanup)
         os.chmod(data.name, 0o755)
+        for instance in self.instances:
+            instance.data = pathlib.Path(data.name)
         web = pathlib.Path(data.name, "gateway/web")
         web.mkdir(parents=True)
         self.listed = pathlib.Path(data.name, "gateway/instances")
@@ -94,6 +120,31 @@ class Gateway(unittest.TestCase):
         first.ready = second.ready = True
         self.list([first])
         self.wait_for([first])
+
+    def post(self, body, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("POST", "/v1/things?a=%20b", body, {"Content-Type": "application/json"} | headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    def test_a_chunked_body_is_never_in_a_file(self):
+        self.wait_for(self.instances)
+        digits, chunked = b"4111111111111111", {"Transfer-Encoding": "chunked"}
+        for name, body, size in (
+            ("chunks of one", b"1\r\n4\r\n" * 20000, 20000),
+            ("long extensions", b"".join(b"10;" + b"x" * 5000 + b"\r\n" + digits + b"\r\n" for _ in range(40)), 640),
+            ("one chunk", b"%x\r\n" % 60000 + b"4" * 60000 + b"\r\n", 60000),
+        ):
+            with self.subTest(name):
+                self.assertEqual(self.post(body + b"0\r\n\r\n", **chunked), (200, {"size": size, "files": []}))
+        status, problem = self.post(b"%x\r\n" % 70000 + b"4" * 70000 + b"\r\n0\r\n\r\n", **chunked)
+        self.assertEqual((status, problem["status"], problem["title"]), (413, 413, "Content Too Large"))
+        for instance in self.instances:
+            instance.shutdown()
+            instance.server_close()
+        status, problem = self.post(b"1\r\n4\r\n0\r\n\r\n", **chunked)
+        self.assertEqual((status, problem["status"], problem["title"]), (503, 503, "Service Unavailable"))
 
 
 if __name__ == "__main__":
