@@ -9,6 +9,7 @@
 #include "service/service.h"
 #include "service/settings.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,15 +38,28 @@ struct post {
     char id[UUID_SIZE], token[CARD_TOKEN_SIZE];
 };
 
+/* Whatever stands between its digits. */
 static bool contains(struct slice text, const struct card_digits *digits) {
-    return text.size >= digits->size && memmem(text.data, text.size, digits->text, digits->size) != NULL;
+    for (size_t from = 0; from < text.size; from++) {
+        size_t n = 0;
+        for (size_t i = from; i < text.size && n < digits->size; i++) {
+            if (text.data[i] == digits->text[n])
+                n++;
+            else if (isalnum((unsigned char)text.data[i]))
+                break;
+        }
+        if (n == digits->size)
+            return true;
+    }
+    return false;
 }
 
 static void digits_wipe(struct card_digits *digits) {
     explicit_bzero(digits, sizeof *digits);
 }
 
-/* The number becomes its token here and goes no further; not as part of an id either. */
+/* The number becomes its token here and goes no further; not as part of an id either, also where it is none
+ * that a card network would know. */
 static bool read_card(struct http_exchange *x, const struct payment *p, char token[CARD_TOKEN_SIZE]) {
     struct slice text;
     _cleanup_(digits_wipe) struct card_digits digits = {.size = 0};

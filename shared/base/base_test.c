@@ -1,5 +1,6 @@
 #include "base/address.h"
 #include "base/buf.h"
+#include "base/card_number.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -174,6 +175,54 @@ static void addresses_have_an_end(void **state) {
     assert_false(address_valid((struct slice){text, 200}));
 }
 
+static void card_numbers_are_found_in_ids(void **state) {
+    (void)state;
+    static const char *const cards[] = {"4111111111111111",
+                                        "4111-1111-1111-1111",
+                                        "4111.1111.1111.1111",
+                                        "4111_1111:1111-1111",
+                                        "4111--1111-11111111",
+                                        "order-4111111111111111",
+                                        "order4111111111111111",
+                                        "4111111111111111-7",
+                                        "7-4111-1111-1111-1111",
+                                        "x.5500:0000:0000:0004.y",
+                                        "3782-822463-10005",
+                                        "3056 9309 0259 04",
+                                        "4222222222222",
+                                        "6011000990139424",
+                                        "2223-0000-4841-0010",
+                                        "6304000000000000000",
+                                        "4-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1"};
+    static const char *const none[] = {
+        "",
+        "1",
+        "4111111111111112",      /* the check digit is another */
+        "1764381600000",         /* a time in ms, */
+        "o-1764381600000000000", /* in ns */
+        "20261129-021605-375123",
+        "41111111111111110000",                 /* 20 digits */
+        "4111-1111-x-1111-1111",                /* a letter between */
+        "4006381333931",                        /* an article */
+        "41111111-1111-4111-8111-111111111111", /* a UUID, */
+        "o-41111111-1111-1111-9999-00000000000a:1",
+        "a4111111111111111bcdef0123456789", /* 128 bits in hexadecimal */
+        "0000000000000000",
+        "9999999999999995",
+    };
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++)
+        if (!has_card_number(slice_of(cards[i])))
+            fail_msg("%s is not found", cards[i]);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (has_card_number(slice_of(none[i])))
+            fail_msg("%s is taken for a card number", none[i]);
+    char uuid[UUID_SIZE];
+    for (int i = 0; i < 200000; i++) {
+        uuid_make(uuid, 1764381600000 + i);
+        assert_false(has_card_number((struct slice){uuid, UUID_SIZE}));
+    }
+}
+
 static void json_is_valid_whatever_comes(void **state) {
     (void)state;
     struct buf b = {0};
@@ -230,6 +279,7 @@ int main(void) {
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(addresses_are_name_and_domain),
         cmocka_unit_test(addresses_have_an_end),
+        cmocka_unit_test(card_numbers_are_found_in_ids),
         cmocka_unit_test(json_is_valid_whatever_comes),
         cmocka_unit_test(ids_match_their_pattern),
         cmocka_unit_test(uuids_sort_by_time),

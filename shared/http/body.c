@@ -150,6 +150,8 @@ bool http_body_id(struct http_exchange *x, const char *name, struct slice *id) {
     struct slice s = string_of(lookup(x, name));
     if (!id_valid(s))
         return expected(x, name, "a string that matches " ID_PATTERN);
+    if (!id_is_no_secret(x, name, s))
+        return false;
     *id = s;
     return true;
 }

@@ -24,7 +24,8 @@ enum http_result {
 
 /* --- The request --- */
 
-/* A path parameter, percent-decoded, that must be an id: [A-Za-z0-9._:-]{1,128}. */
+/* A path parameter, percent-decoded, that must be an id: [A-Za-z0-9._:-]{1,128} without a card number in it,
+ * as everywhere. */
 WARN_UNUSED bool http_path_id(struct http_exchange *x, const char *name, struct slice *id);
 WARN_UNUSED bool http_path_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max,
                                  int64_t *value);

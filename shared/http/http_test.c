@@ -123,6 +123,16 @@ static void expect_field(const struct reply *r, const char *field) {
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
+/* Ids go into logs and files, and a card number may not: wherever an id is taken. */
+static void no_id_has_a_card_number(void **state) {
+    expect_field(ask_get(*state, "/v1/orders/4111-1111-1111-1111"), "id");
+    expect_field(ask_get(*state, "/v1/orders?customerId=4111111111111111"), "customerId");
+    struct reply *r =
+        ask_json(*state, "POST", "/v1/orders", "{\"customerId\":\"order.4111_1111-1111:1111\"}");
+    expect_field(r, "customerId");
+    assert_null(strstr(r->body, "1111"));
+}
+
 static void routes_and_parameters(void **state) {
     expect(ask_get(*state, "/v1/orders/o-1"), 200, "o-1");
     expect(ask_get(*state, "/v1/%6frders/a%3Ab"), 200, "a:b");
@@ -519,6 +529,7 @@ static void taken_port_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_SERVER(routes_and_parameters),
+        WITH_SERVER(no_id_has_a_card_number),
         WITH_SERVER(headers_of_answers),
         WITH_SERVER(invalid_paths),
         WITH_SERVER(methods),

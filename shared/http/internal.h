@@ -38,6 +38,9 @@ struct mounted_route {
 /* Splits at '/'. Nothing is copied or decoded. False: no path, or too many segments. */
 bool path_split(struct slice text, struct path *path);
 /* Percent-decodes `s`, into `arena` where there is something to decode. False: NUL or not UTF-8. */
+/* What is no id although it matches the pattern: answers 400 on false. */
+WARN_UNUSED bool id_is_no_secret(struct http_exchange *x, const char *name, struct slice id);
+
 bool percent_decode(struct arena *arena, struct slice s, struct slice *decoded);
 /* The first route that serves it. None: NULL, with the methods that the path knows in `allow`. */
 const struct mounted_route *route_find(const struct http_server *s, const char *method,

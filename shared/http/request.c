@@ -1,5 +1,6 @@
 #include "http/internal.h"
 
+#include "base/card_number.h"
 #include "base/id.h"
 
 #include <assert.h>
@@ -181,11 +182,21 @@ bool request_admit(struct http_exchange *x, const char *url, const char *method,
     return admitted;
 }
 
+/* Ids go everywhere, into topics, files and logs; card numbers nowhere. */
+bool id_is_no_secret(struct http_exchange *x, const char *name, struct slice id) {
+    bool secret = has_card_number(id);
+    if (secret)
+        http_reply_problem(x, 400, name, "must not contain a card number");
+    return !secret;
+}
+
 static bool check_id(struct http_exchange *x, const char *name, struct slice s, struct slice *id) {
     if (!id_valid(s)) {
         http_reply_problem(x, 400, name, "must match " ID_PATTERN);
         return false;
     }
+    if (!id_is_no_secret(x, name, s))
+        return false;
     *id = s;
     return true;
 }

@@ -12,10 +12,14 @@ from suite import SuiteTest, wait_until
 class Cards(SuiteTest):
     def setUp(self):
         self.begin = "49" + "".join(random.choice("0123456789") for _ in range(8))  # all of them; so does nothing else by chance
-        self.answers = []
+        self.answers, self.parted = [], []
 
     def card(self, digits=16):
         return self.begin + "".join(random.choice("0123456789") for _ in range(digits - len(self.begin)))
+
+    def with_check_digit(self, digits):
+        double = [int(d) * (2 - i % 2) for i, d in enumerate(reversed(digits))]
+        return digits + str(-sum(d - 9 if d > 9 else d for d in double) % 10)
 
     def spaced(self, number):
         return " ".join(number[i:i + 4] for i in range(0, len(number), 4))
@@ -48,6 +52,13 @@ class Cards(SuiteTest):
         ]
         number = self.card()
         refused += [self.good(id=number, cardNumber=number), self.good(orderId=f"order-{number}", cardNumber=number)]
+        # with signs between the digits, the payment's own and another one that some card has
+        for sign in "-._:":
+            number, other = self.card(), self.with_check_digit(self.card(15))
+            parted, other = (sign.join(n[i:i + 4] for i in range(0, 16, 4)) for n in (number, other))
+            refused += [self.good(id=parted, cardNumber=number), self.good(orderId=f"order{sign}{parted}", cardNumber=number),
+                        self.good(id=f"{other}{sign}1"), self.good(orderId=other)]
+            self.parted += [parted, other]
         for body in refused:
             self.assertEqual(self.post(body).status, 400, body)
         for text in ('{"orderId":"cards","cardNumber":"%s"', '{"orderId":"cards","cardNumber":%s', '{"cardNumber":"%s","cardNumber":"x"}',
@@ -60,6 +71,12 @@ class Cards(SuiteTest):
         self.assertIn(self.post(self.good(pad="x" * 60_000)).status, (200, 201))
         self.assertEqual(self.post(self.good(), path=f"/v1/{self.card()}").status, 404)
         self.assertEqual(self.post(self.good(), path=f"/v1/payments/{self.card()}").status, 405)
+        for i in (self.with_check_digit(self.card(15)), self.parted[-1]):
+            self.assertEqual(self.post({"id": i, "customerId": "ada", "productId": "slipmat-felt", "quantity": 1, "priceCents": 1},
+                                       path="/v1/orders").status, 400)
+            self.assertEqual(self.post({"userId": i, "page": "/", "action": "x"}, path="/v1/clicks").status, 400)
+            self.answers.append(self.suite.put_customer(i))
+            self.assertEqual(self.answers[-1].status, 400)
         self.answers += [self.suite.http("GET", path) for path in (
             f"/v1/payments/{self.card()}", f"/v1/payments?orderId={self.card()}%20", f"/v1/payments?cardNumber={self.card()}")]
         # straight to the service, in pieces, and cut off in the middle
@@ -93,12 +110,13 @@ class Cards(SuiteTest):
         self.suite.wait_ready(services=["orders", "payments"])
         wait_until(lambda: self.suite.http("GET", "/v1/payments/cards-1-1").status == 200, 30, "the gateway is back")
 
-        self.assertEqual(self.files_with(self.begin, self.spaced(self.begin)), [])
+        self.assertEqual(self.files_with(self.begin, self.spaced(self.begin), *self.parted), [])
         self.assertTrue(self.files_with(marker), "the search finds what there is")
         for answer in self.answers:
             text = answer.body.decode() + str(answer.headers)
             self.assertNotIn(self.begin, text)
             self.assertNotIn(self.spaced(self.begin), text)
+            self.assertEqual([parted for parted in self.parted if parted in text], [])
 
     def test_no_core_file_holds_memory(self):
         pid = self.suite.pid("payments")
