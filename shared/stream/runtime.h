@@ -2,6 +2,7 @@
  *   stream.c       tasks, transactions, the group, the round
  *   stream_time.c  event time: what is due goes, ticks
  *   tables.c       tables: hydrating them, and how far they are
+ *   positions.c    what state says of positions: where the inputs are, how old it is
  *   stream_read.c  what other threads read and see
  * Everything here is for the stream's thread, unless it says otherwise. */
 #pragma once
@@ -24,6 +25,7 @@ enum {
 /* The reader's place in one partition of a table or a changelog. */
 struct cursor {
     int64_t position, target;
+    int64_t mark, mark_at; /* of a table: where its topic ended at that time of day */
 };
 
 /* Which partitions of a partitioned table. */
@@ -106,8 +108,9 @@ struct stream {
     uint64_t refresh_started;
     bool tables_known; /* every table was hydrated once */
     int fruitless;     /* rewinds since the last commit */
-    int64_t clock;     /* by how much the time of day is ahead of the monotonic clock, at the most so far */
-    int64_t latest;    /* what is later than that is no timestamp, in this batch */
+    int64_t renew_at;
+    int64_t clock;  /* by how much the time of day is ahead of the monotonic clock, at the most so far */
+    int64_t latest; /* what is later than that is no timestamp, in this batch */
     struct search search;
 
     /* Shared with other threads. */
@@ -116,7 +119,7 @@ struct stream {
     atomic_uint_fast64_t left; /* see struct stream_progress */
     atomic_uint_fast64_t refresh_wanted, refresh_done;
     struct topic_counts *counts; /* by the topic's index */
-    counter commits, aborts, rewinds, refusals, expired, reindexed;
+    counter commits, aborts, rewinds, refusals, expired, reindexed, recovered, outdated;
     struct histogram transaction_us, transaction_inputs;
     _Atomic(struct places *) places; /* NULL before the topics are known */
     atomic_bool hold_changed;
@@ -144,6 +147,27 @@ void notice(struct stream *s, const char *fmt, ...) __attribute__((format(printf
  * it. */
 WARN_UNUSED bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e);
 void position_put(struct overlay *o, const struct buf *key, int64_t position);
+
+/* Where a task's inputs and its stream time are: "topic/partition:offset,…@time". It is kept with the task's
+ * state: as a header of the changelogs' records (of the last, or only the first of a key, in a transaction),
+ * and in the store. So state is right by itself, whatever becomes of the group's offsets: the place of an
+ * input is the one that is further, and what has changed a view never does so again. */
+#define INPUTS_HEADER "inputs"
+void inputs_write(const struct stream *s, int32_t p, struct buf *out);
+void inputs_raise(struct stream *s, int32_t p, struct slice text); /* bad text: nothing */
+void inputs_put(const struct stream *s, int32_t p, struct overlay *o);
+WARN_UNUSED bool inputs_load(struct stream *s, int32_t p, struct err *e);
+WARN_UNUSED bool inputs_forget(struct stream *s, int32_t p, struct err *e);
+/* The task is restored: says where the group knew less. */
+void inputs_compare(struct stream *s, int32_t p);
+
+/* When the store was last known to be as far as the log in a partition, in ms of the time of day, is kept
+ * like a position. *stale: that is so long ago that what was deleted since may not be in the log any more. */
+WARN_UNUSED bool age_check(struct stream *s, const struct topic *t, int32_t p, const struct buf *key,
+                           const struct cursor *c, bool *stale, struct err *e);
+/* Once an hour: the ages, and the group's offsets. */
+WARN_UNUSED bool renew(struct stream *s, struct err *e);
+
 /* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
 WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
 
@@ -178,6 +202,8 @@ bool tables_reached(const struct stream *s, bool only_fresh);
 int64_t table_place(const struct stream *s, size_t table, int32_t p);
 /* Reads a table from where the store is; from the beginning when that is behind the end of the log. */
 WARN_UNUSED bool table_start(struct stream *s, size_t table, struct err *e);
+/* Notes the ages of what is read, as of the call before. */
+WARN_UNUSED bool tables_renew(struct stream *s, struct err *e);
 /* After trouble the reader starts again behind the last record that is in the store. */
 WARN_UNUSED bool tables_reread(struct stream *s, struct err *e);
 /* Of the partitioned tables: starts and stops what stream_hold() has asked for, and notices what is hydrated.

@@ -176,6 +176,23 @@ void store_key_view_position(struct buf *out, const struct view *v, int32_t part
         buf_append_byte(out, 'd'); /* rows are stored in another way, with an index */
 }
 
+void store_key_age(struct buf *out, const char *name, int32_t partition) {
+    key_begin(out, 'a', name);
+    key_partition(out, partition);
+}
+
+void store_key_table_age(struct buf *out, const struct table *t, int32_t partition) {
+    if (t->partitioned_with == NULL)
+        store_key_age(out, t->name, partition);
+    else
+        key_of_table(out, 'a', t, partition, SLICE(""));
+}
+
+void store_key_inputs(struct buf *out, const struct topology *t, int32_t partition) {
+    key_begin(out, 's', t->name);
+    key_partition(out, partition);
+}
+
 static bool failed(const struct step *s) {
     return s->err.kind != ERR_NONE;
 }

@@ -41,6 +41,7 @@ struct stream *stream_create(const struct stream_options *options) {
         s->expires = t->views[s->view_count++]->retention_ms > 0 || s->expires;
     while (t->tables != NULL && t->tables[s->table_count] != NULL)
         s->table_count++;
+    s->renew_at = INT64_MIN; /* not set yet */
     s->step = step_create(t, options->schemas, options->store);
     s->hydrated.store = options->store;
     s->counts = topic_counts_create(t);
@@ -148,27 +149,33 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
     TRY(ends(s, changelogs, s->view_count, false, e));
     task->time = (struct task_time){.due = INT64_MIN};
     for (size_t i = 0; i < s->source_count; i++) {
-        task->inputs[i] = task->committed[i] = task->read[i] = inputs[i].offset;
+        task->inputs[i] = task->committed[i] = inputs[i].offset;
         task->time.now = inputs[i].time > task->time.now ? inputs[i].time : task->time.now;
     }
-    int64_t latest = time_of_day(s) + AHEAD_MS; /* a wrong clock is not for ever */
-    task->time.now = task->time.now < latest ? task->time.now : latest;
+    bool ours = true, stale;
     for (size_t i = 0; i < s->view_count; i++) {
         const struct view *v = s->topology->views[i];
         struct cursor *c = &task->restore[i];
         c->target = changelogs[i].offset;
         store_key_view_position(&key, v, p);
         TRY(position_load(s, &key, &c->position, e));
-        if (c->position < 0 || c->position > c->target) {
+        if (c->position > c->target) { /* of another log */
+            TRY(inputs_forget(s, p, e));
+            ours = false;
+        }
+        store_key_age(&key, v->name, p);
+        TRY(age_check(s, v->changelog, p, &key, c, &stale, e));
+        if (c->position < 0 || c->position > c->target || stale) {
             TRY(forget_view(s, v, p, e));
             c->position = 0;
+            position_put(&s->hydrated, &key, time_of_day(s));
         }
         struct log_position from = {v->changelog, p, c->position};
         if (c->position < c->target)
             TRY(LOG(s, read, LOG_CHANGELOGS, &from, e));
     }
     task->state = TASK_RESTORING;
-    return true;
+    return overlay_apply(&s->hydrated, e) && (!ours || inputs_load(s, p, e));
 }
 
 static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
@@ -179,7 +186,10 @@ static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
     changelogs_unread(s, p);
     for (size_t i = 0; i < s->view_count; i++)
         task->changelogs[i] = task->restore[i].position;
+    int64_t latest = time_of_day(s) + AHEAD_MS; /* a wrong clock is not for ever */
+    task->time.now = task->time.now < latest ? task->time.now : latest;
     task->state = TASK_RUNNING;
+    inputs_compare(s, p);
     for (size_t i = 0; i < s->source_count; i++) {
         struct log_position from = {s->topology->sources[i].topic, p, task->inputs[i]};
         TRY(LOG(s, read, source_queue(&s->topology->sources[i]), &from, e));
@@ -247,6 +257,10 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
                 TRY(restore_row(s, v, r, e));
             }
             counter_add(&s->counts[r->topic->index].restored, 1);
+            struct slice inputs = s->o.log->ops->header(r, INPUTS_HEADER);
+            inputs_raise(s, r->partition, inputs);
+            if (inputs.data != NULL)
+                inputs_put(s, r->partition, &s->hydrated);
             store_key_view_position(&key, v, r->partition);
             position_put(&s->hydrated, &key, r->offset + 1);
         }
@@ -338,15 +352,20 @@ static int64_t writable(struct stream *s, int64_t timestamp) {
     return timestamp <= now + AHEAD_MS ? timestamp : now;
 }
 
-/* In a transaction, and guarded. */
-static bool produce(struct stream *s, const struct emission *m, struct err *e) {
+/* In a transaction, and guarded. With `inputs`, if there are any, in a header. */
+static bool produce(struct stream *s, const struct emission *m, struct slice inputs, struct err *e) {
+    struct log_header headers[m->header_count + 1];
+    size_t n = m->header_count;
+    memcpy(headers, m->headers, n * sizeof *headers);
+    if (inputs.size > 0)
+        headers[n++] = (struct log_header){INPUTS_HEADER, inputs};
     struct log_message message = {.topic = m->topic,
                                   .partition = m->partition,
                                   .timestamp = writable(s, m->timestamp),
                                   .key = m->key,
                                   .value = m->value,
-                                  .headers = m->headers,
-                                  .header_count = m->header_count,
+                                  .headers = headers,
+                                  .header_count = n,
                                   .delivered = delivered(s, m)};
     TRY(LOG(s, produce, &message, e) || spoilt(e, ERR_ABORT));
     counter_add(&s->counts[m->topic->index].out, 1);
@@ -360,9 +379,18 @@ static int by_partition(const void *a, const void *b) {
     return order != 0 ? order : x < y ? -1 : 1;
 }
 
+static bool same_partition(const struct emission *a, const struct emission *b) {
+    return a->topic == b->topic && a->partition == b->partition;
+}
+
 static bool produce_all(struct stream *s, struct emission *const *m, size_t n, struct err *e) {
-    for (size_t i = 0; i < n; i++)
-        TRY(produce(s, m[i], e));
+    _cleanup_(buf_free) struct buf inputs = {0};
+    for (size_t i = 0; i < n; i++) {
+        buf_clear(&inputs);
+        if (m[i]->view != NULL && (i + 1 == n || !same_partition(m[i], m[i + 1])))
+            inputs_write(s, m[i]->partition, &inputs);
+        TRY(produce(s, m[i], buf_slice(&inputs), e));
+    }
     return true;
 }
 
@@ -388,17 +416,27 @@ static bool produce_emissions(struct stream *s, struct err *e) {
 
 struct changelog_context {
     struct stream *s;
+    struct slice inputs;
+    bool *told; /* by view */
     struct err *e;
 };
 
 static bool produce_changelog(void *context, const struct emission *m) {
     struct changelog_context *c = context;
-    return produce(c->s, m, c->e);
+    bool *told = &c->told[view_index(c->s, m->view)], first = !*told;
+    *told = true;
+    return produce(c->s, m, first ? c->inputs : SLICE(""), c->e);
 }
 
 static bool produce_changelogs(struct stream *s, struct err *e) {
-    for (int32_t p = 0; p < s->partitions; p++)
-        TRY(step_changelogs(s->step, p, produce_changelog, &(struct changelog_context){s, e}));
+    _cleanup_(buf_free) struct buf inputs = {0};
+    for (int32_t p = 0; p < s->partitions; p++) {
+        bool told[s->view_count + 1];
+        memset(told, 0, sizeof told);
+        inputs_write(s, p, &inputs);
+        struct changelog_context c = {s, buf_slice(&inputs), told, e};
+        TRY(step_changelogs(s->step, p, produce_changelog, &c));
+    }
     return true;
 }
 
@@ -471,6 +509,8 @@ bool commit(struct stream *s, struct err *e) {
         if (task->state != TASK_RUNNING)
             continue;
         memcpy(task->committed, task->inputs, s->source_count * sizeof *task->inputs);
+        if (changed && s->view_count > 0)
+            inputs_put(s, p, changes);
         for (size_t i = 0; changed && i < s->view_count; i++) {
             store_key_view_position(&key, s->topology->views[i], p);
             position_put(changes, &key, task->changelogs[i]);
@@ -880,6 +920,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(tasks_progress(s, e));
     TRY(tables_follow(s, e));
     TRY(refresh(s, e));
+    TRY(renew(s, e));
     if (s->dirty_since != 0)
         wait_ms = least(wait_ms, awaited(s) ? BUSY_MS / 4 : has_output(s) ? TRANSACTION_MS : LAZY_COMMIT_MS);
     for (int32_t p = 0; p < s->partitions; p++)

@@ -28,8 +28,11 @@ struct stream_options {
     struct schemas *schemas; /* shared by the process, not owned */
     struct store *store;     /* this stream's alone, not owned */
     struct log *log;         /* this stream's alone, not owned */
-    size_t expiry_rows;      /* that go in one transaction; 0: 5000 */
-    size_t held_outputs;     /* that wait for company before they go to the producer; 0: 4000 */
+    /* How old what the store has of a topic may be, where the log may have forgotten since what was deleted:
+     * if older it is read anew. Well below the topics' delete.retention.ms. 0: 12 hours. */
+    int64_t stale_ms;
+    size_t expiry_rows;  /* that go in one transaction; 0: 5000 */
+    size_t held_outputs; /* that wait for company before they go to the producer; 0: 4000 */
     bool divided;  /* of partitioned tables it begins with what the store has; else it holds all partitions */
     void *context; /* of the callbacks, which run on the stream's thread */
     /* After a row of a table has changed and can be read; where the record is that says so. In the order of

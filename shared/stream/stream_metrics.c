@@ -35,6 +35,12 @@ static const struct metric rewinds = {"insideout_rewinds_total", METRIC_COUNTER,
 static const struct metric refusals = {
     "insideout_refused_transactions_total", METRIC_COUNTER,
     "Transactions with a record that the broker does not take; what it follows from becomes a dead letter."};
+static const struct metric recovered = {
+    "insideout_offsets_recovered_total", METRIC_COUNTER,
+    "Offsets of inputs that the group had lost, and that were taken from the state."};
+static const struct metric outdated = {
+    "insideout_outdated_partitions_total", METRIC_COUNTER,
+    "Partitions of tables and views that were read anew because the store's were too old."};
 static const struct metric expired = {"insideout_expired_rows_total", METRIC_COUNTER,
                                       "Rows of views whose retention has passed."};
 static const struct metric reindexed = {
@@ -132,9 +138,11 @@ void stream_metrics(struct stream *s, struct metrics *m) {
         metrics_add(m, &figure_aborted, (double)counter_get(&s->aborts), "topology", name, NULL);
         metrics_add_histogram(m, &duration, &s->transaction_us, &buckets_us, "topology", name, NULL);
         metrics_add_histogram(m, &batch, &s->transaction_inputs, &buckets_records, "topology", name, NULL);
+        metrics_add(m, &recovered, (double)counter_get(&s->recovered), "topology", name, NULL);
         metrics_add(m, &refusals, (double)counter_get(&s->refusals), "topology", name, NULL);
         metrics_add(m, &expired, (double)counter_get(&s->expired), "topology", name, NULL);
     }
+    metrics_add(m, &outdated, (double)counter_get(&s->outdated), "topology", name, NULL);
     store_metrics(s->o.store, &store);
     metrics_add(m, &view_bytes, (double)store.bytes, "topology", name, NULL);
     metrics_add(m, &view_memory, (double)store.memory_bytes, "topology", name, NULL);

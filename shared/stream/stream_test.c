@@ -823,7 +823,7 @@ static void a_stream_has_the_partitions_that_it_shall_hold(void **state) {
     struct buf part = {0};
     struct store_metrics m;
     store_metrics(f->bank->store, &m);
-    assert_int_equal(m.keys, in_partitions(accounts, "23") + 2); /* and two positions */
+    assert_int_equal(m.keys, in_partitions(accounts, "23") + 4); /* and two positions, with their ages */
     buf_free(&part);
 
     hold(f, "03"); /* what was deleted is read again */
@@ -1666,6 +1666,159 @@ static void a_clock_that_is_set_back_makes_no_bad_records(void **state) {
     assert_int_equal(metric(f, "refused_transactions_total"), 0);
 }
 
+/* ---- what state says of positions ---- */
+
+static void lose_offsets(struct fixture *f) {
+    for (size_t t = 0; t < topics_count; t++)
+        for (int k = 0; k < LOG_PARTITIONS_MAX; k++)
+            f->log->parts[t][k].group = -1;
+}
+
+static void nothing_counts_twice_where_offsets_are_gone(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    deposit(f, "a", 5, "");
+    rounds(f, 2);
+    memory_log_append(f->log, &topic_transfers, -1, SLICE("a"), bank_deposit(f->bank, 6, ""));
+    rounds(f, 2);
+    deposit(f, "b", 1, "");
+    rounds(f, 2);
+    for (int view_is_lost = 0; view_is_lost < 2; view_is_lost++) {
+        crash(f);
+        lose_offsets(f);
+        if (view_is_lost)
+            lose_views(f);
+        start(f);
+        rounds(f, 20);
+        assert_receipts(f, "a:nobody=5 a:nobody=11 b:nobody=1 ");
+        assert_int_equal(metric(f, "offsets_recovered_total"), 2);
+        assert_int_equal(group_offset(f, &topic_deposits), 2); /* it has them again */
+        assert_int_equal(group_offset(f, &topic_transfers), 1);
+    }
+    deposit(f, "a", 1, "");
+    rounds(f, 2);
+    assert_receipts(f, "a:nobody=5 a:nobody=11 b:nobody=1 a:nobody=12 ");
+}
+
+/* The same where the view is what a topic of events says. */
+static void nor_where_each_put_is_an_event(void **state) {
+    struct fixture *f = *state;
+    f->topology = &noted_topology;
+    start(f);
+    for (int i = 0; i < 5; i++)
+        deposit(f, "a", 1, "");
+    rounds(f, 3);
+    crash(f);
+    lose_offsets(f);
+    lose_views(f);
+    start(f);
+    rounds(f, 3);
+    assert_receipts(f, "a:noted=1 a:noted=2 a:noted=3 a:noted=4 a:noted=5 ");
+}
+
+static void time_is_kept_with_the_state_too(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    rounds(f, 8);
+    deposit(f, "a", 5, "");
+    f->log->time += KEPT_MS;
+    deposit(f, "b", 6, "");
+    rounds(f, 8);
+    crash(f);
+    lose_offsets(f);
+    lose_views(f);
+    start(f);
+    f->log->time = 1;
+    deposit(f, "late", 1, "");
+    rounds(f, 3);
+    f->log->time = T + KEPT_MS + 1;
+    deposit(f, "b", 6, "");
+    rounds(f, 3);
+    assert_receipts(f, "a:expired=5 "); /* the late one is as young as b */
+}
+
+static void offsets_are_renewed(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    deposit(f, "a", 5, "");
+    memory_log_append(f->log, &topic_transfers, -1, SLICE("a"), bank_deposit(f->bank, 6, "nothing"));
+    rounds(f, 20);
+    lose_offsets(f);
+    f->log->now += HOUR_MS;
+    rounds(f, 20);
+    assert_int_equal(group_offset(f, &topic_deposits), 1);
+    assert_int_equal(group_offset(f, &topic_transfers), 1);
+    assert_receipts(f, "a:nobody=5 ");
+}
+
+/* As compaction does with a tombstone, some time after it has taken away what that deletes. */
+static void compact(struct fixture *f, const struct topic *t, size_t from) {
+    for (size_t i = from; i < f->log->parts[t->index][0].count; i++)
+        if (f->log->parts[t->index][0].entries[i].value.data == NULL)
+            f->log->parts[t->index][0].entries[i].state = ENTRY_MARKER;
+}
+
+static void what_was_elsewhere_for_long_is_read_anew(void **state) {
+    struct fixture *f = *state;
+    f->log->time = 1000;
+    start(f);
+    deposit(f, "gone", 5, "");
+    deposit(f, "there", 7, "");
+    rounds(f, 10);
+    for (int hours = 11; hours <= 13; hours += 2) {
+        struct memory_partition *changelog = &f->log->parts[topic_balances.index][0];
+        memory_log_revoke(f->log, 0, false);
+        rounds(f, 2);
+        memory_log_append(f->log, &topic_balances, 0, SLICE("gone"), SLICE_NONE); /* by another instance */
+        memory_log_append(f->log, &topic_balances, 0, SLICE("other"),
+                          bank_bytes(f->bank, &topic_balances, &(struct balance){1}));
+        f->log->now += hours * HOUR_MS;
+        for (size_t i = 0; i < changelog->count; i++)
+            if (hours == 13 && slice_equal(changelog->entries[i].key, SLICE("gone")))
+                changelog->entries[i].state = ENTRY_MARKER;
+        memory_log_assign(f->log, 1);
+        rounds(f, 10);
+        deposit(f, "gone", 1, "");
+        rounds(f, 3);
+        assert_int_equal(metric(f, "outdated_partitions_total"), hours == 13);
+    }
+    assert_receipts(f, "gone:nobody=5 there:nobody=7 gone:nobody=1 gone:nobody=1 ");
+}
+
+static void a_table_that_is_too_old_is_read_anew(void **state) {
+    struct fixture *f = *state;
+    struct arena a = {0};
+    struct event row;
+    f->log->time = 1000;
+    owner(f, "gone", "Gil");
+    owner(f, "there", "Tim");
+    start(f);
+    f->log->now += HOUR_MS; /* it is looked at how old it is */
+    rounds(f, 10);
+    crash(f);
+    memory_log_append(f->log, &topic_owners, -1, SLICE("gone"), SLICE_NONE);
+    owner(f, "other", "Ole");
+    compact(f, &topic_owners, 0);
+    f->log->parts[topic_owners.index][0].entries[0].state = ENTRY_MARKER;
+    f->log->now += 14 * HOUR_MS;
+    start(f);
+    assert_int_equal(metric(f, "outdated_partitions_total"), 1);
+    assert_true(stream_row(f->stream, &bank_owners, SLICE("gone"), &a, &row, NULL));
+    assert_null(row.value);
+    assert_true(stream_row(f->stream, &bank_owners, SLICE("there"), &a, &row, NULL));
+    assert_non_null(row.value);
+
+    for (int k = 0; k < 20; k++) { /* it runs all the time: it is never too old */
+        f->log->now += HOUR_MS;
+        rounds(f, 2);
+    }
+    crash(f);
+    owner(f, "more", "Max");
+    start(f);
+    assert_int_equal(metric(f, "outdated_partitions_total"), 0);
+    arena_free(&a);
+}
+
 /* ---- what the broker refuses ---- */
 
 static void send_many(struct fixture *f, int from, int to) {
@@ -1809,6 +1962,12 @@ int main(void) {
         KEPT(a_committed_time_far_ahead_is_not_for_ever),
         KEPT(what_no_handler_gets_does_not_move_time),
         KEPT(a_clock_that_is_set_back_makes_no_bad_records),
+        TEST(nothing_counts_twice_where_offsets_are_gone),
+        TEST(nor_where_each_put_is_an_event),
+        KEPT(time_is_kept_with_the_state_too),
+        TEST(offsets_are_renewed),
+        TEST(what_was_elsewhere_for_long_is_read_anew),
+        TEST(a_table_that_is_too_old_is_read_anew),
         TEST(what_the_broker_refuses_is_found),
         TEST(what_cannot_even_be_a_letter_is_waited_for),
         KEPT(a_row_that_expires_can_be_refused_too),

@@ -111,21 +111,35 @@ static bool partition_forget(struct stream *s, const struct table *t, int32_t p,
     return store_delete_prefix(s->o.store, buf_slice(&key), e);
 }
 
+/* What is read from the beginning is as old as that. */
+static bool age_begin(struct stream *s, const struct table *t, int32_t p, const struct cursor *c,
+                      struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    store_key_table_age(&key, t, p);
+    position_put(&s->hydrated, &key, c->mark_at);
+    return overlay_apply(&s->hydrated, e);
+}
+
 static bool partition_start(struct stream *s, size_t i, int32_t p, struct err *e) {
     const struct table *t = s->topology->tables[i];
     struct cursor c;
+    bool stale;
     struct log_position end = {t->topic, p, -1};
     _cleanup_(buf_free) struct buf key = {0};
     TRY(ends(s, &end, 1, true, e));
     c.target = end.offset;
+    c.mark = c.target;
+    c.mark_at = time_of_day(s);
     store_key_table_position(&key, t, p);
     TRY(position_load(s, &key, &c.position, e));
+    store_key_table_age(&key, t, p);
+    TRY(age_check(s, t->topic, p, &key, &c, &stale, e));
     if (c.position < 0) {
         store_key_table_positions(&key, t, p);
         TRY(note_reindexed(s, t, &key, e));
     }
-    if (c.position < 0 || c.position > c.target) {
-        TRY(partition_forget(s, t, p, e));
+    if (c.position < 0 || c.position > c.target || stale) {
+        TRY(partition_forget(s, t, p, e) && age_begin(s, t, p, &c, e));
         c.position = 0;
     }
     struct log_position from = {t->topic, p, c.position};
@@ -244,11 +258,15 @@ bool table_start(struct stream *s, size_t i, struct err *e) {
         return partitioned_start(s, i, e);
     struct cursor *cursors = s->cursors[i];
     _cleanup_(buf_free) struct buf key = {0};
-    bool longer = false, empty = true;
+    bool longer = false, empty = true, stale;
     for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+        cursors[p].mark = cursors[p].target;
+        cursors[p].mark_at = time_of_day(s);
         store_key_table_position(&key, t, p);
         TRY(position_load(s, &key, &cursors[p].position, e));
-        longer = longer || cursors[p].position > cursors[p].target;
+        store_key_table_age(&key, t, p);
+        TRY(age_check(s, t->topic, p, &key, &cursors[p], &stale, e));
+        longer = longer || stale || cursors[p].position > cursors[p].target;
         empty = empty && cursors[p].position < 0;
     }
     store_key_positions(&key, t->name);
@@ -256,11 +274,40 @@ bool table_start(struct stream *s, size_t i, struct err *e) {
     if (longer || empty)
         TRY(forget_table(s, t, e));
     for (int32_t p = 0; p < s->table_partitions[i]; p++) {
-        if (longer || cursors[p].position < 0)
+        if (longer || cursors[p].position < 0) {
+            TRY(age_begin(s, t, p, &cursors[p], e));
             cursors[p].position = 0;
+        }
         struct log_position from = {t->topic, p, cursors[p].position};
         TRY(LOG(s, read, LOG_TABLES, &from, e));
     }
+    return true;
+}
+
+bool tables_renew(struct stream *s, struct err *e) {
+    size_t n = 0, total = 0;
+    int64_t now = time_of_day(s);
+    _cleanup_(buf_free) struct buf key = {0};
+    for (size_t i = 0; i < s->table_count; i++)
+        total += (size_t)s->table_partitions[i];
+    struct log_position positions[total + 1];
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            if (reads(s, i, p))
+                positions[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
+    TRY(ends(s, positions, n, true, e));
+    n = 0;
+    for (size_t i = 0; i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+            struct cursor *c = &s->cursors[i][p];
+            if (!reads(s, i, p))
+                continue;
+            store_key_table_age(&key, s->topology->tables[i], p);
+            if (c->position >= c->mark)
+                position_put(&s->hydrated, &key, c->mark_at);
+            c->mark = positions[n++].offset;
+            c->mark_at = now;
+        }
     return true;
 }
 

@@ -95,8 +95,8 @@ struct overlay *step_overlay(struct step *s);
 void step_clear(struct step *s);
 
 /* Where things are in the store: "v" view partition key, "d" view partition stamp key of what is due, "t"
- * table key, "i" table index key, "p" positions. All of a partition of a table that is partitioned is in a
- * part of the store (store_part). */
+ * table key, "i" table index key, "p" positions, "a" their ages, "s" where the inputs of a task are. All of a
+ * partition of a table that is partitioned is in a part of the store (store_part). */
 void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key);
 void store_key_index_of_view(struct buf *out, const struct view *v, int32_t partition);
 void store_key_row(struct buf *out, const struct table *t, int32_t partition, struct slice record_key);
@@ -108,3 +108,6 @@ void store_key_table_position(struct buf *out, const struct table *t, int32_t pa
 /* What its positions begin with, whatever the version of the index. */
 void store_key_table_positions(struct buf *out, const struct table *t, int32_t partition);
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition);
+void store_key_age(struct buf *out, const char *name, int32_t partition);
+void store_key_table_age(struct buf *out, const struct table *t, int32_t partition);
+void store_key_inputs(struct buf *out, const struct topology *t, int32_t partition);

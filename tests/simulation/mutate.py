@@ -84,7 +84,7 @@ MUTATIONS = {
     # Tables are looked up as they are.
     "stale_lookup": [("    step_tables_fresh(s->step, false);\n", "")],
     # A store that is longer than its log is kept.
-    "stale_store": [("        if (c->position < 0 || c->position > c->target) {",
+    "stale_store": [("        if (c->position < 0 || c->position > c->target || stale) {",
                      "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],
     # The rows of a store that is longer than its log go first, and then the position.
     "rows_before_position": [("    store_key_positions(&key, t->name);\n    TRY(sweep(s, &key, e));\n    store_key_row(&key, t, -1, SLICE(\"\"));",

@@ -1,0 +1,143 @@
+/* What is known of positions beside the offsets: where a task's inputs are, as its state has it, and how old
+ * the position is up to which the store holds a partition. */
+#include "base/cleanup.h"
+#include "stream/runtime.h"
+#include "stream/transaction.h"
+
+#include <inttypes.h>
+
+enum {
+    RENEW_FIRST_MS = 60 * 1000,
+    RENEW_MS = 60 * 60 * 1000,
+    STALE_MS = 12 * 60 * 60 * 1000, /* Kafka keeps tombstones for a day, unless the topic says otherwise */
+    TRUST_MS = 24 * 60 * 60 * 1000, /* a clock that is set back by more than this was wrong before */
+};
+
+/* ---- inputs ---- */
+
+void inputs_write(const struct stream *s, int32_t p, struct buf *out) {
+    const struct task *task = &s->tasks[p];
+    buf_clear(out);
+    for (size_t i = 0; i < s->source_count; i++)
+        if (task->inputs[i] >= 0)
+            buf_printf(out, "%s%s/%d:%" PRId64, out->size > 0 ? "," : "", s->topology->sources[i].topic->name,
+                       p, task->inputs[i]);
+    if (s->expires)
+        buf_printf(out, "@%" PRId64, task->time.now);
+}
+
+/* Digits; -1 where it is something else. */
+static int64_t number(struct slice text) {
+    int64_t n = text.size > 0 && text.size < 19 ? 0 : -1;
+    for (size_t i = 0; i < text.size && n >= 0; i++)
+        n = text.data[i] >= '0' && text.data[i] <= '9' ? n * 10 + text.data[i] - '0' : -1;
+    return n;
+}
+
+/* What is before the character, and behind it in *rest; all, and nothing, where there is none. */
+static struct slice cut(struct slice text, char at, struct slice *rest) {
+    const char *found = text.size > 0 ? memchr(text.data, at, text.size) : NULL;
+    struct slice head = {text.data, found == NULL ? text.size : (size_t)(found - text.data)};
+    *rest = found == NULL ? SLICE("") : (struct slice){found + 1, text.size - head.size - 1};
+    return head;
+}
+
+void inputs_raise(struct stream *s, int32_t p, struct slice text) {
+    struct task *task = &s->tasks[p];
+    struct slice time, offset, partition;
+    text = cut(text, '@', &time);
+    if (number(time) > task->time.now)
+        task->time.now = number(time);
+    while (text.size > 0) {
+        struct slice place = cut(cut(text, ',', &text), ':', &offset);
+        struct slice topic = cut(place, '/', &partition);
+        for (size_t i = 0; i < s->source_count && number(partition) == p; i++)
+            if (slice_equal(topic, slice_of(s->topology->sources[i].topic->name)) &&
+                number(offset) > task->inputs[i])
+                task->inputs[i] = number(offset);
+    }
+}
+
+void inputs_put(const struct stream *s, int32_t p, struct overlay *o) {
+    _cleanup_(buf_free) struct buf key = {0}, text = {0};
+    store_key_inputs(&key, s->topology, p);
+    inputs_write(s, p, &text);
+    overlay_put(o, buf_slice(&key), arena_copy(&o->arena, buf_slice(&text)), NULL, NULL);
+}
+
+bool inputs_load(struct stream *s, int32_t p, struct err *e) {
+    _cleanup_(arena_free) struct arena a = {0};
+    _cleanup_(buf_free) struct buf key = {0};
+    struct slice text;
+    store_key_inputs(&key, s->topology, p);
+    TRY(store_get(s->o.store, buf_slice(&key), &a, &text, e));
+    inputs_raise(s, p, text);
+    return true;
+}
+
+bool inputs_forget(struct stream *s, int32_t p, struct err *e) {
+    _cleanup_(buf_free) struct buf key = {0};
+    store_key_inputs(&key, s->topology, p);
+    return store_apply(s->o.store, &(struct store_change){buf_slice(&key), SLICE_NONE}, 1, e);
+}
+
+void inputs_compare(struct stream *s, int32_t p) {
+    struct task *task = &s->tasks[p];
+    for (size_t i = 0; i < s->source_count; i++) {
+        task->read[i] = task->inputs[i];
+        if (task->inputs[i] <= task->committed[i])
+            continue;
+        counter_add(&s->recovered, 1);
+        notice(s, "%s/%d: the group's offset is gone; it goes on at %" PRId64 ", as its state says",
+               s->topology->sources[i].topic->name, p, task->inputs[i]);
+        s->renew_at = 0; /* the group has it again soon */
+    }
+}
+
+/* ---- ages ---- */
+
+bool age_check(struct stream *s, const struct topic *t, int32_t p, const struct buf *key,
+               const struct cursor *c, bool *stale, struct err *e) {
+    int64_t current, now = time_of_day(s), limit = s->o.stale_ms > 0 ? s->o.stale_ms : STALE_MS;
+    TRY(position_load(s, key, &current, e));
+    if (current > now && current - TRUST_MS <= now)
+        s->clock = current - now_ms(s); /* the clock was set back while this process did not look */
+    int64_t age = now - (current > 0 ? current : 0);
+    *stale = t->compacted && t->tombstones && c->position >= 0 && c->position < c->target && age > limit;
+    if (!*stale)
+        return true;
+    counter_add(&s->outdated, 1);
+    notice(s,
+           "%s/%d: what the store has of it is %" PRId64
+           " hours old; what was deleted since may be gone from the log, so it is read anew",
+           t->name, p, age / 3600000);
+    return true;
+}
+
+/* Once an hour, so that nothing looks older than it is: the group's offsets, of which a broker forgets those
+ * that are not of the topic to which the group subscribes, and the ages of what the store has. */
+bool renew(struct stream *s, struct err *e) {
+    int64_t now = time_of_day(s);
+    _cleanup_(buf_free) struct buf key = {0};
+    if (s->renew_at == INT64_MIN)
+        s->renew_at = now_ms(s) + RENEW_FIRST_MS;
+    if (now_ms(s) < s->renew_at)
+        return true;
+    TRY(tables_renew(s, e));
+    for (int32_t p = 0; p < s->partitions; p++) {
+        struct task *task = &s->tasks[p];
+        if (task->state != TASK_RUNNING)
+            continue;
+        for (size_t i = 0; i < s->source_count; i++) {
+            if (task->inputs[i] >= 0 && s->dirty_since == 0)
+                s->dirty_since = now_ms(s);
+            task->committed[i] = task->inputs[i] >= 0 ? -1 : task->committed[i];
+        }
+        for (size_t i = 0; i < s->view_count; i++) {
+            store_key_age(&key, s->topology->views[i]->name, p);
+            position_put(&s->hydrated, &key, now);
+        }
+    }
+    s->renew_at = now_ms(s) + RENEW_MS;
+    return overlay_apply(&s->hydrated, e);
+}
