@@ -357,7 +357,7 @@ struct slice assignments_key(void) {
 static void answered(void *context, const struct call *call) {
     struct assignments *a = context;
     char text[32];
-    http_wake(a->instance->http, instance_address_key(text, sizeof text, 'c', call));
+    http_wake(a->instance->http, instance_address_key(text, sizeof text, 'c', call_waiter(call)));
 }
 
 struct assignments *assignments_create(struct instance *i) {

@@ -24,6 +24,7 @@ struct feeds {
     struct log *log;
     struct tail *tail; /* NULL: nobody has followed a log yet */
     pthread_t thread;
+    bool running;
 };
 
 /* ---- what all streams share ---- */
@@ -69,6 +70,13 @@ static void *tail_main(void *context) {
     return NULL;
 }
 
+struct tail *feeds_follow(struct feeds *f, struct log *log) {
+    struct instance *i = f->instance;
+    f->tail = tail_create(&(struct tail_options){
+        .log = log, .schemas = i->schemas, .topic_count = i->topic_count, .wake = on_tail, .context = f});
+    return f->tail;
+}
+
 struct tail *feeds_tail(struct feeds *f) {
     if (f->tail != NULL)
         return f->tail;
@@ -80,22 +88,22 @@ struct tail *feeds_tail(struct feeds *f) {
         .brokers = i->settings.brokers, .identity = identity, .topic_count = i->topic_count};
     if (!kafka_create(&kafka, &f->log, &e))
         abort(); /* an eventfd: this process is at its end */
-    f->tail = tail_create(&(struct tail_options){
-        .log = f->log, .schemas = i->schemas, .topic_count = i->topic_count, .wake = on_tail, .context = f});
+    feeds_follow(f, f->log);
     if (pthread_create(&f->thread, NULL, tail_main, f) != 0)
         abort();
+    f->running = true;
     return f->tail;
 }
 
 void feeds_destroy(struct feeds *f) {
     if (f == NULL)
         return;
-    if (f->tail != NULL) {
+    if (f->running) {
         tail_stop(f->tail);
         pthread_join(f->thread, NULL);
         log_destroy(f->log);
-        tail_destroy(f->tail);
     }
+    tail_destroy(f->tail);
     for (size_t k = 0; k < f->table_count; k++)
         table_shared_destroy(f->tables[k]);
     free(f->tables);

@@ -19,10 +19,10 @@ struct feed_part {
     /* Of a log. */
     struct tail *tail;
     struct tail_cursor *cursors;
+    struct feed_later {
+        int64_t offset, since_us; /* the record that FEED_LATER was said of, and when first; 0: none */
+    } * later;                    /* by cursor */
     int32_t cursor_count;
-    const struct topic *later_topic; /* the record that FEED_LATER was said of, and when first */
-    int32_t later_partition;
-    int64_t later_offset, later_since_us;
 
     /* Of a table. */
     enum { TABLE_BEGINS, TABLE_SCANS, TABLE_LIVE } phase;
@@ -86,3 +86,5 @@ void feed_table_run(struct feed_run *r, struct feed_part *p, const struct feed *
 struct table_shared *feeds_table(struct feeds *f, const struct table *t);
 /* Starts its thread the first time. */
 struct tail *feeds_tail(struct feeds *f);
+/* Before that: streams follow this log, which the caller owns, and whose tail he runs. */
+struct tail *feeds_follow(struct feeds *f, struct log *log);

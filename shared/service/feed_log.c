@@ -16,6 +16,7 @@ void feed_log_open(struct feed_run *r, struct feed_part *p, const struct feed *f
     p->tail = feeds_tail(r->instance->feeds);
     p->cursor_count = keyed ? 1 : p->partitions;
     p->cursors = xcalloc((size_t)p->cursor_count, sizeof *p->cursors);
+    p->later = xcalloc((size_t)p->cursor_count, sizeof *p->later);
     for (int32_t k = 0; k < p->cursor_count; k++) {
         struct tail_cursor *c = &p->cursors[k];
         int32_t partition = keyed ? partition_of(f->key, p->partitions) : k;
@@ -39,6 +40,7 @@ void feed_log_close(struct feed_part *p) {
         free((char *)(uintptr_t)p->cursors[k].key.data);
     }
     free(p->cursors);
+    free(p->later);
 }
 
 static bool visit_none(void *context, const struct tail_record *record) {
@@ -64,19 +66,15 @@ struct visit {
     struct feed_run *run;
     struct feed_part *part;
     const struct feed *feed;
+    struct feed_later *later; /* of this cursor */
 };
 
 /* Not known yet whether it is wanted: later, but not for ever. */
 static enum feed_verdict later(struct visit *v, const struct tail_record *r) {
-    struct feed_part *p = v->part;
     int64_t now = clock_mono_us();
-    if (p->later_topic != r->topic || p->later_partition != r->partition || p->later_offset != r->offset) {
-        p->later_topic = r->topic;
-        p->later_partition = r->partition;
-        p->later_offset = r->offset;
-        p->later_since_us = now;
-    }
-    return now - p->later_since_us < LATER_MAX_US ? FEED_LATER : FEED_SKIP;
+    if (v->later->since_us == 0 || v->later->offset != r->offset)
+        *v->later = (struct feed_later){r->offset, now};
+    return now - v->later->since_us < LATER_MAX_US ? FEED_LATER : FEED_SKIP;
 }
 
 static bool visit(void *context, const struct tail_record *r) {
@@ -106,9 +104,9 @@ static bool visit(void *context, const struct tail_record *r) {
 }
 
 void feed_log_run(struct feed_run *r, struct feed_part *p, const struct feed *f) {
-    struct visit v = {r, p, f};
     for (int32_t k = 0; k < p->cursor_count && feed_room(r); k++) {
         struct tail_cursor *c = &p->cursors[k];
+        struct visit v = {r, p, f, &p->later[k]};
         if (tail_read(p->tail, c, visit, &v) == TAIL_AHEAD) { /* Kafka was made anew since */
             feed_reset(r, f->topic->name);
             c->offset = TAIL_NOW;

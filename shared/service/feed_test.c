@@ -1,8 +1,8 @@
-/* Streams of a table: a stream over a log in memory, driven by the test, and a real HTTP server in front. */
-#include "service/feed.h"
-#include "service/instance.h"
+/* Streams of a table and of a log: both in memory and driven by the test, and a real HTTP server in front. */
+#include "service/feed_internal.h"
 
 #include "bank.h"
+#include "base/clock.h"
 #include "http/test_client.h"
 #include "memory_log.h"
 
@@ -18,7 +18,8 @@
 
 struct fixture {
     struct bank *bank;
-    struct memory_log *log;
+    struct memory_log *log, *followed;
+    struct tail *tail; /* NULL: of no log */
     struct worker worker;
     struct instance instance;
 };
@@ -47,8 +48,19 @@ static enum http_result get_romans(struct http_exchange *x, void *context) {
             {.table = &bank_owners, .event = "roman", .wants = lives_in_rome, .json = only_name}, {0}});
 }
 
+/* It is never known of whom these are. */
+static enum feed_verdict unless_undecided(void *context, const struct feed_record *r) {
+    (void)context;
+    return slice_equal(r->key, SLICE("undecided")) ? FEED_LATER : FEED_SEND;
+}
+
+static enum http_result get_deposits(struct http_exchange *x, void *context) {
+    return instance_feed(context, x,
+                         (const struct feed[]){{.topic = &topic_deposits, .select = unless_undecided}, {0}});
+}
+
 static const struct http_route routes[] = {
-    {"GET", "/owners", get_owners}, {"GET", "/romans", get_romans}, {0}};
+    {"GET", "/owners", get_owners}, {"GET", "/romans", get_romans}, {"GET", "/deposits", get_deposits}, {0}};
 
 static const struct service service = {.name = "bank",
                                        .topologies = (const struct topology *const[]){&bank_topology, NULL}};
@@ -91,6 +103,8 @@ static int teardown(void **state) {
     stream_destroy(atomic_load(&f->worker.stream));
     status_finish(&f->worker.status);
     memory_log_destroy(f->log);
+    if (f->followed != NULL)
+        memory_log_destroy(f->followed);
     bank_destroy(f->bank);
     free(f);
     return 0;
@@ -98,8 +112,10 @@ static int teardown(void **state) {
 
 static void rounds(struct fixture *f, int n) {
     struct err e = {0};
-    while (n-- > 0)
+    while (n-- > 0) {
         assert_true(stream_step(atomic_load(&f->worker.stream), 10, &e));
+        assert_true(f->tail == NULL || tail_step(f->tail, 10, &e));
+    }
 }
 
 static void owner(struct fixture *f, const char *account, const char *name, const char *city) {
@@ -145,17 +161,24 @@ static void unchunk(struct client *c) {
     }
 }
 
-/* Lets the stream go on until `end` has come; then everything must be as expected. Forgets it. */
-static void expect(struct client *c, const char *end, const char *expected) {
+/* Lets the stream go on until `end` has come. */
+static void await(struct client *c, const char *end) {
+    int64_t since_us = clock_mono_us();
     while (strstr(c->text, end) == NULL) {
         rounds(c->fixture, 1);
         ssize_t n = recv(c->fd, c->raw + c->size, sizeof c->raw - 1 - c->size, MSG_DONTWAIT);
         assert_true(n != 0);
+        assert_true(clock_mono_us() - since_us < 20000000);
         c->size += n > 0 ? (size_t)n : 0;
         unchunk(c);
         if (n < 0)
             usleep(1000);
     }
+}
+
+/* Then everything must be as expected. Forgets it. */
+static void expect(struct client *c, const char *end, const char *expected) {
+    await(c, end);
     assert_string_equal(c->text, expected);
     size_t head = (size_t)(strstr(c->raw, "\r\n\r\n") + 4 - c->raw);
     c->size = head;
@@ -297,6 +320,24 @@ static void many_rows(void **state) {
     leave(c);
 }
 
+/* Each waits for its own two seconds, and holds up nobody else's. */
+static void undecided_records_of_two_partitions_are_skipped(void **state) {
+    struct fixture *f = *state;
+    f->followed = memory_log_create(2);
+    f->instance.settings.partitions = 2;
+    f->instance.topic_count = LOG_TOPICS_MAX;
+    f->tail = feeds_follow(f->instance.feeds, &f->followed->log);
+    for (int32_t p = 0; p < 2; p++)
+        for (int n = 0; n < 3; n++)
+            memory_log_append(f->followed, &topic_deposits, p, n == 1 ? SLICE("undecided") : SLICE("decided"),
+                              bank_deposit(f->bank, n, ""));
+    struct client *c = follow(f, "/deposits", "deposits/0:0,deposits/1:0");
+    await(c, "\"partition\":0,\"offset\":2");
+    await(c, "\"partition\":1,\"offset\":2");
+    assert_null(strstr(c->text, "undecided"));
+    leave(c);
+}
+
 static void what_is_no_vector_is_refused(void **state) {
     struct fixture *f = *state;
     struct reply *r =
@@ -319,6 +360,7 @@ int main(void) {
         TEST(rows_come_and_go_by_what_is_wanted),
         TEST(one_row),
         TEST(many_rows),
+        TEST(undecided_records_of_two_partitions_are_skipped),
         TEST(what_is_no_vector_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,9 +29,9 @@ instance_scan_partition(struct instance *i, struct http_exchange *x, const struc
                         struct slice prefix, struct slice from,
                         bool (*each)(void *context, struct slice index_key, struct slice key), void *context);
 
-/* What another instance answers to GET `target`, which is about this key, for a handler that needs to know,
- * one key at a time. HERE: look into the table. PENDING: the exchange runs again. ANSWERED: `body` is that of
- * a 200, or data NULL, until the next call. */
+/* What another instance answers to GET `target`, which is about this key, for a handler that needs to know
+ * of several keys. HERE: look into the table. PENDING: the exchange runs again. ANSWERED: `body` is that of a
+ * 200, or data NULL, until the next call. */
 enum ask { ASK_HERE, ASK_PENDING, ASK_ANSWERED };
 enum ask instance_ask(struct instance *i, struct http_exchange *x, struct slice key, struct slice target,
                       struct slice *body);

@@ -46,6 +46,12 @@ static struct passing *passing_of(struct instance *i, struct http_exchange *x) {
     return p;
 }
 
+/* For the answers to calls that say `waiter`. One name for all of them, since it is watched until the end. */
+static void watch_calls(struct http_exchange *x, const void *waiter) {
+    char text[32];
+    http_watch(x, instance_address_key(text, sizeof text, 'c', waiter));
+}
+
 static struct call *call_of(struct instance *i, struct http_exchange *x, struct passing *p, int32_t partition,
                             struct slice body, bool waits) {
     if (p->calls[partition] != NULL)
@@ -62,9 +68,9 @@ static struct call *call_of(struct instance *i, struct http_exchange *x, struct 
                                                            .traceparent = http_traceparent(x),
                                                            .waited_ms = http_elapsed(x),
                                                            .left_ms = left > 0 ? left : 0,
-                                                           .waits = waits});
-    char text[32];
-    http_watch(x, instance_address_key(text, sizeof text, 'c', call));
+                                                           .waits = waits,
+                                                           .waiter = p});
+    watch_calls(x, p);
     return p->calls[partition] = call;
 }
 
@@ -144,43 +150,27 @@ bool instance_gather(struct instance *i, struct http_exchange *x, const struct t
     return true;
 }
 
-struct asking {
-    struct call *call;
-    struct buf key; /* that it is about */
-};
-
-static void asking_finish(void *state) {
-    struct asking *a = state;
-    call_release(a->call);
-    buf_free(&a->key);
+static void asked_finish(void *state) {
+    calls_release(state);
 }
 
 enum ask instance_ask(struct instance *i, struct http_exchange *x, struct slice key, struct slice target,
                       struct slice *body) {
     static const char owner;
-    char text[32];
     int32_t partition = i->assignments == NULL ? -1 : assignments_partition(i->assignments, key);
     if (partition < 0 || assignments_here(i->assignments, partition))
         return ASK_HERE;
-    struct asking *a = http_state(x, &owner, sizeof *a, asking_finish);
-    if (a->call == NULL || !slice_equal(buf_slice(&a->key), key)) {
-        call_release(a->call);
-        buf_clear(&a->key);
-        buf_append_slice(&a->key, key);
-        a->call = relay_call(
-            assignments_relay(i->assignments),
-            &(struct relay_request){
-                .partition = partition, .method = "GET", .target = target, .left_ms = INSTANCE_ANSWER_MS});
-        http_watch(x, instance_address_key(text, sizeof text, 'c', a->call));
-    }
+    struct calls *asked = http_state(x, &owner, sizeof *asked, asked_finish);
     struct relay_answer answer;
-    if (!call_answer(a->call, &answer))
+    watch_calls(x, asked);
+    if (!calls_answer(asked, assignments_relay(i->assignments), key,
+                      &(struct relay_request){.partition = partition,
+                                              .method = "GET",
+                                              .target = target,
+                                              .left_ms = INSTANCE_ANSWER_MS,
+                                              .waiter = asked},
+                      &answer))
         return ASK_PENDING;
-    *body = answer.body;
-    if (answer.status == 200)
-        return ASK_ANSWERED;
-    *body = SLICE_NONE;
-    call_release(a->call); /* the next time it may be there */
-    a->call = NULL;
+    *body = answer.status == 200 ? answer.body : SLICE_NONE; /* the next time it may be there */
     return ASK_ANSWERED;
 }

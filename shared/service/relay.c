@@ -21,6 +21,8 @@ enum {
     AVOIDED_MS = 2000, /* who could not be reached is asked last */
     AVOIDED = 8,
     SLACK_MS = 500, /* for the answer on its way */
+    CALLED_MS = 10 * 1000,
+    CALLED_MAX = 256, /* of one who asks about several keys */
 };
 
 struct call {
@@ -31,6 +33,7 @@ struct call {
 
     int32_t partition;
     bool waits;
+    const void *waiter;
     struct arena arena;
     const char *method;
     struct slice target, body, traceparent;
@@ -343,6 +346,7 @@ struct call *relay_call(struct relay *r, const struct relay_request *q) {
     atomic_store(&c->owners, 2);
     c->partition = q->partition;
     c->waits = q->waits;
+    c->waiter = q->waiter;
     c->method = q->method;
     c->target = arena_copy(&c->arena, q->target);
     c->body = arena_copy(&c->arena, q->body.data != NULL ? q->body : SLICE(""));
@@ -376,6 +380,61 @@ void call_release(struct call *c) {
     struct relay *r = c->relay;
     call_unref(c);
     curl_multi_wakeup(r->multi);
+}
+
+const void *call_waiter(const struct call *c) {
+    return c->waiter;
+}
+
+/* ---- about several keys ---- */
+
+struct called {
+    struct called *next;
+    struct call *call;
+    size_t size;
+    char key[];
+};
+
+/* Frees it and gives its call. */
+static struct call *unlink_called(struct calls *all, struct called **at) {
+    struct called *k = *at;
+    struct call *call = k->call;
+    *at = k->next;
+    all->count--;
+    free(k);
+    return call;
+}
+
+bool calls_answer(struct calls *all, struct relay *r, struct slice key, const struct relay_request *request,
+                  struct relay_answer *answer) {
+    call_release(all->taken);
+    all->taken = NULL;
+    int64_t now = clock_mono_us();
+    struct called **at = &all->first;
+    while (*at != NULL && !slice_equal((struct slice){(*at)->key, (*at)->size}, key)) {
+        if (now - (*at)->call->begun_us > CALLED_MS * 1000)
+            call_release(unlink_called(all, at));
+        else
+            at = &(*at)->next;
+    }
+    if (*at == NULL && all->count < CALLED_MAX) {
+        struct called *k = *at = xcalloc(1, sizeof *k + key.size);
+        memcpy(k->key, key.data, key.size);
+        k->size = key.size;
+        k->call = relay_call(r, request);
+        all->count++;
+    }
+    if (*at == NULL || !call_answer((*at)->call, answer))
+        return false;
+    all->taken = unlink_called(all, at);
+    return true;
+}
+
+void calls_release(struct calls *all) {
+    while (all->first != NULL)
+        call_release(unlink_called(all, &all->first));
+    call_release(all->taken);
+    *all = (struct calls){0};
 }
 
 void relay_metrics(struct relay *r, struct metrics *m) {

@@ -36,6 +36,7 @@ struct relay_request { /* copied */
     struct slice target, body, traceparent; /* data NULL: none */
     int64_t waited_ms, left_ms;             /* so far; until nobody waits for an answer any more */
     bool waits; /* it may rightly take all this time; else whoever does not answer soon is passed over */
+    const void *waiter; /* the caller's own mark, for call_waiter() */
 };
 
 struct relay_answer {
@@ -51,7 +52,23 @@ void relay_destroy(struct relay *r);
 struct call *relay_call(struct relay *r, const struct relay_request *request);
 /* False: not yet. */
 bool call_answer(const struct call *c, struct relay_answer *answer);
+/* Who waits for it, as the request said. */
+const void *call_waiter(const struct call *c);
 /* Takes NULL. Who is still asked hears that nobody waits any more. */
 void call_release(struct call *c);
+
+/* Calls about several keys, for who comes back again and again for the answers: one is under way until its
+ * answer was taken, or for 10 s where nobody takes it. Zero is none. One thread's at a time. */
+struct calls {
+    struct called *first;
+    size_t count;
+    struct call *taken;
+};
+
+/* Asks about the key, unless that is under way. False: not answered yet, or too much is asked already. The
+ * answer, given once, stays until the next call of this. */
+bool calls_answer(struct calls *all, struct relay *r, struct slice key, const struct relay_request *request,
+                  struct relay_answer *answer);
+void calls_release(struct calls *all);
 
 void relay_metrics(struct relay *r, struct metrics *m);

@@ -230,6 +230,32 @@ static void what_has_waited_here_does_not_wait_there(void **state) {
     call_release(c);
 }
 
+/* Nobody's call is given up for another's. */
+static void several_keys_are_asked_about_in_turn(void **state) {
+    enum { KEYS = 3 };
+    struct fixture *f = *state;
+    struct calls all = {0};
+    int known[KEYS] = {0};
+    for (int n = 0; known[0] + known[1] + known[2] < KEYS; n++) {
+        char key[2] = {(char)('a' + n % KEYS)}, target[32], body[64];
+        struct relay_answer a;
+        assert_in_range(n, 0, 10000);
+        snprintf(target, sizeof target, "/v1/things/%s", key);
+        snprintf(body, sizeof body, "0 GET %s 7", target);
+        if (known[n % KEYS] == 0 &&
+            calls_answer(&all, f->relay, slice_of(key),
+                         &(struct relay_request){
+                             .partition = 7, .method = "GET", .target = slice_of(target), .left_ms = 8000},
+                         &a)) {
+            assert_true(slice_equal(a.body, slice_of(body)));
+            known[n % KEYS] = 1;
+        }
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(atomic_load(&f->asked), KEYS);
+    calls_release(&all);
+}
+
 static void who_does_not_wait_any_more_lets_go(void **state) {
     struct fixture *f = *state;
     struct call *c = call(f, "GET", "/v1/wait", 30000);
@@ -251,6 +277,7 @@ int main(void) {
         TEST(nobody_answers),
         TEST(a_long_poll_waits_there),
         TEST(what_has_waited_here_does_not_wait_there),
+        TEST(several_keys_are_asked_about_in_turn),
         TEST(who_does_not_wait_any_more_lets_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

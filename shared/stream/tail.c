@@ -21,14 +21,16 @@ enum {
     LINGER_MS = 30 * 1000, /* a partition is read for so long after the last cursor has gone */
     RETRY_MS = 500,
     HEADERS_MAX = 16,
+    PORTION = 64, /* records that a reader visits before it looks again what there is */
     IDLE_MS = 5000,
     PARTITIONS_MAX = 1000,
     ASKED_MAX = 64,
 };
 
-/* A copy, in the ring or of a fetch. */
+/* A copy, in the ring or of a fetch, and with who visits it. */
 struct record {
     struct tail_record r;
+    atomic_uint owners;
     struct record *older, *newer; /* with the same hash of the key; or `newer` alone, in a fetch */
     uint32_t bucket;
     size_t size;
@@ -125,13 +127,15 @@ static struct record *record_copy(struct tail *t, const struct log_record *from)
         copies[i].name = pack(&at, (struct slice){headers[i].name, strlen(headers[i].name) + 1}).data;
         copies[i].value = pack(&at, headers[i].value);
     }
-    *r = (struct record){.size = size, .bucket = bucket_of(from->key)};
+    *r = (struct record){.owners = 1, .size = size, .bucket = bucket_of(from->key)};
     r->r = (struct tail_record){from->topic,          from->partition,        from->offset, from->timestamp,
                                 pack(&at, from->key), pack(&at, from->value), copies,       n};
     return r;
 }
 
-static void record_free(struct record *r) {
+static void record_release(struct record *r) {
+    if (atomic_fetch_sub(&r->owners, 1) != 1)
+        return;
     buf_free(&r->json);
     free(r);
 }
@@ -149,11 +153,8 @@ static void put_value(struct tail *t, const struct tail_record *r, struct json *
         json_key(j, "error"), json_put_string(j, slice_of(e.text));
 }
 
-struct slice tail_json(struct tail *t, const struct tail_record *r) {
-    struct record *own = (struct record *)(uintptr_t)r; /* its first member */
-    if (own->json.size > 0)
-        return buf_slice(&own->json);
-    struct json j = {.out = &own->json};
+static void put_record(struct tail *t, const struct tail_record *r, struct buf *out) {
+    struct json j = {.out = out};
     json_begin_object(&j);
     json_key(&j, "topic"), json_put_string(&j, slice_of(r->topic->name));
     json_key(&j, "partition"), json_put_int(&j, r->partition);
@@ -166,6 +167,23 @@ struct slice tail_json(struct tail *t, const struct tail_record *r) {
         json_put_string(&j, r->key);
     put_value(t, r, &j);
     json_end_object(&j);
+}
+
+struct slice tail_json(struct tail *t, const struct tail_record *r) {
+    struct record *own = (struct record *)(uintptr_t)r; /* its first member */
+    lock(t);
+    bool made = own->json.size > 0;
+    unlock(t);
+    if (made)
+        return buf_slice(&own->json);
+    _cleanup_(buf_free) struct buf json = {0};
+    put_record(t, r, &json);
+    lock(t);
+    if (own->json.size == 0) { /* nobody else was quicker */
+        own->json = json;
+        json = (struct buf){0};
+    }
+    unlock(t);
     return buf_slice(&own->json);
 }
 
@@ -216,7 +234,7 @@ static void ring_drop(struct tail_part *p) {
         r->newer->older = NULL;
     else
         p->newest[r->bucket] = NULL;
-    record_free(r);
+    record_release(r);
 }
 
 static void ring_add(struct tail_part *p, struct record *r) {
@@ -294,7 +312,7 @@ void tail_open(struct tail *t, struct tail_cursor *c) {
 static void fetch_free(struct tail_fetch *f) {
     while (f->first != NULL) {
         struct record *next = f->first->newer;
-        record_free(f->first);
+        record_release(f->first);
         f->first = next;
     }
     buf_free(&f->key);
@@ -593,56 +611,61 @@ void tail_stop(struct tail *t) {
 
 /* ---- reading ---- */
 
-struct visit {
-    struct tail_cursor *c;
-    bool (*each)(void *context, const struct tail_record *r);
-    void *context;
+/* What a reader visits without the lock: it may take its time, and look things up. */
+struct portion {
+    struct record *records[PORTION]; /* owned */
+    size_t count;
+    int64_t then; /* where the cursor is behind them */
+    bool more;    /* look again */
 };
 
-/* False: the visitor wants no more. */
-static bool visit_record(struct visit *v, const struct record *r) {
-    bool wanted = v->c->key.data == NULL || slice_equal(r->r.key, v->c->key);
-    if (wanted && !v->each(v->context, &r->r))
+/* False: the portion is full. */
+static bool portion_add(struct portion *p, const struct tail_cursor *c, struct record *r) {
+    if (c->key.data != NULL && !slice_equal(r->r.key, c->key))
+        return true;
+    if (p->count == PORTION)
         return false;
-    v->c->offset = r->r.offset + 1;
+    atomic_fetch_add(&r->owners, 1);
+    p->records[p->count++] = r;
+    p->then = r->r.offset + 1;
     return true;
 }
 
-static bool visit_with_key(struct visit *v, const struct record *newest) {
-    const struct record *r = newest, *oldest = NULL;
-    for (; r != NULL && r->r.offset >= v->c->offset; r = r->older)
+static bool add_with_key(struct portion *to, const struct tail_cursor *c, struct record *newest) {
+    struct record *oldest = NULL;
+    for (struct record *r = newest; r != NULL && r->r.offset >= c->offset; r = r->older)
         oldest = r;
-    for (r = oldest; r != NULL; r = r->newer)
-        if (!visit_record(v, r))
+    for (struct record *r = oldest; r != NULL; r = r->newer)
+        if (!portion_add(to, c, r))
             return false;
     return true;
 }
 
-static enum tail_state read_ring(struct visit *v, const struct tail_part *p) {
-    struct tail_cursor *c = v->c;
-    if (c->key.data != NULL) {
-        if (!visit_with_key(v, p->newest[bucket_of(c->key)]))
-            return TAIL_STOPPED;
-    } else {
-        for (size_t i = ring_find(p, c->offset); i < p->ring_count; i++)
-            if (!visit_record(v, ring_at(p, i)))
-                return TAIL_STOPPED;
-    }
-    c->offset = p->next > c->offset ? p->next : c->offset;
+static enum tail_state take_ring(struct tail_cursor *c, const struct tail_part *p, struct portion *to) {
+    bool all = true;
+    if (c->key.data != NULL)
+        all = add_with_key(to, c, p->newest[bucket_of(c->key)]);
+    for (size_t i = ring_find(p, c->offset); c->key.data == NULL && i < p->ring_count && all; i++)
+        all = portion_add(to, c, ring_at(p, i));
+    to->more = !all;
+    if (all)
+        to->then = p->next > c->offset ? p->next : c->offset;
     return p->next < p->end ? TAIL_COMING : TAIL_CAUGHT_UP;
 }
 
-/* TAIL_CAUGHT_UP: with this fetch. */
-static enum tail_state read_fetch(struct tail *t, struct visit *v) {
-    struct tail_cursor *c = v->c;
+/* TAIL_CAUGHT_UP: with this fetch, which stays until all its records were visited. */
+static enum tail_state take_fetch(struct tail *t, struct tail_cursor *c, struct portion *to) {
     struct tail_fetch *f = c->fetch;
     if (f == NULL)
         fetch_begin(t, c);
     if (f == NULL || !f->done)
         return TAIL_COMING;
-    for (const struct record *r = f->first; r != NULL; r = r->newer)
-        if (r->r.offset >= c->offset && !visit_record(v, r))
-            return TAIL_STOPPED;
+    for (struct record *r = f->first; r != NULL; r = r->newer)
+        if (r->r.offset >= c->offset && !portion_add(to, c, r))
+            break;
+    to->more = to->count > 0;
+    if (to->more)
+        return TAIL_COMING;
     c->offset = f->to > c->offset ? f->to : c->offset;
     enum tail_state state = f->ahead ? TAIL_AHEAD : c->once > 0 && !f->at_end ? TAIL_STOPPED : TAIL_CAUGHT_UP;
     fetch_free(f);
@@ -650,11 +673,10 @@ static enum tail_state read_fetch(struct tail *t, struct visit *v) {
     return state;
 }
 
-static enum tail_state read_locked(struct tail *t, struct visit *v) {
-    struct tail_cursor *c = v->c;
+static enum tail_state take(struct tail *t, struct tail_cursor *c, struct portion *to) {
     struct tail_part *p = c->part;
     if (c->once > 0)
-        return read_fetch(t, v);
+        return take_fetch(t, c, to);
     if (p->state != PART_OPEN || (c->offset > p->next && p->end_for < c->ticket))
         return TAIL_STARTING;
     if (c->offset < 0)
@@ -662,24 +684,44 @@ static enum tail_state read_locked(struct tail *t, struct visit *v) {
     if (c->offset > p->end)
         return TAIL_AHEAD;
     while (c->offset < p->first) {
-        enum tail_state s = read_fetch(t, v);
+        enum tail_state s = take_fetch(t, c, to);
         if (s != TAIL_CAUGHT_UP)
             return s;
     }
-    return read_ring(v, p);
+    return take_ring(c, p, to);
+}
+
+/* False: the visitor wants no more. */
+static bool visit_portion(struct portion *p, struct tail_cursor *c,
+                          bool (*visit)(void *context, const struct tail_record *r), void *context) {
+    bool goes_on = true;
+    for (size_t i = 0; i < p->count; i++) {
+        goes_on = goes_on && visit(context, &p->records[i]->r);
+        if (goes_on)
+            c->offset = p->records[i]->r.offset + 1;
+        record_release(p->records[i]);
+    }
+    if (goes_on && p->then > c->offset)
+        c->offset = p->then;
+    return goes_on;
 }
 
 enum tail_state tail_read(struct tail *t, struct tail_cursor *c,
                           bool (*visit)(void *context, const struct tail_record *r), void *context) {
-    struct visit v = {c, visit, context};
-    lock(t);
-    bool had_fetch = c->fetch != NULL;
-    enum tail_state state = read_locked(t, &v);
-    bool asks = c->fetch != NULL && !had_fetch;
-    unlock(t);
-    if (asks)
-        log_wake(t);
-    return state;
+    for (;;) {
+        struct portion p = {.then = c->offset};
+        lock(t);
+        bool had_fetch = c->fetch != NULL;
+        enum tail_state state = take(t, c, &p);
+        bool asks = c->fetch != NULL && !had_fetch;
+        unlock(t);
+        if (asks)
+            log_wake(t);
+        if (!visit_portion(&p, c, visit, context))
+            return TAIL_STOPPED;
+        if (!p.more)
+            return state;
+    }
 }
 
 /* ---- life ---- */

@@ -78,9 +78,8 @@ void tail_close(struct tail *t, struct tail_cursor *c);
 void tail_names(const struct tail_cursor *c, void (*each)(void *context, struct slice name), void *context);
 
 /* Visits the records from the cursor on, in order, and moves it behind them. `visit` returns false to stop in
- * front of the record it was given. It runs under the tail's lock: it must be quick and call nothing but
- * tail_json().
- */
+ * front of the record it was given. The record is there while it runs; the tail goes on meanwhile, and may be
+ * called but for this cursor. */
 enum tail_state tail_read(struct tail *t, struct tail_cursor *c,
                           bool (*visit)(void *context, const struct tail_record *r), void *context);
 

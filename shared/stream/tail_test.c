@@ -439,6 +439,39 @@ static void records_as_json(void **state) {
     buf_free(&s.text);
 }
 
+struct looker {
+    struct fixture *fixture;
+    struct tail_cursor *other;
+    int seen;
+};
+
+static bool look_elsewhere(void *context, const struct tail_record *r) {
+    struct looker *l = context;
+    assert_int_equal(r->offset, l->seen++);
+    if (l->seen == 100) { /* what the ring had is gone, and is still there for its visitor */
+        deposits(l->fixture, "much", 10000);
+        rounds(l->fixture, 20);
+    }
+    assert_true(tail_json(l->fixture->tail, r).size > 0);
+    return read_tail(l->fixture, l->other) != TAIL_STOPPED;
+}
+
+/* It looks things up, which may take its time: the tail is nobody's meanwhile. */
+static void a_visitor_may_do_anything(void **state) {
+    struct fixture *f = *state;
+    struct tail_cursor c = cursor(0, NULL), other = cursor(0, "a");
+    deposits(f, "a", 200);
+    tail_open(f->tail, &c);
+    tail_open(f->tail, &other);
+    rounds(f, 2);
+    struct looker looker = {f, &other, 0};
+    while (tail_read(f->tail, &c, look_elsewhere, &looker) != TAIL_CAUGHT_UP)
+        rounds(f, 1);
+    assert_int_equal(looker.seen, 10200);
+    tail_close(f->tail, &c);
+    tail_close(f->tail, &other);
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -458,6 +491,7 @@ int main(void) {
         TEST(once_at_the_end_or_beyond),
         TEST(who_is_woken),
         TEST(records_as_json),
+        TEST(a_visitor_may_do_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
