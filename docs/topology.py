@@ -52,7 +52,7 @@ def edges(build, catalogue):
         if paths != "-":
             yield f'http_{node(name)}(("HTTP {paths}")) <--> {box}'
         # what routes write is in the catalogue and in no topology
-        for topic in sorted(derived) + sorted(writers[name] - derived - changelogs - {"dead-letters"}):
+        for topic in sorted(derived) + sorted(writers.get(name, set()) - derived - changelogs - {"dead-letters"}):
             yield f'{box} --> t_{node(topic)}(["{topic}"])'
     for topic in sorted(writers.get("connect", ())):
         yield f'postgres[("legacy PostgreSQL")] --> connect["Kafka Connect"] --> t_{node(topic)}(["{topic}"])'

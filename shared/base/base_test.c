@@ -230,14 +230,16 @@ static void json_is_valid_whatever_comes(void **state) {
     json_begin_object(&j);
     json_key(&j, "text"), json_put_string(&j, SLICE("a\"\\\n\x01\xc3\xa9\xff\0z"));
     json_key(&j, "list"), json_begin_array(&j);
-    json_put_int(&j, INT64_MIN), json_put_double(&j, 0.1), json_put_double(&j, NAN), json_put_bool(&j, true);
+    json_put_int(&j, INT64_C(1) << 53), json_put_int(&j, (INT64_C(1) << 53) + 1), json_put_int(&j, INT64_MIN);
+    json_put_double(&j, 0.1), json_put_double(&j, NAN), json_put_bool(&j, true);
     json_begin_object(&j), json_end_object(&j);
     json_end_array(&j);
     json_key(&j, "raw"), json_put_raw(&j, SLICE("[1]"));
     json_end_object(&j);
     buf_append_byte(&b, 0);
     assert_string_equal(b.data, "{\"text\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\\u0000z\","
-                                "\"list\":[-9223372036854775808,0.1,null,true,{}],\"raw\":[1]}");
+                                "\"list\":[9007199254740992,\"9007199254740993\",\"-9223372036854775808\",0."
+                                "1,null,true,{}],\"raw\":[1]}");
     buf_free(&b);
 }
 

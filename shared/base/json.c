@@ -93,8 +93,14 @@ void json_put_string(struct json *j, struct slice s) {
 }
 
 void json_put_int(struct json *j, int64_t n) {
+    static const int64_t exact = INT64_C(1) << 53; /* up to here a double has each */
+    bool quoted = n > exact || n < -exact;
     before_value(j);
+    if (quoted)
+        buf_append_byte(j->out, '"');
     buf_append_int(j->out, n);
+    if (quoted)
+        buf_append_byte(j->out, '"');
 }
 
 void json_put_double(struct json *j, double d) {

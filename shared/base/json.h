@@ -21,6 +21,7 @@ void json_begin_array(struct json *j);
 void json_end_array(struct json *j);
 void json_key(struct json *j, const char *key);
 void json_put_string(struct json *j, struct slice s);
+/* Beyond 2^53, where a browser would round it, as a string. */
 void json_put_int(struct json *j, int64_t n);
 void json_put_double(struct json *j, double d);
 void json_put_bool(struct json *j, bool b);

@@ -331,7 +331,7 @@ def header(types, topics):
     out += '#include "events/topic.h"\n\n'
     out += "\n".join(t.declaration() for t in types.built.values()) + "\n"
     out += "".join(f"extern const struct topic topic_{t.c}; /* {t.name} */\n" for t in topics)
-    return out + ("\n/* All of them, in the catalogue's order: topics[i]->index == i. */\n"
+    return out + ("\n/* All of them, in the catalogue's order: topics[i]->index == i. NULL behind the last. */\n"
                   "extern const struct topic *const topics[];\nextern const size_t topics_count;\n")
 
 
@@ -339,7 +339,7 @@ def source(types, topics):
     out = '#include "schemas/schemas.gen.h"\n\n#include <stddef.h>\n\n'
     out += "\n".join(t.definition() for t in types.built.values()) + "\n"
     out += "\n".join(t.definition(i) for i, t in enumerate(topics))
-    out += "\nconst struct topic *const topics[] = {\n" + "".join(f"    &topic_{t.c},\n" for t in topics) + "};\n"
+    out += "\nconst struct topic *const topics[] = {\n" + "".join(f"    &topic_{t.c},\n" for t in topics) + "    NULL,\n};\n"
     return out + f"const size_t topics_count = {len(topics)};\n"
 
 

@@ -38,6 +38,9 @@ static enum http_result readyz(struct http_exchange *x, void *context) {
         worker_status(&i->workers[k], text, sizeof text);
         buf_printf(&missing, "%s%s: %s", missing.size > 0 ? "; " : "", i->workers[k].name, text);
     }
+    char why[600];
+    if (i->service->ready != NULL && !i->service->ready(why, sizeof why))
+        buf_printf(&missing, "%s%s", missing.size > 0 ? "; " : "", why);
     if (missing.size == 0 && assignments_ready(i->assignments, &missing))
         return http_reply_json(x, 200, SLICE("{\"status\":\"ready\"}"));
     return http_reply_problem(x, 503, NULL, SLICE_FMT, SLICE_ARG(buf_slice(&missing)));

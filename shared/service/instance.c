@@ -269,6 +269,10 @@ bool instance_send(struct instance *i, const struct topic *t, struct slice key, 
     return send(i, t, key, value, slice_of(trace), NULL, e);
 }
 
+void instance_wake(struct instance *i, struct slice key) {
+    http_wake(i->http, key);
+}
+
 bool instance_stopping(const struct instance *i) {
     return atomic_load(&i->stopping);
 }

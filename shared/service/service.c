@@ -312,7 +312,8 @@ static size_t count_topics(const struct service *service) {
 static int print_topologies(const struct service *service) {
     _cleanup_(buf_free) struct buf out = {0};
     for (const struct topology *const *t = service->topologies; *t != NULL; t++) {
-        buf_append_byte(&out, t == service->topologies ? '[' : ',');
+        if (t != service->topologies)
+            buf_append_byte(&out, ',');
         topology_json(*t, &out);
     }
     buf_printf(&out, "],\"deliveries\":[");
@@ -320,7 +321,7 @@ static int print_topologies(const struct service *service) {
         buf_printf(&out, "%s{\"name\":\"%s\",\"topic\":\"%s\",\"later\":\"%s\",\"undelivered\":\"%s\"}",
                    d == service->deliveries ? "" : ",", (*d)->name, (*d)->topic->name, (*d)->later->name,
                    (*d)->undelivered->name);
-    printf("{\"service\":\"%s\",\"topologies\":" SLICE_FMT "]}\n", service->name, SLICE_ARG(buf_slice(&out)));
+    printf("{\"service\":\"%s\",\"topologies\":[" SLICE_FMT "]}\n", service->name, SLICE_ARG(buf_slice(&out)));
     return 0;
 }
 

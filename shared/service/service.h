@@ -30,6 +30,8 @@ struct service {
     /* NULL, or a thread of its own, for what is neither an event nor a request. Returns soon after
      * instance_stopping() is true. */
     void (*background)(struct instance *i);
+    /* NULL, or whether what `background` does is ready; else `why` says in words why not. Any thread. */
+    bool (*ready)(char *why, size_t size);
 };
 
 /* Runs until SIGTERM or SIGINT. Exit codes: 0 a clean end; 75 a call to Kafka overran its deadline; 77
@@ -93,6 +95,10 @@ enum publish instance_publish(struct instance *i, struct http_exchange *x, const
  * is not written, Kafka is away or too much is under way. */
 WARN_UNUSED bool instance_send(struct instance *i, const struct topic *t, struct slice key, const void *value,
                                struct err *e);
+
+/* Runs the exchanges again that watch this key (http_watch). Any thread, but not after `background` has
+ * returned. */
+void instance_wake(struct instance *i, struct slice key);
 
 /* The process ends. Any thread. */
 bool instance_stopping(const struct instance *i);

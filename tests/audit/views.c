@@ -41,8 +41,10 @@ static struct slice text(const json_t *object, const char *key) {
     return (struct slice){json_is_string(value) ? json_string_value(value) : "", json_string_length(value)};
 }
 
+/* Beyond 2^53 it is a string. */
 static int64_t number(const json_t *object, const char *key) {
-    return json_integer_value(json_object_get(object, key));
+    const json_t *value = json_object_get(object, key);
+    return json_is_string(value) ? strtoll(json_string_value(value), NULL, 10) : json_integer_value(value);
 }
 
 /* Has one of these topics gone on since it was read? */

@@ -1,0 +1,236 @@
+#include "fetch.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { FETCH = 1, VERSION = 5, ANSWER_MS = 3000, ANSWER_MAX = 64 << 20, KEPT = 1 << 20 };
+
+struct fetcher {
+    char *host;
+    uint16_t port;
+    int fd; /* -1: not connected */
+    int32_t correlation;
+    struct buf answer;
+    struct slice rest;     /* of the answer: what fetcher_next() has not seen */
+    struct slice topic;    /* whose partitions come next */
+    int32_t topics, parts; /* left */
+};
+
+struct fetcher *fetcher_create(const char *host, uint16_t port) {
+    struct fetcher *f = xcalloc(1, sizeof *f);
+    *f = (struct fetcher){.host = xstrdup(host), .port = port, .fd = -1};
+    return f;
+}
+
+static void hang_up(struct fetcher *f) {
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+}
+
+void fetcher_destroy(struct fetcher *f) {
+    if (f == NULL)
+        return;
+    hang_up(f);
+    buf_free(&f->answer);
+    free(f->host);
+    free(f);
+}
+
+/* ---- the question ---- */
+
+static void put(struct buf *b, int64_t n, int bytes) {
+    while (bytes-- > 0)
+        buf_append_byte(b, (uint8_t)((uint64_t)n >> 8 * bytes));
+}
+
+static void put_string(struct buf *b, const char *s) {
+    put(b, (int64_t)strlen(s), 2);
+    buf_append(b, s, strlen(s));
+}
+
+static void patch(struct buf *b, size_t at, int32_t n) {
+    for (int i = 0; i < 4; i++)
+        b->data[at + (size_t)i] = (char)((uint32_t)n >> (24 - 8 * i));
+}
+
+static void put_wants(struct buf *b, const struct fetch_want *wants, size_t n, int part_bytes) {
+    size_t topics_at = b->size, parts_at = 0;
+    int32_t topics = 0, parts = 0;
+    put(b, 0, 4);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || strcmp(wants[i].topic, wants[i - 1].topic) != 0) {
+            put_string(b, wants[i].topic);
+            parts_at = b->size;
+            put(b, 0, 4);
+            parts = 0;
+            topics++;
+        }
+        put(b, wants[i].partition, 4);
+        put(b, wants[i].offset, 8);
+        put(b, -1, 8); /* the log's start: of followers only */
+        put(b, part_bytes, 4);
+        patch(b, parts_at, ++parts);
+    }
+    patch(b, topics_at, topics);
+}
+
+static void put_request(struct fetcher *f, struct buf *b, const struct fetch_want *wants, size_t n,
+                        const struct fetch_options *o) {
+    put(b, 0, 4);
+    put(b, FETCH, 2);
+    put(b, VERSION, 2);
+    put(b, ++f->correlation, 4);
+    put_string(b, "lens");
+    put(b, -1, 4); /* no replica */
+    put(b, o->wait_ms, 4);
+    put(b, o->min_bytes, 4);
+    put(b, o->max_bytes, 4);
+    put(b, o->committed, 1);
+    put_wants(b, wants, n, o->part_bytes);
+    patch(b, 0, (int32_t)(b->size - 4));
+}
+
+/* ---- the connection ---- */
+
+static bool set_timeouts(int fd, int ms) {
+    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    int on = 1;
+    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) == 0 &&
+           setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
+           setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
+}
+
+static bool call(struct fetcher *f, struct err *e) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET}, *list = NULL;
+    char service[8];
+    snprintf(service, sizeof service, "%u", f->port);
+    if (getaddrinfo(f->host, service, &hints, &list) != 0)
+        return err_set(e, ERR_RETRY, "Kafka is away: no address of %s", f->host);
+    for (struct addrinfo *a = list; a != NULL && f->fd < 0; a = a->ai_next) {
+        f->fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (f->fd >= 0 && (!set_timeouts(f->fd, ANSWER_MS) || connect(f->fd, a->ai_addr, a->ai_addrlen) != 0))
+            hang_up(f);
+    }
+    freeaddrinfo(list);
+    return f->fd >= 0 || err_set(e, ERR_RETRY, "Kafka is away: %s:%u: %s", f->host, f->port, strerror(errno));
+}
+
+static bool send_all(int fd, struct slice s) {
+    while (s.size > 0) {
+        ssize_t n = send(fd, s.data, s.size, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        s = (struct slice){s.data + n, s.size - (size_t)n};
+    }
+    return true;
+}
+
+static bool receive(int fd, char *to, size_t size) {
+    while (size > 0) {
+        ssize_t n = recv(fd, to, size, 0);
+        if (n <= 0)
+            return false;
+        to += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+/* ---- the answer ---- */
+
+static bool get(struct slice *s, int bytes, int64_t *n) {
+    if (s->size < (size_t)bytes)
+        return false;
+    uint64_t u = (unsigned char)s->data[0] & 0x80 ? UINT64_MAX : 0;
+    for (int i = 0; i < bytes; i++)
+        u = u << 8 | (unsigned char)s->data[i];
+    *s = (struct slice){s->data + bytes, s->size - (size_t)bytes};
+    *n = (int64_t)u;
+    return true;
+}
+
+static bool get_bytes(struct slice *s, int64_t size, struct slice *out) {
+    if (size < 0)
+        size = 0;
+    if ((uint64_t)size > s->size)
+        return false;
+    *out = (struct slice){s->data, (size_t)size};
+    *s = (struct slice){s->data + size, s->size - (size_t)size};
+    return true;
+}
+
+static bool answer_begins(struct fetcher *f) {
+    int64_t correlation, throttle, topics;
+    f->rest = buf_slice(&f->answer);
+    f->parts = 0;
+    bool ok = get(&f->rest, 4, &correlation) && get(&f->rest, 4, &throttle) && get(&f->rest, 4, &topics) &&
+              correlation == f->correlation;
+    f->topics = ok ? (int32_t)topics : 0;
+    return ok;
+}
+
+bool fetcher_ask(struct fetcher *f, const struct fetch_want *wants, size_t n, const struct fetch_options *o,
+                 struct err *e) {
+    _cleanup_(buf_free) struct buf request = {0};
+    char head[4];
+    put_request(f, &request, wants, n, o);
+    if (f->fd < 0 && !call(f, e))
+        return false;
+    int64_t size = -1;
+    if (f->answer.capacity > KEPT)
+        buf_free(&f->answer);
+    buf_clear(&f->answer);
+    bool ok = send_all(f->fd, buf_slice(&request)) && receive(f->fd, head, sizeof head) &&
+              get(&(struct slice){head, sizeof head}, 4, &size) && size > 0 && size <= ANSWER_MAX &&
+              receive(f->fd, buf_reserve(&f->answer, (size_t)size), (size_t)size);
+    f->answer.size = ok ? (size_t)size : 0;
+    if (ok && answer_begins(f))
+        return true;
+    hang_up(f);
+    return err_set(e, ERR_RETRY, "Kafka is away: %s:%u does not answer", f->host, f->port);
+}
+
+static bool take_part(struct fetcher *f, struct fetch_part *p) {
+    int64_t partition, error, count, size;
+    if (!get(&f->rest, 4, &partition) || !get(&f->rest, 2, &error) || !get(&f->rest, 8, &p->end) ||
+        !get(&f->rest, 8, &p->stable) || !get(&f->rest, 8, &p->first) || !get(&f->rest, 4, &count) ||
+        !get_bytes(&f->rest, count * 16, &p->aborted) || !get(&f->rest, 4, &size) ||
+        !get_bytes(&f->rest, size, &p->batches))
+        return false;
+    p->topic = f->topic;
+    p->partition = (int32_t)partition;
+    p->error = (int)error;
+    p->aborted_count = p->aborted.size / 16;
+    return true;
+}
+
+bool fetcher_next(struct fetcher *f, struct fetch_part *part) {
+    int64_t size, parts;
+    while (f->parts == 0) {
+        if (f->topics-- <= 0 || !get(&f->rest, 2, &size) || !get_bytes(&f->rest, size, &f->topic) ||
+            !get(&f->rest, 4, &parts)) {
+            f->topics = 0;
+            return false;
+        }
+        f->parts = (int32_t)parts;
+    }
+    f->parts--;
+    return take_part(f, part);
+}
+
+struct fetch_aborted fetch_aborted_at(const struct fetch_part *part, size_t i) {
+    struct slice s = {part->aborted.data + 16 * i, 16};
+    struct fetch_aborted a = {0};
+    get(&s, 8, &a.producer);
+    get(&s, 8, &a.first);
+    return a;
+}
