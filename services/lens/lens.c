@@ -7,17 +7,27 @@
 #include "service/settings.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REGISTRY_MS = 2000, VIEW_MS = 5000, ANSWER_BYTES = 2 << 20, LOOK_BACK_MAX = 4096, LAG_COUNTED = 2000 };
+enum {
+    REGISTRY_MS = 2000,
+    RETRY_MS = 250,
+    VIEW_MS = 5000,
+    ANSWER_BYTES = 2 << 20,
+    LOOK_BACK_MAX = 4096,
+    LAG_COUNTED = 2000
+};
 
 struct lens lens;
+static const char *registry_url; /* of the environment */
 
 bool lens_start(const struct settings *s, struct err *e) {
     char dir[4096];
     snprintf(dir, sizeof dir, "%s/views/lens-%d/index", s->data_dir, s->slot);
+    registry_url = s->registry_url;
     lens.registry = registry_http_create(s->registry_url, REGISTRY_MS);
     lens.schemas = schemas_create(lens.registry);
     return cluster_create(s->brokers, &lens.cluster, e) && index_create(lens.cluster, dir, &lens.index, e);
@@ -25,13 +35,34 @@ bool lens_start(const struct settings *s, struct err *e) {
 
 /* Others may ask until the process ends. */
 static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
+static char registry_trouble[600] = "starting"; /* under it; "": none */
 
 static bool stopping(void *context) {
     return instance_stopping(context);
 }
 
+/* Not to be had later is one thing: what was seen is decoded. At the start it is said. */
+static void await_registry(struct instance *i) {
+    _cleanup_(buf_free) struct buf schema = {0};
+    bool found;
+    struct err e;
+    struct registry *own =
+        registry_http_create(registry_url, REGISTRY_MS); /* one is one thread's at a time */
+    while (!instance_stopping(i) && !own->schema_by_id(own, 1, &found, &schema, &e)) {
+        pthread_mutex_lock(&life);
+        snprintf(registry_trouble, sizeof registry_trouble, "the schema registry is away: %s", e.text);
+        pthread_mutex_unlock(&life);
+        poll(NULL, 0, RETRY_MS);
+    }
+    registry_destroy(own);
+    pthread_mutex_lock(&life);
+    registry_trouble[0] = 0;
+    pthread_mutex_unlock(&life);
+}
+
 void lens_run(struct instance *i) {
     jobs_start(i);
+    await_registry(i);
     index_run(lens.index, stopping, i);
     jobs_join();
     pthread_mutex_lock(&life);
@@ -43,8 +74,8 @@ void lens_run(struct instance *i) {
 
 bool lens_ready(char *why, size_t size) {
     pthread_mutex_lock(&life);
-    snprintf(why, size, "stopping");
-    bool ready = lens.index != NULL && index_ready(lens.index, why, size);
+    snprintf(why, size, "%s", registry_trouble[0] != 0 ? registry_trouble : "stopping");
+    bool ready = registry_trouble[0] == 0 && lens.index != NULL && index_ready(lens.index, why, size);
     pthread_mutex_unlock(&life);
     return ready;
 }

@@ -158,7 +158,7 @@ static bool is_field(struct slice s) {
 }
 
 static bool term_parse(struct slice text, struct term *t, struct err *e) {
-    size_t best = SIZE_MAX, which = 0, at;
+    size_t best = SIZE_MAX, which = 0, at = 0;
     for (size_t k = 0; k < sizeof operators / sizeof *operators; k++)
         if (find(text, operators[k].text, &at) && at < best) {
             best = at;
@@ -183,7 +183,7 @@ static bool term_parse(struct slice text, struct term *t, struct err *e) {
 
 bool terms_parse(struct slice text, struct terms *terms, struct err *e) {
     terms->count = 0;
-    for (size_t at; text.data != NULL;) {
+    for (size_t at = 0; text.data != NULL;) {
         bool more = find(text, " and ", &at);
         if (terms->count == TERMS_MAX)
             return err_set(e, ERR_INPUT, "more than %d terms", TERMS_MAX);

@@ -321,7 +321,8 @@ static int print_topologies(const struct service *service) {
         buf_printf(&out, "%s{\"name\":\"%s\",\"topic\":\"%s\",\"later\":\"%s\",\"undelivered\":\"%s\"}",
                    d == service->deliveries ? "" : ",", (*d)->name, (*d)->topic->name, (*d)->later->name,
                    (*d)->undelivered->name);
-    printf("{\"service\":\"%s\",\"topologies\":[" SLICE_FMT "]}\n", service->name, SLICE_ARG(buf_slice(&out)));
+    printf("{\"service\":\"%s\",\"topologies\":[" SLICE_FMT "]}\n", service->name,
+           SLICE_ARG(buf_slice(&out)));
     return 0;
 }
 
