@@ -38,7 +38,7 @@ struct part {
     int64_t next, stable; /* stable -1: not known */
     uint64_t records, bytes, rate_records;
     double rate;
-    bool live, changed, alone; /* alone: its next batch is larger than its share */
+    bool changed, alone; /* alone: its next batch is larger than its share */
 };
 
 struct index {
@@ -63,7 +63,7 @@ struct index {
     struct arena arena;
     struct store_change *changes;
     size_t change_count, change_capacity, round_records, start;
-    int64_t rate_at_us, now_ms;
+    int64_t rate_at_us;
     struct part *taking;
 };
 
@@ -208,7 +208,7 @@ void index_destroy(struct index *x) {
 
 /* ---- filling ---- */
 
-static void add_causes(struct index *x, const struct tape_entry *entry, struct slice value) {
+static void add_causes(struct index *x, const struct tape_entry *entry) {
     struct slice causes = record_header(&entry->record, "caused-by");
     _cleanup_(buf_free) struct buf key = {0};
     struct cause cause;
@@ -221,7 +221,7 @@ static void add_causes(struct index *x, const struct tape_entry *entry, struct s
         buf_clear(&key);
         put_cause_prefix(&key, x->generation, (uint16_t)number, cause.partition, cause.offset);
         put_place(&key, x->taking->topic, x->taking->partition, entry->offset);
-        change(x, buf_slice(&key), value);
+        change(x, buf_slice(&key), SLICE(""));
     }
 }
 
@@ -230,15 +230,13 @@ static bool take_entry(void *context, const struct tape_entry *entry) {
     struct part *p = x->taking;
     if (entry->kind != TAPE_RECORD)
         return true;
-    _cleanup_(buf_free) struct buf key = {0}, value = {0};
-    if (p->live)
-        put(&value, (uint64_t)x->now_ms, 8);
+    _cleanup_(buf_free) struct buf key = {0};
     if (entry->record.key.data != NULL) {
         put_key_prefix(&key, x->generation, entry->record.key);
         put_place(&key, p->topic, p->partition, entry->offset);
-        change(x, buf_slice(&key), buf_slice(&value));
+        change(x, buf_slice(&key), SLICE(""));
     }
-    add_causes(x, entry, buf_slice(&value));
+    add_causes(x, entry);
     p->records++;
     p->rate_records++;
     p->bytes += entry->record.size;
@@ -280,7 +278,6 @@ static bool take_part(struct index *x, struct part *p, const struct fetch_part *
     p->alone = tape.next == p->next && answer->batches.size > 0;
     p->next = tape.next;
     p->stable = answer->stable;
-    p->live = p->next >= p->stable;
     return true;
 }
 
@@ -427,7 +424,6 @@ static bool ask_broker(struct index *x, const struct cluster_broker *b, int wait
                                     .part_bytes = alone < x->part_count ? ROUND_BYTES : PART_BYTES,
                                     .max_bytes = ROUND_BYTES};
     bool ok = n == 0 || reader_ask(x->reader, b, wants, n, &options, &f, e);
-    x->now_ms = clock_wall_ms();
     while (ok && n > 0 && fetcher_next(f, &answer)) {
         int number = name_find(x, answer.topic);
         struct part *p = number < 0 ? NULL : part_find(x, (uint16_t)number, answer.partition);
@@ -590,8 +586,8 @@ static bool find_one(void *context, struct slice key, struct slice value) {
         return true;
     f->of_part++;
     f->places[f->n++] =
-        (struct index_place){f->x->names[topic], (int32_t)get(at + 2, 4), (int64_t)get(at + 6, 8),
-                             value.size == 8 ? (int64_t)get(value.data, 8) : 0};
+        (struct index_place){f->x->names[topic], (int32_t)get(at + 2, 4), (int64_t)get(at + 6, 8)};
+    (void)value;
     return true;
 }
 

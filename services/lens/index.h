@@ -12,7 +12,6 @@ struct index_place {   /* of a record */
     const char *topic; /* as long as the index */
     int32_t partition;
     int64_t offset;
-    int64_t seen; /* when it could be read, ms since 1970; 0: it was there before the index looked */
 };
 
 struct index_figures { /* of a partition, since the index began */

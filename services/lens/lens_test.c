@@ -54,7 +54,8 @@ static void put_batch(struct buf *b, const struct written *w) {
     struct buf records = {0};
     bool control = w->what != DATA;
     if (control)
-        put_record(&records, 0, w->what == COMMIT ? SLICE("\0\0\0\1") : SLICE("\0\0\0\0"), SLICE("\0\0\0\0\0\0"));
+        put_record(&records, 0, w->what == COMMIT ? SLICE("\0\0\0\1") : SLICE("\0\0\0\0"),
+                   SLICE("\0\0\0\0\0\0"));
     for (int i = 0; i < w->count; i++)
         put_record(&records, w->offsets[i] - w->first, SLICE("k"), SLICE("v"));
     put(b, w->first, 8);
@@ -108,8 +109,11 @@ static void check_answer(const struct answer *a) {
                               .aborted = buf_slice(&aborted),
                               .aborted_count = (size_t)a->aborted_count,
                               .batches = buf_slice(&bytes)};
-    struct tape t = {
-        .next = a->from, .to = a->to < a->end ? a->to : a->end, .visit = note, .unpack = unpack_none, .context = &out};
+    struct tape t = {.next = a->from,
+                     .to = a->to < a->end ? a->to : a->end,
+                     .visit = note,
+                     .unpack = unpack_none,
+                     .context = &out};
     struct err e;
     assert_true(tape_take(&t, &part, !a->uncommitted, &e));
     buf_append_byte(&out, 0);
@@ -124,29 +128,101 @@ static void no_offset_is_left_out(void **state) {
     (void)state;
     const struct answer answers[] = {
         /* two transactions and their markers, the last one at the end */
-        {{{0, 1, {0, 1}, 2, 7, DATA}, {2, 2, {0}, 0, 7, COMMIT}, {3, 3, {3}, 1, 7, DATA}, {4, 4, {0}, 0, 7, COMMIT}},
-         0, 100, 5, 5, {{0}}, 0, false, "0R 1R 2M 3R 4M", 5},
+        {{{0, 1, {0, 1}, 2, 7, DATA},
+          {2, 2, {0}, 0, 7, COMMIT},
+          {3, 3, {3}, 1, 7, DATA},
+          {4, 4, {0}, 0, 7, COMMIT}},
+         0,
+         100,
+         5,
+         5,
+         {{0}},
+         0,
+         false,
+         "0R 1R 2M 3R 4M",
+         5},
         /* one is aborted, between those of another producer, of which one goes on behind */
-        {{{0, 0, {0}, 1, 7, DATA}, {1, 1, {1}, 1, 8, DATA}, {2, 2, {0}, 0, 7, ABORT}, {3, 3, {3}, 1, 7, DATA},
-          {4, 4, {0}, 0, 8, COMMIT}, {5, 5, {0}, 0, 7, COMMIT}},
-         0, 100, 6, 6, {{7, 0}}, 1, false, "0A 1R 2X 3R 4M 5M", 6},
+        {{{0, 0, {0}, 1, 7, DATA},
+          {1, 1, {1}, 1, 8, DATA},
+          {2, 2, {0}, 0, 7, ABORT},
+          {3, 3, {3}, 1, 7, DATA},
+          {4, 4, {0}, 0, 8, COMMIT},
+          {5, 5, {0}, 0, 7, COMMIT}},
+         0,
+         100,
+         6,
+         6,
+         {{7, 0}},
+         1,
+         false,
+         "0A 1R 2X 3R 4M 5M",
+         6},
         /* an aborted one that began before this answer does */
-        {{{10, 10, {10}, 1, 7, DATA}, {11, 11, {0}, 0, 7, ABORT}, {12, 12, {12}, 1, 7, DATA}, {13, 13, {0}, 0, 7, COMMIT}},
-         10, 100, 14, 14, {{7, 2}}, 1, false, "10A 11X 12R 13M", 14},
+        {{{10, 10, {10}, 1, 7, DATA},
+          {11, 11, {0}, 0, 7, ABORT},
+          {12, 12, {12}, 1, 7, DATA},
+          {13, 13, {0}, 0, 7, COMMIT}},
+         10,
+         100,
+         14,
+         14,
+         {{7, 2}},
+         1,
+         false,
+         "10A 11X 12R 13M",
+         14},
         /* the same producer aborts twice */
-        {{{0, 0, {0}, 1, 7, DATA}, {1, 1, {0}, 0, 7, ABORT}, {2, 2, {2}, 1, 7, DATA}, {3, 3, {0}, 0, 7, ABORT},
+        {{{0, 0, {0}, 1, 7, DATA},
+          {1, 1, {0}, 0, 7, ABORT},
+          {2, 2, {2}, 1, 7, DATA},
+          {3, 3, {0}, 0, 7, ABORT},
           {4, 4, {4}, 1, -1, DATA}},
-         0, 100, 5, 5, {{7, 0}, {7, 2}}, 2, false, "0A 1X 2A 3X 4R", 5},
-        /* compaction: within a batch, between batches, a batch of which nothing is left, a marker that is gone */
+         0,
+         100,
+         5,
+         5,
+         {{7, 0}, {7, 2}},
+         2,
+         false,
+         "0A 1X 2A 3X 4R",
+         5},
+        /* compaction: within a batch, between batches, a batch of which nothing is left, a marker that is
+           gone */
         {{{2, 5, {3, 5}, 2, 7, DATA}, {8, 9, {0}, 0, 7, DATA}, {11, 11, {11}, 1, -1, DATA}},
-         0, 100, 12, 12, {{0}}, 0, false, "0C 1C 2C 3R 4C 5R 6C 7C 8C 9C 10C 11R", 12},
+         0,
+         100,
+         12,
+         12,
+         {{0}},
+         0,
+         false,
+         "0C 1C 2C 3R 4C 5R 6C 7C 8C 9C 10C 11R",
+         12},
         /* compacted up to the end */
         {{{0}}, 5, 100, 8, 8, {{0}}, 0, false, "5C 6C 7C", 8},
         /* from the middle of a batch, and not beyond what is asked for */
-        {{{0, 3, {0, 1, 2, 3}, 4, 7, DATA}, {4, 4, {0}, 0, 7, COMMIT}}, 1, 3, 5, 5, {{0}}, 0, false, "1R 2R", 3},
+        {{{0, 3, {0, 1, 2, 3}, 4, 7, DATA}, {4, 4, {0}, 0, 7, COMMIT}},
+         1,
+         3,
+         5,
+         5,
+         {{0}},
+         0,
+         false,
+         "1R 2R",
+         3},
         /* the committed answer ends at the last stable offset; the rest comes uncommitted */
         {{{0, 0, {0}, 1, -1, DATA}}, 0, 100, 1, 4, {{0}}, 0, false, "0R", 1},
-        {{{1, 2, {1, 2}, 2, 7, DATA}, {3, 3, {0}, 0, 9, COMMIT}}, 1, 100, 1, 4, {{0}}, 0, true, "1U 2U 3M", 4},
+        {{{1, 2, {1, 2}, 2, 7, DATA}, {3, 3, {0}, 0, 9, COMMIT}},
+         1,
+         100,
+         1,
+         4,
+         {{0}},
+         0,
+         true,
+         "1U 2U 3M",
+         4},
         /* what became stable meanwhile is asked for again: this answer does not say what was aborted */
         {{{1, 2, {1, 2}, 2, 7, DATA}, {3, 3, {0}, 0, 7, ABORT}}, 1, 100, 4, 4, {{0}}, 0, true, "", 1},
     };
@@ -193,7 +269,8 @@ static void causes_come_first(void **state) {
         {SLICE("order-requests"), 0, 7, 100, {0}},
         {SLICE("payments"), 0, 1, 50, {0}},
     };
-    const char *expected[] = {"payments", "order-requests", "orders", "orders-by-product", "order-validations", "orders"};
+    const char *expected[] = {"payments",          "order-requests",    "orders",
+                              "orders-by-product", "order-validations", "orders"};
     size_t order[6];
     causal_order(records, 6, order);
     for (size_t i = 0; i < 6; i++)
@@ -258,8 +335,9 @@ static void places_are_offsets_ends_and_times(void **state) {
 
 static void terms_choose_records(void **state) {
     (void)state;
-    const char *order = "{\"id\":\"o-1\",\"state\":\"FAILED\",\"quantity\":10,\"priceCents\":\"9007199254740993\","
-                        "\"average\":7.5,\"reasons\":[\"no stock\",\"FRAUD\"],\"at\":{\"lat\":1.25},\"driver\":null}";
+    const char *order =
+        "{\"id\":\"o-1\",\"state\":\"FAILED\",\"quantity\":10,\"priceCents\":\"9007199254740993\","
+        "\"average\":7.5,\"reasons\":[\"no stock\",\"FRAUD\"],\"at\":{\"lat\":1.25},\"driver\":null}";
     const struct {
         const char *terms;
         int matches; /* -1: it is refused */
@@ -295,7 +373,8 @@ static void terms_choose_records(void **state) {
         struct terms terms;
         struct err e;
         bool ok = terms_parse(slice_of(cases[i].terms), &terms, &e);
-        if (ok != (cases[i].matches >= 0) || (ok && terms_match_value(&terms, value) != (cases[i].matches == 1)))
+        if (ok != (cases[i].matches >= 0) ||
+            (ok && terms_match_value(&terms, value) != (cases[i].matches == 1)))
             fail_msg("%s: parsed %d", cases[i].terms, ok);
     }
     json_decref(value);

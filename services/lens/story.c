@@ -8,12 +8,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { FRESH_MS = 3000, NEAR = 300 /* offsets that one read takes along */ };
+enum {
+    FRESH_MS = 3000,
+    NEAR = 300,  /* offsets that one read takes along */
+    ENDS = 5000, /* offsets behind the last record in which the end of its transaction is looked for */
+};
 
 struct node {
     struct index_place place;
     bool read;
     int64_t timestamp;
+    int64_t written; /* when its transaction was committed, which is when it could be read; 0: not known */
     struct slice causes;
     struct tape_entry entry; /* its slices are in the job's arena */
 };
@@ -23,8 +28,9 @@ struct story {
     struct node *nodes;
     size_t count, max;
     bool more;
-    struct node **sorted; /* by place: those to read now */
-    size_t sorted_count, at;
+    struct node **sorted;           /* by place: those to read now */
+    size_t sorted_count, first, at; /* of a stretch: its end, its first, the next one that is to come */
+    size_t open;                    /* of those before, the ones whose transaction has not ended */
 };
 
 static bool has(const struct story *s, const struct index_place *p) {
@@ -59,25 +65,44 @@ static struct slice keep(struct arena *a, struct slice s) {
     return s.data == NULL ? SLICE_NONE : s.size == 0 ? SLICE("") : arena_copy(a, s);
 }
 
-static bool take(void *context, const struct tape_entry *entry) {
-    struct story *s = context;
+/* The end of a transaction: whatever of it came before in this stretch was written then. */
+static void take_end(struct story *s, const struct tape_entry *marker) {
+    for (size_t i = s->first; i < s->at; i++) {
+        struct node *n = s->sorted[i];
+        if (n->read && n->written == 0 && n->entry.producer == marker->producer) {
+            n->written = marker->timestamp;
+            s->open--;
+        }
+    }
+}
+
+static void take_record(struct story *s, struct node *n, const struct tape_entry *entry) {
     struct arena *a = &s->job->arena;
-    while (s->at < s->sorted_count && s->sorted[s->at]->place.offset < entry->offset)
-        s->at++;
-    struct node *n = s->at < s->sorted_count ? s->sorted[s->at] : NULL;
-    if (n == NULL || n->place.offset != entry->offset)
-        return true;
+    struct slice value = entry->record.value;
+    bool large = value.size > RECORD_LARGE; /* it is not shown: what begins it, the schema's id, is enough */
     n->read = true;
     n->entry = *entry;
     n->entry.record.key = keep(a, entry->record.key);
     n->entry.record.headers = keep(a, entry->record.headers);
-    struct slice value = entry->record.value;
-    bool large = value.size > RECORD_LARGE; /* it is not shown: what begins it, the schema's id, is enough */
     n->entry.record.value = keep(a, (struct slice){value.data, large ? 8 : value.size});
     n->entry.record.value.size = value.size;
     n->causes = record_header(&n->entry.record, "caused-by");
     n->timestamp = entry->timestamp;
-    return true;
+    if (entry->transactional)
+        s->open++;
+    else
+        n->written = entry->timestamp;
+}
+
+static bool take(void *context, const struct tape_entry *entry) {
+    struct story *s = context;
+    while (s->at < s->sorted_count && s->sorted[s->at]->place.offset < entry->offset)
+        s->at++;
+    if (s->at < s->sorted_count && s->sorted[s->at]->place.offset == entry->offset)
+        take_record(s, s->sorted[s->at++], entry);
+    else if (entry->kind == TAPE_MARKER)
+        take_end(s, entry);
+    return s->at < s->sorted_count || s->open > 0;
 }
 
 /* Reads the records of all nodes from `from` on, those of one stretch of a partition together. */
@@ -95,10 +120,11 @@ static bool read_nodes(struct story *s, size_t from, struct err *e) {
                           sorted[end]->place.partition == p->partition &&
                           sorted[end]->place.offset - sorted[end - 1]->place.offset < NEAR;)
             end++;
-        s->at = i;
+        s->at = s->first = i;
         s->sorted_count = end;
-        if (!reader_read(s->job->reader, p->topic, p->partition, p->offset, sorted[end - 1]->place.offset + 1,
-                         take, s, &bounds, &next, e) &&
+        s->open = 0;
+        if (!reader_read(s->job->reader, p->topic, p->partition, p->offset,
+                         sorted[end - 1]->place.offset + ENDS, take, s, &bounds, &next, e) &&
             e->kind != ERR_INPUT) /* what is gone meanwhile is left out */
             return false;
     }
@@ -136,8 +162,8 @@ static void put_node(struct story *s, struct shower *shower, const struct node *
     struct slice key = s->job->request.key;
     bool by_key = n->entry.kind == TAPE_RECORD && slice_equal(n->entry.record.key, key);
     buf_printf(&more, ",\"byKey\":%s", by_key ? "true" : "false");
-    if (n->place.seen != 0)
-        buf_printf(&more, ",\"seen\":%" PRId64, n->place.seen);
+    if (n->written != 0)
+        buf_printf(&more, ",\"written\":%" PRId64, n->written);
     record_json(shower, n->place.topic, n->place.partition, &n->entry, buf_slice(&more), j);
 }
 

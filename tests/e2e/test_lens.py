@@ -111,11 +111,11 @@ class Lens(SuiteTest):
 
     def test_a_record_that_cannot_be_decoded_hides_nothing(self):
         html = '<img src=x onerror="alert(1)">\u202eabc'
-        where = self.suite.write("clickstream", [{"key": html, "hex": "ff0102", "partition": 1}, {"key": "lens/a b%", "hex": "00000000010c", "partition": 1},
+        where = self.suite.write("clickstream", [{"key": html, "hex": "ff01020304", "partition": 1}, {"key": "lens/a b%", "hex": "00000000010c", "partition": 1},
                                                  {"key": None, "hex": None, "partition": 1}, {"key": "lens-long", "hex": "07" * 30000, "partition": 1}])
         page = self.get(f"topics/clickstream/1?from={where[0]['offset']}")["records"]
         self.assertEqual([e["kind"] for e in page[:4]], ["record"] * 4)
-        self.assertEqual((page[0]["key"], page[0]["hex"], page[0]["value"]), (html, "ff0102", None))
+        self.assertEqual((page[0]["key"], page[0]["hex"], page[0]["value"]), (html, "ff01020304", None))
         self.assertIn("magic byte", page[0]["error"])
         self.assertEqual(page[1]["hex"], "00000000010c")
         self.assertTrue(page[1]["error"])
