@@ -42,10 +42,9 @@ static enum http_result get_groups(struct http_exchange *x, void *context) {
 }
 
 static enum http_result get_page(struct http_exchange *x, void *context) {
-    struct request r = {0};
+    struct request r = {.topic = http_path_string(x, "topic")};
     int64_t partition;
-    if (!http_path_string(x, "topic", &r.topic) ||
-        !http_path_int64(x, "partition", 0, INT32_MAX, &partition) ||
+    if (!http_path_int64(x, "partition", 0, INT32_MAX, &partition) ||
         !query_place(x, "from", &r.from, &r.has_from) ||
         !http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &r.limit) || !query_full(x, &r.full))
         return HTTP_DONE;
@@ -54,8 +53,8 @@ static enum http_result get_page(struct http_exchange *x, void *context) {
 }
 
 static enum http_result get_key(struct http_exchange *x, void *context) {
-    struct request r = {0};
-    if (!http_path_string(x, "key", &r.key) || !http_query_int64(x, "limit", 1, PAGE_MAX, STORY, &r.limit))
+    struct request r = {.key = http_path_string(x, "key")};
+    if (!http_query_int64(x, "limit", 1, PAGE_MAX, STORY, &r.limit))
         return HTTP_DONE;
     return job_answer(context, x, JOB_QUICK, story_run, &r);
 }
@@ -102,10 +101,9 @@ static enum feed_verdict sample(void *context, const struct feed_record *r) {
 static enum http_result follow(struct http_exchange *x, void *context) {
     static const char owner;
     struct follower *f = http_state(x, &owner, sizeof *f, NULL);
-    struct slice name, key;
+    struct slice name = http_path_string(x, "topic"), key;
     int64_t partition;
-    if (!http_path_string(x, "topic", &name) ||
-        !http_query_int64(x, "partition", 0, INT32_MAX, -1, &partition) || !http_query_string(x, "key", &key))
+    if (!http_query_int64(x, "partition", 0, INT32_MAX, -1, &partition) || !http_query_string(x, "key", &key))
         return HTTP_DONE;
     const struct topic *topic = topic_find(topics, topics_count, name);
     if (topic == NULL)

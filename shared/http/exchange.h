@@ -28,7 +28,7 @@ enum http_result {
  * as everywhere. */
 WARN_UNUSED bool http_path_id(struct http_exchange *x, const char *name, struct slice *id);
 /* Any text, percent-decoded UTF-8. */
-WARN_UNUSED bool http_path_string(struct http_exchange *x, const char *name, struct slice *text);
+struct slice http_path_string(struct http_exchange *x, const char *name);
 WARN_UNUSED bool http_path_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max,
                                  int64_t *value);
 

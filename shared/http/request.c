@@ -247,25 +247,21 @@ bool http_path_int64(struct http_exchange *x, const char *name, int64_t min, int
     return check_int64(x, name, path_param(x, name), min, max, value);
 }
 
-static bool check_text(struct http_exchange *x, const char *name, struct slice encoded, struct slice *text) {
-    struct slice decoded = SLICE_NONE;
-    if (encoded.data != NULL && !percent_decode(http_arena(x), encoded, &decoded)) {
-        http_reply_problem(x, 400, name, "must be percent-encoded UTF-8 without NUL");
-        return false;
-    }
-    *text = decoded;
-    return true;
-}
-
-bool http_path_string(struct http_exchange *x, const char *name, struct slice *text) {
-    return check_text(x, name, path_param(x, name), text);
+struct slice http_path_string(struct http_exchange *x, const char *name) {
+    return path_param(x, name); /* decoded with the path */
 }
 
 bool http_query_string(struct http_exchange *x, const char *name, struct slice *text) {
     const char *value = NULL;
     size_t size = 0;
     MHD_lookup_connection_value_n(x->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &size);
-    return check_text(x, name, (struct slice){value, size}, text);
+    struct slice decoded = SLICE_NONE;
+    if (value != NULL && !percent_decode(http_arena(x), (struct slice){value, size}, &decoded)) {
+        http_reply_problem(x, 400, name, "must be percent-encoded UTF-8 without NUL");
+        return false;
+    }
+    *text = decoded;
+    return true;
 }
 
 bool http_query_id(struct http_exchange *x, const char *name, struct slice *id) {

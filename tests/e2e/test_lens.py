@@ -237,11 +237,12 @@ class Lens(SuiteTest):
         self.assertTrue(any(p["position"] < p["end"] for g in groups.values() for p in g["partitions"]))
 
     def test_lag_of_who_is_stopped(self):
+        order = f"lens-{time.time_ns()}"
         self.suite.demo("stop", "shipping")
         self.addCleanup(self.suite.demo, "start", "shipping")
-        self.suite.post_order(id="lens-lag", customerId="lens-ada")
-        self.suite.outcome("lens-lag")
-        shipping = wait_until(lambda: next(g for g in self.get("groups")["groups"] if g["name"] == "shipping" and g["lag"] > 0), 20, "it lags")
+        self.suite.post_order(id=order, customerId="lens-ada")
+        self.suite.outcome(order)
+        shipping = wait_until(lambda: next((g for g in self.get("groups")["groups"] if g["name"] == "shipping" and g["lag"] > 0), None), 20, "it lags")
         self.assertTrue(any(p["lag"] > 0 and p["lagMs"] >= 0 for p in shipping["partitions"]))
 
     # ---- the live tail ----
@@ -249,13 +250,14 @@ class Lens(SuiteTest):
     def test_the_live_tail_goes_on_where_it_was(self):
         with contextlib.closing(Stream(self.suite, "/v1/events/log/order-requests")) as stream:
             self.assertEqual(stream.next()[0], "position")
-            self.suite.post_order(id="lens-tail-1", customerId="lens-ada")
-            events = stream.until(lambda _, data: data.get("key") == "lens-tail-1")
+            first, second = f"lens-{time.time_ns()}-1", f"lens-{time.time_ns()}-2"
+            self.suite.post_order(id=first, customerId="lens-ada")
+            events = stream.until(lambda _, data: data.get("key") == first)
             self.assertEqual(events[-1][0], "order-requests")
             last_id = stream.last_id
-        self.suite.post_order(id="lens-tail-2", customerId="lens-ada")
+        self.suite.post_order(id=second, customerId="lens-ada")
         with contextlib.closing(Stream(self.suite, "/v1/events/log/order-requests", last_id=last_id)) as stream:
-            stream.until(lambda _, data: data.get("key") == "lens-tail-2")
+            stream.until(lambda _, data: data.get("key") == second)
         self.assert_problem(self.suite.http("GET", "/v1/events/log/nothing"), 404)
 
     def test_a_burst_is_sampled_and_counted(self):
