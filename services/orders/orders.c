@@ -34,6 +34,8 @@ const struct table orders_table = {
     .name = "orders",
     .topic = &topic_orders,
     .index = index_order,
+    .index_version = 1,
+    .passing = "0/", /* the lists of orders without an outcome */
     .replaced = order_before,
     .partitioned_with = &orders_topology,
 };
@@ -159,9 +161,9 @@ static void on_cancellation(struct step *s, const struct event *in) {
 
 /* An id has no '/', so no list's prefix begins another's. */
 void orders_list_prefix(struct slice customer_id, enum order_state state, struct buf *out) {
-    buf_append_slice(out, customer_id);
-    buf_append_byte(out, '/');
     buf_append_int(out, (int)state);
+    buf_append_byte(out, '/');
+    buf_append_slice(out, customer_id);
     buf_append_byte(out, '/');
 }
 

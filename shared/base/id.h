@@ -3,8 +3,7 @@
 
 #include "base/slice.h"
 
-/* "." and ".." are no segment of a path. */
-#define ID_PATTERN "[A-Za-z0-9._:-]{1,128}, . and .. apart"
+#define ID_PATTERN "[A-Za-z0-9._:-]{1,128}"
 
 bool id_valid(struct slice id);
 

@@ -67,16 +67,22 @@ static bool open_store(struct worker *w, struct err *e) {
     const struct store_options options = {.knows_keys = w->topology != NULL && w->topology->views != NULL,
                                           .mended = store_mended,
                                           .context = w};
-    /* What a store has in memory and in its cache, shared among the partitions of a table. */
+    /* What a store has in memory and in its cache, shared among the partitions of a table. Its rows are
+     * listed, which costs a look into each file. */
     size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
-    const struct store_options part = {.write_buffer_bytes = (4 << 20) / share,
-                                       .block_cache_bytes = (4 << 20) / share,
-                                       .mended = store_mended,
-                                       .context = w};
+    struct store_options part = {.merge_files = 16,
+                                 .write_buffer_bytes = (4 << 20) / share,
+                                 .block_cache_bytes = (4 << 20) / share,
+                                 .mended = store_mended,
+                                 .context = w};
     for (const struct table *const *t = w->topology == NULL ? NULL : w->topology->tables;
          t != NULL && *t != NULL; t++)
-        if ((*t)->partitioned_with != NULL)
+        if ((*t)->partitioned_with != NULL) {
+            _cleanup_(buf_free) struct buf passing = {0};
+            stream_passing(*t, &passing);
+            part.passing = buf_slice(&passing);
             return store_open_parts(path, &options, &part, &w->store, e);
+        }
     return store_open_rocksdb(path, &options, &w->store, e);
 }
 

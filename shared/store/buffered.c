@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { CHUNK = 256, ENTRY_COST = 64 }; /* entries that a scan copies at a time; bytes beside key and value */
+enum { CHUNK = 256, ENTRY_COST = 64 }; /* entries that a scan copies at first; bytes beside key and value */
 
 struct entry {
     struct slice key, value; /* value.data NULL: deleted */
@@ -182,8 +182,8 @@ struct scan {
     store_visit *visit;
     void *ctx;
     struct slice after; /* where the last chunk ended; data NULL: this is the first */
-    struct store_change chunk[CHUNK];
-    size_t count, given;
+    struct store_change *chunk;
+    size_t count, given, room;
     bool more;    /* there are entries behind the chunk */
     bool stopped; /* by the visitor */
 };
@@ -205,13 +205,15 @@ static void gather(struct scan *scan, struct arena *arena) {
     }
     size_t n = high > low ? high - low : 0;
     scan->given = scan->count = 0;
-    for (size_t i = 0; i < n && scan->count < CHUNK; i++) {
+    scan->room = scan->room == 0 ? CHUNK : scan->room * 2; /* each chunk is a scan below */
+    scan->chunk = arena_alloc(arena, scan->room * sizeof *scan->chunk);
+    for (size_t i = 0; i < n && scan->count < scan->room; i++) {
         const struct entry *e = &b->entries[b->sorted[scan->reverse ? high - 1 - i : low + i]];
         if (scan->after.data == NULL || !slice_equal(e->key, scan->after))
             scan->chunk[scan->count++] =
                 (struct store_change){arena_copy(arena, e->key), arena_copy(arena, e->value)};
     }
-    scan->more = scan->count == CHUNK;
+    scan->more = scan->count == scan->room;
 }
 
 static bool give(struct scan *scan, struct slice key, struct slice value) {

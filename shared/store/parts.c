@@ -26,6 +26,7 @@ struct parts {
     struct store *rest; /* the keys of no part */
     char *path;
     struct store_options options; /* of each part */
+    struct buf passing;           /* of them */
     pthread_mutex_t lock;         /* of the list, for whoever does not write; and of the counts of readers */
     pthread_cond_t left;          /* a part has no reader any more */
     struct part *first;
@@ -97,7 +98,14 @@ static bool part_open(struct parts *p, struct slice prefix, struct err *err) {
     if (find(p, prefix) != NULL)
         return true;
     struct part *part = part_create(p, prefix);
-    if (!store_open_rocksdb(part->path, &p->options, &part->store, err)) {
+    _cleanup_(buf_free) struct buf passing = {0};
+    struct store_options options = p->options;
+    if (options.passing.size > 0) {
+        buf_append_slice(&passing, prefix);
+        buf_append_slice(&passing, options.passing);
+        options.passing = buf_slice(&passing);
+    }
+    if (!store_open_rocksdb(part->path, &options, &part->store, err)) {
         part_free(part);
         return false;
     }
@@ -246,6 +254,7 @@ static void parts_close(struct store *s) {
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->left);
     free(p->path);
+    buf_free(&p->passing);
     free(p);
 }
 
@@ -296,6 +305,8 @@ bool store_open_parts(const char *path, const struct store_options *options, con
     p->rest = rest;
     p->path = xstrdup(below.data);
     p->options = part == NULL ? (struct store_options){0} : *part;
+    buf_append_slice(&p->passing, p->options.passing);
+    p->options.passing = buf_slice(&p->passing);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->left, NULL);
     if (!parts_find(p, err)) {

@@ -25,6 +25,8 @@ struct rocks {
     char *incoming;  /* the file that is being made */
     char *mark_path; /* of the file that says that the store is damaged */
     atomic_bool damaged;
+    struct buf passing, passing_end; /* what keys that come and go begin with, and what is behind them */
+    size_t passed, live; /* of them deleted since, and left at, the last time that they were renewed */
 };
 
 static struct rocks *rocks_of(struct store *s) {
@@ -92,9 +94,14 @@ static bool rocks_get(struct store *s, struct slice key, struct arena *arena, st
     return true;
 }
 
-static bool write_file(struct rocks *r, const struct store_change *changes, size_t count, char **message) {
+/* With `renewed` the file also deletes all that passes, of what was before it. */
+static bool write_file(struct rocks *r, const struct store_change *changes, size_t count, bool renewed,
+                       char **message) {
     rocksdb_sstfilewriter_t *writer = rocksdb_sstfilewriter_create(r->env, r->options);
     rocksdb_sstfilewriter_open(writer, r->incoming, message);
+    if (*message == NULL && renewed)
+        rocksdb_sstfilewriter_delete_range(writer, r->passing.data, r->passing.size, r->passing_end.data,
+                                           r->passing_end.size, message);
     for (const struct store_change *c = changes; *message == NULL && c < changes + count; c++)
         if (c->value.data != NULL)
             rocksdb_sstfilewriter_put(writer, c->key.data, c->key.size, c->value.data, c->value.size,
@@ -105,24 +112,6 @@ static bool write_file(struct rocks *r, const struct store_change *changes, size
         rocksdb_sstfilewriter_finish(writer, message);
     rocksdb_sstfilewriter_destroy(writer);
     return *message == NULL;
-}
-
-/* Sorted, each key once, as the buffer gives them; on the disk when this returns.
- *
- * RocksDB links the file to a name of its own and removes the name that it had: one that is there still may
- * be a file of the store, so nothing is ever written to it. */
-static bool rocks_apply(struct store *s, const struct store_change *changes, size_t count, struct err *err) {
-    struct rocks *r = rocks_of(s);
-    const char *files[] = {r->incoming};
-    char *message = NULL;
-    if (atomic_load(&r->damaged))
-        return err_set(err, ERR_FATAL, "store %s: is damaged", r->path);
-    if (unlink(r->incoming) != 0 && errno != ENOENT)
-        return err_set(err, ERR_FATAL, "store %s: cannot remove %s: %s", r->path, r->incoming,
-                       strerror(errno));
-    if (write_file(r, changes, count, &message))
-        rocksdb_ingest_external_file(r->db, files, 1, r->ingest, &message);
-    return message == NULL || failed(r, message, err);
 }
 
 static bool rocks_flush(struct store *s, struct err *err) {
@@ -173,6 +162,98 @@ static bool rocks_scan(struct store *s, struct slice prefix, struct slice from, 
     rocksdb_readoptions_destroy(options);
     return message == NULL || failed(r, message, err);
 }
+
+/* RocksDB links the file to a name of its own and removes the name that it had: one that is there still may
+ * be a file of the store, so nothing is ever written to it. */
+static bool add_file(struct rocks *r, const struct store_change *changes, size_t count, bool renewed,
+                     struct err *err) {
+    const char *files[] = {r->incoming};
+    char *message = NULL;
+    if (unlink(r->incoming) != 0 && errno != ENOENT)
+        return err_set(err, ERR_FATAL, "store %s: cannot remove %s: %s", r->path, r->incoming,
+                       strerror(errno));
+    if (write_file(r, changes, count, renewed, &message))
+        rocksdb_ingest_external_file(r->db, files, 1, r->ingest, &message);
+    return message == NULL || failed(r, message, err);
+}
+
+/* ---- keys that come and go ---- */
+
+/* A deletion leaves a mark, and a scan passes all marks one by one, until files are merged with the oldest:
+ * of keys that come and go there would be as many as there ever were. So after a while a batch deletes all of
+ * them with one mark, and has those again that are left. */
+enum { PASSED_MAX = 2048 };
+
+static bool passes(const struct rocks *r, struct slice key) {
+    return r->passing.size > 0 && slice_starts_with(key, buf_slice(&r->passing));
+}
+
+struct renewal {
+    const struct store_change *next, *end; /* of the batch, what passes */
+    struct store_change *changes;
+    size_t count, capacity;
+    struct arena arena;
+};
+
+static void renewal_add(struct renewal *n, struct slice key, struct slice value) {
+    if (n->count == n->capacity)
+        n->changes = xrealloc(n->changes, (n->capacity = n->capacity * 2 + 64) * sizeof *n->changes);
+    n->changes[n->count++] = (struct store_change){key, value};
+}
+
+/* Those of the batch that are below `key`, or all; what it deletes is deleted already. */
+static void renewal_add_batch(struct renewal *n, struct slice key) {
+    for (; n->next < n->end && (key.data == NULL || slice_compare(n->next->key, key) < 0); n->next++)
+        if (n->next->value.data != NULL)
+            renewal_add(n, n->next->key, n->next->value);
+}
+
+static bool renew_row(void *context, struct slice key, struct slice value) {
+    struct renewal *n = context;
+    renewal_add_batch(n, key);
+    if (n->next < n->end && slice_equal(n->next->key, key))
+        return true; /* the batch says what becomes of it */
+    renewal_add(n, arena_copy(&n->arena, key), arena_copy(&n->arena, value));
+    return true;
+}
+
+/* A batch of which changes[first] to changes[end - 1] pass. */
+static bool add_renewed(struct rocks *r, const struct store_change *changes, size_t count, size_t first,
+                        size_t end, struct err *err) {
+    struct renewal n = {.next = changes + first, .end = changes + end};
+    for (size_t i = 0; i < first; i++)
+        renewal_add(&n, changes[i].key, changes[i].value);
+    bool ok = rocks_scan(&r->store, buf_slice(&r->passing), SLICE_NONE, false, renew_row, &n, err);
+    renewal_add_batch(&n, SLICE_NONE);
+    size_t live = n.count - first;
+    for (size_t i = end; i < count; i++)
+        renewal_add(&n, changes[i].key, changes[i].value);
+    ok = ok && add_file(r, n.changes, n.count, true, err);
+    if (ok) {
+        r->passed = 0;
+        r->live = live;
+    }
+    free(n.changes);
+    arena_free(&n.arena);
+    return ok;
+}
+
+/* Sorted, each key once, as the buffer gives them; on the disk when this returns. */
+static bool rocks_apply(struct store *s, const struct store_change *changes, size_t count, struct err *err) {
+    struct rocks *r = rocks_of(s);
+    size_t first = 0, end, passed = 0;
+    if (atomic_load(&r->damaged))
+        return err_set(err, ERR_FATAL, "store %s: is damaged", r->path);
+    while (first < count && !passes(r, changes[first].key))
+        first++;
+    for (end = first; end < count && passes(r, changes[end].key); end++)
+        passed += changes[end].value.data == NULL;
+    r->passed += passed;
+    bool renew = passed > 0 && r->passed >= PASSED_MAX && r->passed >= r->live;
+    return renew ? add_renewed(r, changes, count, first, end, err) : add_file(r, changes, count, false, err);
+}
+
+/* ---- the rest ---- */
 
 /* Puts the key just behind the one visited into a buf. */
 static bool visit_end(void *ctx, struct slice key, struct slice value) {
@@ -230,6 +311,8 @@ static void rocks_close(struct store *s) {
     free(r->path);
     free(r->incoming);
     free(r->mark_path);
+    buf_free(&r->passing);
+    buf_free(&r->passing_end);
     free(r);
 }
 
@@ -268,7 +351,8 @@ static rocksdb_options_t *options_create(const struct store_options *wanted) {
     /* A view is written far more than it is read, and its log is what lasts: merge rarely, do not compress.
      */
     rocksdb_options_set_compaction_style(o, rocksdb_universal_compaction);
-    rocksdb_options_set_level0_file_num_compaction_trigger(o, 64);
+    rocksdb_options_set_level0_file_num_compaction_trigger(
+        o, wanted != NULL && wanted->merge_files > 0 ? (int)wanted->merge_files : 64);
     rocksdb_options_set_level0_slowdown_writes_trigger(o, 96);
     rocksdb_options_set_level0_stop_writes_trigger(o, 128);
     rocksdb_options_set_compression(o, rocksdb_no_compression);
@@ -326,7 +410,8 @@ static char *file_in(const char *path, const char *name) {
     return xstrdup(file.data);
 }
 
-static struct rocks *rocks_create(const char *path, rocksdb_t *db, rocksdb_options_t *options) {
+static struct rocks *rocks_create(const char *path, const struct store_options *wanted, rocksdb_t *db,
+                                  rocksdb_options_t *options) {
     static const struct store_ops ops = {
         .get = rocks_get,
         .apply = rocks_apply,
@@ -347,6 +432,11 @@ static struct rocks *rocks_create(const char *path, rocksdb_t *db, rocksdb_optio
     r->env = rocksdb_envoptions_create();
     r->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(r->ingest, 1);
+    if (wanted != NULL) {
+        buf_append_slice(&r->passing, wanted->passing);
+        prefix_end(wanted->passing, &r->passing_end);
+    }
+    r->passed = PASSED_MAX; /* nobody knows how many there are */
     return r;
 }
 
@@ -390,7 +480,7 @@ static bool open_files(const char *path, const struct store_options *options, co
         rocksdb_options_destroy(o);
         return open_failed(path, message, err);
     }
-    struct rocks *r = rocks_create(path, db, o);
+    struct rocks *r = rocks_create(path, options, db, o);
     if (files > 1 && property(r, "rocksdb.total-sst-files-size") == 0) {
         rocks_close(&r->store);
         return found_damage(path, mark_path, "has files, and its manifest has none", err);

@@ -102,6 +102,11 @@ struct store_options {         /* zero: the default */
     size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 6 MiB */
     bool knows_keys;           /* in memory beside the cache, some bytes a key: that a key is not there is
                                   known at once (store_create_filtered) */
+    unsigned merge_files;      /* how many files there are until they are merged: each is a place where a scan
+                                  looks. 64 */
+    /* What keys begin with that are deleted soon after they were put (of a part: behind what it begins with):
+     * a scan of them costs what is there, and not what ever was. */
+    struct slice passing;
     /* Something was damaged and has been mended: what, and how. NULL: nobody needs to know. */
     void (*mended)(void *context, const char *what);
     void *context;

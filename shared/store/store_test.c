@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <rocksdb/c.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -328,8 +329,30 @@ static void one_random_change(struct fixture *both, uint32_t *seed) {
     }
 }
 
-/* Whatever is still in memory, whatever went down already, and whatever is known not to be there: reads are
- * those of a plain store. */
+/* Reads of the second store are those of the first. */
+static void assert_same_reads(struct fixture *both, int changes, uint32_t *seed) {
+    for (int i = 0; i < changes; i++) {
+        one_random_change(both, seed);
+        if (draw(seed, 50) != 0)
+            continue;
+        struct arena *a = &both[0].arena;
+        struct slice prefix = slice_of((const char *[]){"k", "k/", "k1", "x/", ""}[draw(seed, 5)]);
+        struct slice from = draw(seed, 2) ? SLICE_NONE : random_key(a, seed);
+        bool reverse = draw(seed, 2);
+        int many = (int)draw(seed, 2000) + 1;
+        assert_string_equal(list(&both[0], prefix, from, reverse, many),
+                            list(&both[1], prefix, from, reverse, many));
+        struct slice key = random_key(a, seed);
+        struct slice one = get(&both[0], key), other = get(&both[1], key);
+        assert_true(slice_equal(one, other) && (one.data == NULL) == (other.data == NULL));
+    }
+    for (int i = 0; i < 2; i++) {
+        store_close(both[i].store);
+        arena_free(&both[i].arena);
+    }
+}
+
+/* Whatever is still in memory, whatever went down already, and whatever is known not to be there. */
 static void buffered_and_filtered_is_as_without(void **state) {
     (void)state;
     uint32_t seed = 1;
@@ -338,26 +361,18 @@ static void buffered_and_filtered_is_as_without(void **state) {
         assert_true(store_create_filtered(store_create_memory(), NULL, &filtered, NULL, NULL));
         struct fixture both[] = {{.store = store_create_memory()},
                                  {.store = store_create_buffered(filtered, limit)}};
-        for (int i = 0; i < 20000; i++) {
-            one_random_change(both, &seed);
-            if (draw(&seed, 50) != 0)
-                continue;
-            struct arena *a = &both[0].arena;
-            struct slice prefix = slice_of((const char *[]){"k", "k/", "k1", "x/", ""}[draw(&seed, 5)]);
-            struct slice from = draw(&seed, 2) ? SLICE_NONE : random_key(a, &seed);
-            bool reverse = draw(&seed, 2);
-            int many = (int)draw(&seed, 2000) + 1;
-            assert_string_equal(list(&both[0], prefix, from, reverse, many),
-                                list(&both[1], prefix, from, reverse, many));
-            struct slice key = random_key(a, &seed);
-            struct slice one = get(&both[0], key), other = get(&both[1], key);
-            assert_true(slice_equal(one, other) && (one.data == NULL) == (other.data == NULL));
-        }
-        for (int i = 0; i < 2; i++) {
-            store_close(both[i].store);
-            arena_free(&both[i].arena);
-        }
+        assert_same_reads(both, 20000, &seed);
     }
+}
+
+/* However its files came about. */
+static void rocksdb_is_as_memory(void **state) {
+    struct fixture *f = *state, both[] = {{.store = store_create_memory()}, {0}};
+    uint32_t seed = 1;
+    reopen(f, &(struct store_options){.write_buffer_bytes = 20000, .passing = SLICE("k/"), .merge_files = 4});
+    both[1].store = f->store;
+    f->store = NULL;
+    assert_same_reads(both, 30000, &seed);
 }
 
 /* A store in memory that counts how often it is asked. */
@@ -584,7 +599,9 @@ static int write_for_ever(const char *path, uint32_t flush_every) {
     struct err err;
     struct arena arena = {0};
     struct slice last;
-    if (!store_open_rocksdb(path, &(struct store_options){.write_buffer_bytes = 64 << 10}, &store, &err) ||
+    if (!store_open_rocksdb(path,
+                            &(struct store_options){.write_buffer_bytes = 64 << 10, .passing = SLICE("c/")},
+                            &store, &err) ||
         !store_get(store, SLICE("last"), &arena, &last, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
@@ -745,7 +762,8 @@ enum { BATCHES = 40 };
 static void fill(const char *path) {
     struct store *store;
     struct err err = {0};
-    if (!store_open_rocksdb(path, &(struct store_options){.knows_keys = true}, &store, &err))
+    if (!store_open_rocksdb(path, &(struct store_options){.knows_keys = true, .passing = SLICE("c/")}, &store,
+                            &err))
         fail_msg("%s", err.text);
     for (uint32_t i = 1; i <= BATCHES; i++) {
         assert_true(write_batch(store, i, &err));
@@ -955,13 +973,17 @@ static void what_is_around_a_store_is_no_damage(void **state) {
 
 /* ---- parts ---- */
 
-static struct slice in_part(struct fixture *f, const char *name, uint16_t number, const char *key) {
+static struct slice in_part_of(struct arena *a, const char *name, uint16_t number, const char *key) {
     struct buf b = {0};
     store_part(&b, name, number);
     buf_append(&b, key, strlen(key));
-    struct slice copy = arena_copy(&f->arena, buf_slice(&b));
+    struct slice copy = arena_copy(a, buf_slice(&b));
     buf_free(&b);
     return copy;
+}
+
+static struct slice in_part(struct fixture *f, const char *name, uint16_t number, const char *key) {
+    return in_part_of(&f->arena, name, number, key);
 }
 
 static void reopen_parts(struct fixture *f) {
@@ -1098,6 +1120,84 @@ static void a_part_that_is_deleted_is_gone_for_new_readers(void **state) {
     assert_false(is_there(r.f, "t-7") || is_there(r.f, "t-7.gone"));
 }
 
+/* ---- keys that come and go ---- */
+
+/* What RocksDB passed in this thread since the last call that was not there for the scan, or not any more. */
+static uint64_t passed_by(void) {
+    static rocksdb_perfcontext_t *context;
+    if (context == NULL) {
+        context = rocksdb_perfcontext_create();
+        rocksdb_set_perf_level(rocksdb_enable_count);
+    }
+    uint64_t n = rocksdb_perfcontext_metric(context, rocksdb_internal_key_skipped_count) +
+                 rocksdb_perfcontext_metric(context, rocksdb_internal_delete_skipped_count);
+    rocksdb_perfcontext_reset(context);
+    return n;
+}
+
+enum { COMING = 60000, OPEN = 100 };
+
+/* An order of a list: it is in the open one for a while, and stays in the other. */
+static void come_and_go(struct fixture *f, int first, int n) {
+    struct arena a = {0};
+    struct store_change *changes = xcalloc((size_t)n * 4, sizeof *changes);
+    size_t count = 0;
+    for (int i = first; i < first + n; i++) {
+        changes[count++] = (struct store_change){
+            in_part_of(&a, "t", 1, arena_printf(&a, "open/%08d%c", COMING - i, 0).data), SLICE("x")};
+        if (i < OPEN)
+            continue;
+        changes[count++] = (struct store_change){
+            in_part_of(&a, "t", 1, arena_printf(&a, "open/%08d%c", COMING - i + OPEN, 0).data), SLICE_NONE};
+        changes[count++] = (struct store_change){
+            in_part_of(&a, "t", 1, arena_printf(&a, "closed/%08d%c", COMING - i + OPEN, 0).data), SLICE("x")};
+    }
+    assert_true(store_apply(f->store, changes, count, NULL));
+    free(changes);
+    arena_free(&a);
+}
+
+static const struct store_options passing_part = {.write_buffer_bytes = 64 << 10, .passing = {"open/", 5}};
+
+static void open_passing(struct fixture *f) {
+    struct err err = {0};
+    struct store *store;
+    store_close(f->store);
+    f->store = NULL;
+    if (!store_open_parts(f->path, NULL, &passing_part, &store, &err))
+        fail_msg("%s", err.text);
+    f->store = store;
+}
+
+static void assert_open(struct fixture *f, int came) {
+    int first = COMING - came + 1, n = 0;
+    struct listing l = {.left = 1};
+    char newest[32];
+    snprintf(newest, sizeof newest, "open/%08d=x ", first);
+    passed_by();
+    assert_true(store_scan(f->store, in_part(f, "t", 1, "open/"), SLICE_NONE, false, list_one, &l, NULL));
+    assert_in_range(passed_by(), 0, 10000); /* and not with each that there ever was */
+    assert_true(slice_starts_with((struct slice){l.text.data + 5, l.text.size - 5}, slice_of(newest)));
+    assert_true(store_scan(f->store, in_part(f, "t", 1, "open/"), SLICE_NONE, false, count_key, &n, NULL));
+    assert_in_range(passed_by(), 0, 10000);
+    assert_int_equal(n, OPEN);
+    assert_int_equal(keys_below(f, in_part(f, "t", 1, "closed/")), came - OPEN);
+    buf_free(&l.text);
+}
+
+static void a_list_of_what_passes_costs_what_is_there(void **state) {
+    struct fixture *f = *state;
+    open_passing(f);
+    for (int came = 0; came < COMING; came += 100) {
+        come_and_go(f, came, 100);
+        if ((came + 100) % 10000 == 0)
+            assert_open(f, came + 100);
+        if ((came + 100) % 20000 == 0)
+            open_passing(f);
+    }
+    assert_open(f, COMING);
+}
+
 #define ALL(test)                                                                                            \
     {"memory: " #test, test, setup_memory, teardown, NULL},                                                  \
         {"buffered: " #test, test, setup_buffered, teardown, NULL},                                          \
@@ -1123,6 +1223,7 @@ int main(int argc, char **argv) {
         ALL(readers_see_whole_batches),
         ALL(metrics_count),
         cmocka_unit_test(buffered_and_filtered_is_as_without),
+        ROCKSDB(rocksdb_is_as_memory),
         cmocka_unit_test(what_is_absent_costs_nothing),
         cmocka_unit_test(a_filter_is_as_large_as_what_is_there),
         ROCKSDB(a_filter_knows_what_was_written_without_it),
@@ -1137,6 +1238,7 @@ int main(int argc, char **argv) {
         ROCKSDB(parts_go_with_their_files),
         ROCKSDB(a_deletion_that_a_crash_ended_is_ended),
         ROCKSDB(a_part_that_is_deleted_is_gone_for_new_readers),
+        ROCKSDB(a_list_of_what_passes_costs_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,10 @@ WARN_UNUSED bool stream_scan_partition(struct stream *s, const struct table *t, 
                                        bool (*each)(void *context, struct slice index_key, struct slice key),
                                        void *context, struct err *e);
 
+/* What those keys in the store begin with that come and go, behind what their part begins with: for the
+ * options with which the store of a partitioned table is opened. Appends nothing where there are none. */
+void stream_passing(const struct table *t, struct buf *out);
+
 /* Which partitions of a partitioned table it shall hold from now on: it hydrates them, and deletes the others
  * at once, whoever reads them. And which it shall hold, and of these the ones that are hydrated, hence can be
  * read. Any thread. */

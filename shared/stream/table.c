@@ -34,6 +34,15 @@ void index_key(struct index *to, struct slice key) {
     to->keys[to->count++] = arena_copy(to->arena, buf_slice(&to->scratch));
 }
 
+void stream_passing(const struct table *t, struct buf *out) {
+    _cleanup_(buf_free) struct buf key = {0}, part = {0};
+    if (t->passing == NULL)
+        return;
+    store_key_index(&key, t, 0, slice_of(t->passing));
+    store_key_part(&part, t, 0);
+    buf_append(out, key.data + part.size, key.size - part.size);
+}
+
 /* An index key mostly ends with the key of its row, and then that is not stored again: only how long it is.
  */
 static struct slice index_value(struct arena *a, struct slice index_key, struct slice row_key) {

@@ -70,6 +70,9 @@ struct table {
     const char *name;
     const struct topic *topic;
     table_index *index; /* NULL: by key only */
+    /* Of a partitioned table: what index keys begin with that are taken away soon after they were put, so
+     * that reading them costs what there is, and not what there ever was. NULL: none. */
+    const char *passing;
     /* To be raised with each change of `index` that gives the same row other keys: a store that was written
      * by another version is then read anew from the topic, since its old entries would be found for ever. */
     uint32_t index_version;
