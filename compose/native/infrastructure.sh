@@ -144,7 +144,7 @@ define_service() { # define_service KEY: fails where nothing changed
 export KAFKA_BROKERS=localhost:$KAFKA_PORT REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7
 export DATA_DIR=$(printf %q "$DATA_DIR") PARTITIONS=$PARTITIONS SIMULATE=$SIMULATE SMTP_URL=$(printf %q "$SMTP_URL") SMTP_FROM=$SMTP_FROM
 export CARD_KEY_FILE=$(printf %q "$(card_key_of "$1")")
-export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS SLOT=$slot PORT=$(ports_of "$1") ADVERTISED=$ADVERTISED
+export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS STALE_HOURS=$STALE_HOURS SLOT=$slot PORT=$(ports_of "$1") ADVERTISED=$ADVERTISED
 $(run_as_user "$1" "$binary")
 END
 }

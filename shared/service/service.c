@@ -244,6 +244,7 @@ static bool run_stream(struct worker *w, struct err *e) {
                                      .changed = instance_row_changed,
                                      .refreshed = instance_refreshed,
                                      .dead_letter = dead_letter,
+                                     .stale_ms = i->settings.stale_hours * INT64_C(3600000),
                                      .divided = i->assignments != NULL,
                                      .moved = instance_moved,
                                      .notice = notice};

@@ -27,10 +27,11 @@ static bool number(const char *name, long fallback, long min, long max, long *ou
 }
 
 bool settings_read(struct settings *s, struct err *e) {
-    long partitions, slot = -1, port, standbys;
+    long partitions, slot = -1, port, standbys, stale_hours;
     if (!number("PARTITIONS", 4, 1, 1000, &partitions, e) ||
         (strcmp(text("SLOT", "0"), "auto") != 0 && !number("SLOT", 0, 0, SLOTS - 1, &slot, e)) ||
-        !number("STANDBYS", 1, 0, SLOTS, &standbys, e) || !number("PORT", 8080, 0, 65535, &port, e))
+        !number("STANDBYS", 1, 0, SLOTS, &standbys, e) ||
+        !number("STALE_HOURS", 72, 1, 365 * 24, &stale_hours, e) || !number("PORT", 8080, 0, 65535, &port, e))
         return false;
     const char *registry_url = text("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7");
     if (strncmp(registry_url, "http://", 7) != 0 && strncmp(registry_url, "https://", 8) != 0)
@@ -50,6 +51,7 @@ bool settings_read(struct settings *s, struct err *e) {
         .port = (uint16_t)port,
         .log_level = level,
         .standbys = (int32_t)standbys,
+        .stale_hours = (int32_t)stale_hours,
     };
     bool any = strcmp(s->address, "0.0.0.0") == 0 || strcmp(s->address, "::") == 0;
     const char *advertised = text("ADVERTISED", any ? "" : s->address);

@@ -15,6 +15,7 @@ struct settings {
                                  that is any address, the host's name */
     int32_t standbys;         /* STANDBYS, 1: instances that hold a partition beside its owner */
     int32_t partitions;       /* PARTITIONS, 4: what the topics must have */
+    int32_t stale_hours;      /* STALE_HOURS, 72: how old what the store has may be, see stream_options */
     int32_t slot;             /* SLOT, 0: which instance of the service this is; -1 for "auto" */
     uint16_t port;            /* PORT, 8080: HTTP */
     enum log_level log_level; /* LOG_LEVEL, info: the least that is logged */

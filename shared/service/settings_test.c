@@ -12,8 +12,9 @@
 
 static int forget_all(void **state) {
     (void)state;
-    static const char *const names[] = {"KAFKA_BROKERS", "REGISTRY_URL", "DATA_DIR", "LISTEN",
-                                        "PARTITIONS",    "SLOT",         "PORT",     "LOG_LEVEL"};
+    static const char *const names[] = {"KAFKA_BROKERS", "REGISTRY_URL", "DATA_DIR",
+                                        "LISTEN",        "PARTITIONS",   "SLOT",
+                                        "PORT",          "LOG_LEVEL",    "STALE_HOURS"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
     return 0;
@@ -27,6 +28,7 @@ static void defaults_stand_for_what_is_not_set(void **state) {
     assert_string_equal(s.registry_url, "http://localhost:8081/apis/ccompat/v7");
     assert_string_equal(s.address, "127.0.0.1");
     assert_int_equal(s.partitions, 4);
+    assert_int_equal(s.stale_hours, 72);
     assert_int_equal(s.slot, 0);
     assert_int_equal(s.port, 8080);
 }
@@ -39,6 +41,7 @@ static void the_environment_counts(void **state) {
     setenv("DATA_DIR", "/d", 1);
     setenv("LISTEN", "0.0.0.0", 1);
     setenv("PARTITIONS", "12", 1);
+    setenv("STALE_HOURS", "12", 1);
     setenv("SLOT", "1", 1);
     setenv("PORT", "65535", 1);
     assert_true(settings_read(&s, NULL));
@@ -47,6 +50,7 @@ static void the_environment_counts(void **state) {
     assert_string_equal(s.data_dir, "/d");
     assert_string_equal(s.address, "0.0.0.0");
     assert_int_equal(s.partitions, 12);
+    assert_int_equal(s.stale_hours, 12);
     assert_int_equal(s.slot, 1);
     assert_int_equal(s.port, 65535);
 }
@@ -58,6 +62,7 @@ static void what_is_malformed_is_refused(void **state) {
     } bad[] = {
         {"PARTITIONS", "", "PARTITIONS: \"\" is not an integer from 1 to 1000"},
         {"PARTITIONS", "0", "from 1 to 1000"},
+        {"STALE_HOURS", "0", "from 1 to 8760"},
         {"PARTITIONS", "4x", "\"4x\""},
         {"PARTITIONS", "four", "\"four\""},
         {"PARTITIONS", "99999999999999999999", "PARTITIONS"},

@@ -29,7 +29,8 @@ struct lane {
     int32_t partition;
     bool held, known, reading; /* known: `next` and `committed` are */
     int64_t next, committed;
-    int64_t not_before;    /* of now_ms: nothing is read until then */
+    int64_t unmovable;  /* behind the record that the broker does not take into `later`; 0: there is none */
+    int64_t not_before; /* of now_ms: nothing is read until then */
     _Atomic int64_t shown; /* `next` for other threads; -1: it is not ours now */
 };
 
@@ -46,6 +47,7 @@ struct deliverer {
     int32_t partitions;
     bool subscribed, joined;
     enum mend mend;
+    bool refused;       /* the last transaction, for its record */
     int64_t away_ms;    /* the present pause; 0: somebody is there */
     int64_t lazy_since; /* 0: all is committed, or tried */
     struct log_record records[BATCH];
@@ -165,7 +167,7 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
 /* Sorts the failure of a transaction: what must happen before the next one. True: the caller may go on later.
  */
 static bool survive(struct deliverer *d, struct err *e) {
-    if (e->kind != ERR_ABORT && e->kind != ERR_UNKNOWN && e->kind != ERR_RETRY)
+    if (e->kind != ERR_ABORT && e->kind != ERR_UNKNOWN && e->kind != ERR_REFUSED && e->kind != ERR_RETRY)
         return false;
     d->mend = e->kind == ERR_UNKNOWN ? MEND_INIT : MEND_ABORT;
     for (size_t i = 0; i < d->lane_count; i++) { /* it may be committed all the same: ask */
@@ -212,6 +214,7 @@ static bool transact(struct deliverer *d, const struct log_message *moved, struc
         return true;
     bool ok = GUARDED(d, LOG(d, begin, e)) && (moved == NULL || produce(d, moved, e)) &&
               GUARDED(d, LOG(d, commit, positions, n, e));
+    d->refused = !ok && e->kind == ERR_REFUSED;
     if (!ok) {
         survive(d, e);
         return false;
@@ -262,16 +265,19 @@ static bool move_later(struct deliverer *d, struct lane *l, const struct log_rec
     for (size_t i = 1; i < n; i++)
         if (strcmp(headers[i].name, attempt_header) != 0)
             headers[kept++] = headers[i];
-    l->next = r->offset + 1;
-    return transact(d,
-                    &(struct log_message){.topic = d->delivery->later,
-                                          .partition = r->partition,
-                                          .timestamp = d->o.wall_ms(),
-                                          .key = r->key,
-                                          .value = r->value,
-                                          .headers = headers,
-                                          .header_count = kept},
-                    e);
+    l->next = l->unmovable = r->offset + 1;
+    bool ok = transact(d,
+                       &(struct log_message){.topic = d->delivery->later,
+                                             .partition = r->partition,
+                                             .timestamp = d->o.wall_ms(),
+                                             .key = r->key,
+                                             .value = r->value,
+                                             .headers = headers,
+                                             .header_count = kept},
+                       e);
+    if (!d->refused)
+        l->unmovable = 0;
+    return ok;
 }
 
 static bool move_undelivered(struct deliverer *d, struct lane *l, const struct log_record *r, const char *why,
@@ -286,7 +292,7 @@ static bool move_undelivered(struct deliverer *d, struct lane *l, const struct l
     bool ok = transact(d,
                        &(struct log_message){.topic = m->topic,
                                              .partition = partition_of(m->key, partitions),
-                                             .timestamp = m->timestamp,
+                                             .timestamp = log_timestamp(m->timestamp, d->o.wall_ms()),
                                              .key = m->key,
                                              .value = m->value,
                                              .headers = m->headers,
@@ -325,6 +331,7 @@ static bool settle(struct deliverer *d, struct lane *l, const struct log_record 
     case DELIVERY_REFUSED:
     case DELIVERY_LATER:
         tries = result == DELIVERY_LATER ? d->delivery->later_tries : d->delivery->refused_tries;
+        tries = l->unmovable == r->offset + 1 ? 0 : tries;
         return moved(l, r,
                      attempt_of(d, r) < tries ? move_later(d, l, r, e) : move_undelivered(d, l, r, why, e));
     case DELIVERY_DONE:

@@ -345,6 +345,21 @@ static void a_move_is_made_once(void **state) {
     }
 }
 
+/* It may be too large with one more header: the others do not wait for it. */
+static void what_cannot_be_moved_is_undelivered(void **state) {
+    struct fixture *f = *state;
+    outside.note = "one that is too long for the topic";
+    outside.to_note = DELIVERY_LATER;
+    f->log->value_max[topic_transfers.index] = 20;
+    send(f, outside.note);
+    send(f, "b");
+    steps(f, 20);
+    pass(f, 5000);
+    assert_int_equal(count_of(f, &topic_transfers), 0);
+    assert_int_equal(count_of(f, &topic_letters), 1);
+    assert_int_equal(committed(f, &topic_deposits), 2);
+}
+
 static void who_is_fenced_ends(void **state) {
     struct fixture *f = *state;
     memory_log_fail(f->log, CALL_COMMIT, ERR_FENCED, 1, false);
@@ -402,6 +417,7 @@ int main(void) {
         with_log(a_failed_commit_repeats_nothing),
         with_log(a_crash_repeats_one),
         with_log(a_move_is_made_once),
+        with_log(what_cannot_be_moved_is_undelivered),
         with_log(who_is_fenced_ends),
         with_log(what_is_given_away_is_delivered_by_others),
         with_log(kafka_away_is_waited_for),

@@ -53,6 +53,14 @@ struct log_record {
     void *handle;       /* of the implementation */
 };
 
+/* How far a timestamp may be ahead of the clock: Kafka's own default (message.timestamp.after.max.ms). */
+enum { LOG_AHEAD_MS = 60 * 60 * 1000 };
+
+/* A clock that was set back makes nothing that we write later than what Kafka takes. */
+static inline int64_t log_timestamp(int64_t timestamp, int64_t now) {
+    return timestamp <= now + LOG_AHEAD_MS ? timestamp : now;
+}
+
 /* What a producer is given. */
 struct log_message {
     const struct topic *topic;

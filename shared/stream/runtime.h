@@ -17,10 +17,7 @@
 
 #include <stdatomic.h>
 
-enum {
-    BATCH = 1000,              /* records a poll */
-    AHEAD_MS = 60 * 60 * 1000, /* how far a timestamp may be ahead of the clock; Kafka's own default too */
-};
+enum { BATCH = 1000 }; /* records a poll */
 
 /* The reader's place in one partition of a table or a changelog. */
 struct cursor {

@@ -186,7 +186,7 @@ static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
     changelogs_unread(s, p);
     for (size_t i = 0; i < s->view_count; i++)
         task->changelogs[i] = task->restore[i].position;
-    int64_t latest = time_of_day(s) + AHEAD_MS; /* a wrong clock is not for ever */
+    int64_t latest = time_of_day(s) + LOG_AHEAD_MS; /* a wrong clock is not for ever */
     task->time.now = task->time.now < latest ? task->time.now : latest;
     task->state = TASK_RUNNING;
     inputs_compare(s, p);
@@ -346,12 +346,6 @@ static bool spoilt(struct err *e, enum err_kind kind) {
     return false;
 }
 
-/* A clock that was set back makes nothing that we write later than what Kafka takes. */
-static int64_t writable(struct stream *s, int64_t timestamp) {
-    int64_t now = LOG0(s, time_ms);
-    return timestamp <= now + AHEAD_MS ? timestamp : now;
-}
-
 /* In a transaction, and guarded. With `inputs`, if there are any, in a header. */
 static bool produce(struct stream *s, const struct emission *m, struct slice inputs, struct err *e) {
     struct log_header headers[m->header_count + 1];
@@ -361,7 +355,7 @@ static bool produce(struct stream *s, const struct emission *m, struct slice inp
         headers[n++] = (struct log_header){INPUTS_HEADER, inputs};
     struct log_message message = {.topic = m->topic,
                                   .partition = m->partition,
-                                  .timestamp = writable(s, m->timestamp),
+                                  .timestamp = log_timestamp(m->timestamp, LOG0(s, time_ms)),
                                   .key = m->key,
                                   .value = m->value,
                                   .headers = headers,
@@ -563,8 +557,8 @@ static void bad_record(struct stream *s, const struct log_record *r, const char 
 static bool timely(const struct stream *s, const struct log_record *r, struct err *e) {
     return r->timestamp <= s->latest ||
            err_set(e, ERR_POISON, "its timestamp, %lld, is %lld minutes ahead of the clock, more than %d",
-                   (long long)r->timestamp, (long long)(r->timestamp - s->latest + AHEAD_MS) / 60000,
-                   AHEAD_MS / 60000);
+                   (long long)r->timestamp, (long long)(r->timestamp - s->latest + LOG_AHEAD_MS) / 60000,
+                   LOG_AHEAD_MS / 60000);
 }
 
 /* Whether the broker has taken what follows from it, as far as is known. */
@@ -648,7 +642,7 @@ static bool process(struct stream *s, size_t n, struct err *e) {
     for (size_t k = 0; k < n; k++)
         inputs += log_queue_of_inputs(s->records[k].queue) && !s->records[k].end;
     step_tables_fresh(s->step, false);
-    s->latest = time_of_day(s) + AHEAD_MS;
+    s->latest = time_of_day(s) + LOG_AHEAD_MS;
     TRY(inputs == 0 || s->tables_known || freshen(s, e));
     for (size_t k = 0; k < n; k++) {
         if (!log_queue_of_inputs(s->records[k].queue))

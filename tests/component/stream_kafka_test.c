@@ -192,6 +192,49 @@ static void bad_records_are_dead_letters_once(void **state) {
     world_destroy();
 }
 
+static void offsets_that_are_gone_count_nothing_twice(void **state) {
+    (void)state;
+    world_create("offsets");
+    for (int view_is_lost = 0; view_is_lost < 2; view_is_lost++) {
+        pid_t pid = world_start(0);
+        world_click(500);
+        world_settle(30);
+        world_stop(pid);
+        world_forget_group();
+        if (view_is_lost)
+            shell("rm -rf '%s'", world_view(0));
+        pid = world_start(0);
+        world_click(500);
+        world_settle(30);
+        world_stop(pid);
+    }
+    world_destroy();
+}
+
+/* What follows from these clicks the broker takes from nobody: each is a dead letter, once, and the others
+ * count. */
+static void what_the_broker_refuses_is_a_dead_letter(void **state) {
+    (void)state;
+    world_create_limited("refused");
+    pid_t pid = world_start(0);
+    world_click(50);
+    world_click_in_vain(true);
+    world_click(50);
+    world_click_in_vain(false);
+    world_click(50);
+    world_settle(30);
+    for (int i = 0; i < 200 && world_letters() < 2; i++)
+        world_counted(100);
+    assert_int_equal(world_letters(), 2);
+    world_kill(pid);
+    pid = world_start(0);
+    world_click(50);
+    world_settle(30);
+    world_stop(pid);
+    assert_int_equal(world_letters(), 2);
+    world_destroy();
+}
+
 static void assert_few_windows(void) {
     int rows, entries;
     world_windows(0, &rows, &entries);
@@ -247,6 +290,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_zombie_takes_no_identity_back),
         cmocka_unit_test(who_dies_while_tasks_move_leaves_none_behind),
         cmocka_unit_test(bad_records_are_dead_letters_once),
+        cmocka_unit_test(offsets_that_are_gone_count_nothing_twice),
+        cmocka_unit_test(what_the_broker_refuses_is_a_dead_letter),
     };
+    if (getenv("ONLY") != NULL)
+        cmocka_set_test_filter(getenv("ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,13 +253,17 @@ static void writer_create(void) {
         fail_msg("%s", text);
 }
 
-static void topics_create(void) {
+static void topics_create(bool limited) {
     const struct topic *const all[] = {&world.clicks, &world.counts, &world.changes, &world.letters,
                                        &world.window_changes};
     enum { COUNT = sizeof all / sizeof *all };
     rd_kafka_NewTopic_t *wanted[COUNT];
     for (size_t i = 0; i < COUNT; i++)
         wanted[i] = rd_kafka_NewTopic_new(all[i]->name, WORLD_PARTITIONS, 1, NULL, 0);
+    if (limited) {
+        rd_kafka_NewTopic_set_config(wanted[1], "max.message.bytes", "20000");
+        rd_kafka_NewTopic_set_config(wanted[1], "message.timestamp.before.max.ms", "172800000");
+    }
     rd_kafka_queue_t *queue = rd_kafka_queue_new(world.writer);
     rd_kafka_CreateTopics(world.writer, wanted, COUNT, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
@@ -294,7 +298,27 @@ static void reader_create(void) {
     }
 }
 
-void world_create(const char *name) {
+void world_forget_group(void) {
+    int64_t until = clock_mono_us() + WAIT_MS * INT64_C(1000);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(world.writer);
+    for (bool gone = false; !gone; usleep(RETRY_MS * 1000)) {
+        size_t n;
+        rd_kafka_DeleteGroup_t *group = rd_kafka_DeleteGroup_new(world.group);
+        rd_kafka_DeleteGroups(world.writer, &group, 1, NULL, queue);
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
+        assert_non_null(event);
+        const rd_kafka_group_result_t **results =
+            rd_kafka_DeleteGroups_result_groups(rd_kafka_event_DeleteGroups_result(event), &n);
+        assert_int_equal(n, 1);
+        gone = rd_kafka_group_result_error(results[0]) == NULL;
+        rd_kafka_event_destroy(event);
+        rd_kafka_DeleteGroup_destroy(group);
+        assert_true(clock_mono_us() < until);
+    }
+    rd_kafka_queue_destroy(queue);
+}
+
+static void create_world(const char *name, bool limited) {
     struct err e;
     char unique[64];
     memset(&world, 0, sizeof world);
@@ -304,8 +328,16 @@ void world_create(const char *name) {
     open_registry(&world.registry, &world.schemas);
     fine(register_schemas(world.schemas, &e), &e);
     writer_create();
-    topics_create();
+    topics_create(limited);
     reader_create();
+}
+
+void world_create(const char *name) {
+    create_world(name, false);
+}
+
+void world_create_limited(const char *name) {
+    create_world(name, true);
 }
 
 void world_destroy(void) {
@@ -345,6 +377,19 @@ void world_click(int count) {
         produce(key, buf_slice(&value), partition_of(slice_of(key), WORLD_PARTITIONS));
     }
     world.clicked += count;
+    flush();
+}
+
+void world_click_in_vain(bool long_key) {
+    _cleanup_(buf_free) struct buf value = {0};
+    struct err e;
+    char key[30000];
+    snprintf(key, sizeof key, "user-%0*d", long_key ? (int)sizeof key - 6 : 1, 0);
+    struct click click = {.number = -1};
+    fine(schemas_encode(world.schemas, &world.clicks, &click, &value, &e), &e);
+    world.time = long_key ? 0 : clock_wall_ms() - 10 * 24 * INT64_C(3600000);
+    produce(key, buf_slice(&value), partition_of(slice_of(key), WORLD_PARTITIONS));
+    world.time = 0;
     flush();
 }
 

@@ -14,6 +14,10 @@ enum { WORLD_PARTITIONS = 4 };
 
 /* Makes the topics and a directory for views. Environment: KAFKA_BROKERS, REGISTRY_URL. */
 void world_create(const char *name);
+/* One whose counts may have 20 KB, a batch of them, and be two days old. */
+void world_create_limited(const char *name);
+/* Deletes the group, with its offsets; no instance may run. */
+void world_forget_group(void);
 void world_destroy(void);
 
 /* An instance in a process of its own: this program again, whose main() calls world_main first. */
@@ -41,6 +45,10 @@ void world_pace(int64_t ms);
 /* How many rows the windows of the users take in a slot's view, and in its index by time; the instance must
  * be stopped. Windows have 10 s, and are kept for 60 s. */
 void world_windows(int slot, int *rows, int *entries);
+
+/* A click that counts for nobody, since its count cannot be written: its key is too long, or it is too old.
+ */
+void world_click_in_vain(bool long_key);
 
 /* Raw bytes; data NULL is a tombstone, key NULL is none. In the log when it returns. */
 void world_write(const char *key, struct slice value, int32_t partition);

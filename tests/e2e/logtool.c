@@ -8,6 +8,8 @@
  *   none), hex (the value; null: a tombstone), partition (absent: the key's), timestamp, headers. Prints
  *   partition and offset of each, in the order of the input.
  *
+ *   logtool forget GROUP  Deletes a consumer group that has no members, with its offsets.
+ *
  * Environment: KAFKA_BROKERS, REGISTRY_URL. Exit codes: 0; 1 with a line on standard error. */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -266,6 +268,39 @@ static bool write_topic(const char *topic, struct err *e) {
     return ok;
 }
 
+/* A member that was killed is one until its session ends. */
+static bool forget_group(const char *group, struct err *e) {
+    rd_kafka_t *rk = writer_create(e);
+    if (rk == NULL)
+        return false;
+    bool done = false;
+    int64_t until = clock_mono_us() + WAIT_MS * INT64_C(1000);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    err_set(e, ERR_RETRY, "no answer about group %s", group);
+    while (!done && clock_mono_us() < until) {
+        rd_kafka_DeleteGroup_t *gone = rd_kafka_DeleteGroup_new(group);
+        rd_kafka_DeleteGroups(rk, &gone, 1, NULL, queue);
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
+        size_t n = 0;
+        const rd_kafka_group_result_t **results =
+            event == NULL
+                ? NULL
+                : rd_kafka_DeleteGroups_result_groups(rd_kafka_event_DeleteGroups_result(event), &n);
+        const rd_kafka_error_t *error = n == 1 ? rd_kafka_group_result_error(results[0]) : NULL;
+        done = n == 1 && error == NULL;
+        if (error != NULL)
+            err_set(e, ERR_RETRY, "group %s: %s", group, rd_kafka_error_string(error));
+        if (event != NULL)
+            rd_kafka_event_destroy(event);
+        rd_kafka_DeleteGroup_destroy(gone);
+        if (!done)
+            rd_kafka_poll(rk, 200);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+    return done;
+}
+
 int main(int argc, char **argv) {
     struct err e = {0};
     bool ok;
@@ -273,8 +308,10 @@ int main(int argc, char **argv) {
         ok = read_topics(argv + 2, &e);
     } else if (argc == 3 && strcmp(argv[1], "write") == 0) {
         ok = write_topic(argv[2], &e);
+    } else if (argc == 3 && strcmp(argv[1], "forget") == 0) {
+        ok = forget_group(argv[2], &e);
     } else {
-        fprintf(stderr, "usage: logtool read TOPIC… | write TOPIC\n");
+        fprintf(stderr, "usage: logtool read TOPIC… | write TOPIC | forget GROUP\n");
         return 2;
     }
     if (!ok)

@@ -174,6 +174,12 @@ void broker_retarget(struct broker *b, struct group *g, bool shuffle) {
             g->owner[p] = g->target[p];
 }
 
+void broker_lose_offsets(struct group *g) {
+    for (int s = 0; s < g->source_count; s++)
+        for (int32_t p = 0; p < g->partitions; p++)
+            g->committed[s][p] = (struct committed){.offset = -1};
+}
+
 void broker_expire(struct broker *b, struct member *m) {
     m->present = false;
     m->expires = 0;

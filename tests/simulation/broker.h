@@ -92,7 +92,7 @@ struct broker {
     uint64_t version;  /* grows whenever there may be something new for somebody */
 };
 
-enum { SESSION_MS = 6000, TRANSACTION_TIMEOUT_MS = 10000 };
+enum { SESSION_MS = 6000, TRANSACTION_TIMEOUT_MS = 10000, VALUE_MAX = 500 /* larger ones are refused */ };
 
 struct partition *broker_partition(struct broker *b, const struct topic *t, int32_t partition);
 /* Copies what the entry points to. Returns its offset. */
@@ -112,6 +112,8 @@ bool txn_complete(const struct txn *t);
 bool broker_offset_pending(const struct broker *b, const struct committed *committed);
 
 void broker_retarget(struct broker *b, struct group *g, bool shuffle);
+/* What the group has committed is gone, as when it is deleted, or its offsets expire. */
+void broker_lose_offsets(struct group *g);
 /* The member is gone: its partitions are free. */
 void broker_expire(struct broker *b, struct member *m);
 

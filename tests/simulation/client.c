@@ -405,7 +405,8 @@ static bool in_broker(struct client *c) {
 static void flush(struct client *c, size_t n) {
     for (size_t i = 0; i < n; i++) {
         struct message *m = &c->messages[i];
-        if (world_away(world_of(c)) || !in_broker(c)) {
+        c->refused = c->refused || m->entry.value.size > VALUE_MAX;
+        if (c->refused || world_away(world_of(c)) || !in_broker(c)) {
             c->doomed = true;
             break;
         }
@@ -441,7 +442,7 @@ static bool client_init(struct log *l, struct err *e) {
     if (c->fenced)
         world_violation(world_of(c), "%s was fenced, and goes on", m->name);
     messages_drop(c);
-    c->begun = c->doomed = false;
+    c->begun = c->doomed = c->refused = false;
     c->txn = NULL;
     if (world_away(world_of(c)))
         return away(e);
@@ -501,6 +502,8 @@ static bool client_produce(struct log *l, const struct log_message *m, struct er
 /* What a producer learns whose epoch is not the latest: sometimes at once that it is fenced, sometimes only
  * that it must abort. */
 static bool superseded(struct client *c, struct err *e) {
+    if (c->epoch == c->instance->member->epoch && c->refused)
+        return err_set(e, ERR_REFUSED, "a record is too large");
     if (c->epoch == c->instance->member->epoch)
         return err_set(e, ERR_ABORT, "a message was not delivered");
     return world_random(world_of(c), 2) == 0 ? fenced(c, e) : err_set(e, ERR_ABORT, "invalid epoch");
@@ -581,7 +584,7 @@ static bool client_abort(struct log *l, struct err *e) {
     messages_drop(c);
     if (c->txn != NULL && !end(c, false, e))
         return false;
-    c->begun = c->doomed = false;
+    c->begun = c->doomed = c->refused = false;
     POINT(c, "abort, done");
     return true;
 }

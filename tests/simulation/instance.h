@@ -58,7 +58,7 @@ struct client {
     struct message *messages;
     size_t message_count, message_capacity;
     int16_t epoch;
-    bool begun, doomed;
+    bool begun, doomed, refused;
     struct txn *txn;
     uint64_t known_topics; /* partition counts, by index */
     int lent;              /* records that were not released */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum { KEYS = 4, SUBS = 2, KEPT_MS = 150, JOIN_KEPT_MS = 400, WITHIN_MS = 60, TICK_MS = 1500 };
+enum { FAR_MS = 1000 * 1000 * 1000 };  /* a timestamp that no run comes near */
 enum { RETURNS = 3, RETURNED = 1000 }; /* a row whose count is that much below a multiple comes back */
 
 static const char *const keys[KEYS] = {"k0", "k1", "k2", "k3"};
@@ -94,11 +95,11 @@ static void on_tick(struct step *s, const struct event *in) {
 
 /* ---- what clients write ---- */
 
-enum item_kind { ITEM_LEFT, ITEM_RIGHT, ITEM_BAD };
+enum item_kind { ITEM_LEFT, ITEM_RIGHT, ITEM_BAD, ITEM_FAR };
 
 static void kept_plan(struct plan *p, uint64_t *rng) {
     static const uint8_t kinds[] = {ITEM_LEFT, ITEM_RIGHT, ITEM_LEFT, ITEM_RIGHT,
-                                    ITEM_LEFT, ITEM_RIGHT, ITEM_BAD};
+                                    ITEM_LEFT, ITEM_RIGHT, ITEM_BAD,  ITEM_FAR};
     p->instances[0] = 1 + (int)random_below(rng, 3);
     p->item_count = 3 + (int)random_below(rng, random_below(rng, 3) == 0 ? 40 : 14);
     for (int i = 0; i < p->item_count; i++)
@@ -115,7 +116,8 @@ static void kept_topologies(const struct plan *p, const struct topology **topolo
     topologies[1] = NULL;
 }
 
-/* Records of which nothing is told are as old as can be: they do not move time. */
+/* Records of which nothing is told move no time: those that cannot be decoded are of any, and those that are
+ * of a time which cannot be; the others are as old as can be. */
 static void kept_write(struct world *w, const struct item *item) {
     static const int64_t late[] = {400, 100, 50, -200, 0, 0, 20, 0};
     const struct topic *t = item->kind == ITEM_RIGHT ? &topic_kept_rights : &topic_kept_lefts;
@@ -125,7 +127,10 @@ static void kept_write(struct world *w, const struct item *item) {
     struct toy_input input = {.number = item->arg >> 8, .then = then};
     int64_t time = world_now(w) - late[item->arg >> 4 & 7];
     if (item->kind == ITEM_BAD)
-        world_write(w, t, -1, slice_of(keys[item->key]), SLICE("\0\0\0\0\1\xff"), 1, item->mode);
+        world_write(w, t, -1, slice_of(keys[item->key]), SLICE("\0\0\0\0\1\xff"),
+                    world_now(w) + (item->arg & 1 ? 0 : 10 * JOIN_KEPT_MS), item->mode);
+    else if (item->kind == ITEM_FAR)
+        world_write_event(w, t, -1, slice_of(keys[item->key]), &input, FAR_MS, item->mode);
     else
         world_write_event(w, t, -1, slice_of(keys[item->key]), &input,
                           then == TOY_THEN_REJECT || time < 1 ? 1 : time, item->mode);
@@ -178,14 +183,14 @@ static void add_input(void *context, const struct log_record *r, const struct lo
     *i = (struct input){.topic = r->topic, .offset = r->offset, .time = r->timestamp, .key = -1};
     if (!schemas_decode(world_schemas(c->w), r->topic->value, r->value, &c->arena, value, &e))
         return;
-    i->told = true;
+    i->told = r->timestamp < FAR_MS;
     if (r->topic == &topic_kept_ticks)
         return;
     const struct toy_input *in = value;
     i->key = find_text(keys, KEYS, r->key);
     i->sub = (int)(in->number % SUBS);
     i->then_delete = in->then == TOY_THEN_DELETE;
-    i->told = in->then != TOY_THEN_REJECT;
+    i->told = i->told && in->then != TOY_THEN_REJECT;
 }
 
 static struct input *find_input(struct check *c, struct slice topic, int64_t offset) {
@@ -203,11 +208,12 @@ static int64_t later(int64_t a, int64_t b) {
  * next. */
 static int64_t latest_now(const struct check *c) {
     int64_t time = c->now;
-    for (int k = 0; k < c->input_count; k++) {
-        bool next = k == 0 || c->inputs[k - 1].topic != c->inputs[k].topic || c->inputs[k - 1].handled;
-        if (next && !c->inputs[k].handled)
+    const struct topic *topic = NULL; /* whose next one was seen */
+    for (int k = 0; k < c->input_count; k++)
+        if (c->inputs[k].told && !c->inputs[k].handled && c->inputs[k].topic != topic) {
+            topic = c->inputs[k].topic;
             time = later(time, c->inputs[k].time);
-    }
+        }
     return time;
 }
 
@@ -376,4 +382,5 @@ const struct workload kept_workload = {
     .topologies = kept_topologies,
     .write = kept_write,
     .check = kept_check,
+    .keeps_offsets = true, /* ticks change time, and no view */
 };

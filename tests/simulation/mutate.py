@@ -18,6 +18,9 @@ FILES = {  # others: stream.c
     "expiry_of_stored_only": "retention.c",
     "each_of_stored_only": "step.c",
     "batch_split": "../store/buffered.c",
+    "poison_moves_time": "step.c",
+    "poison_expires": "stream_time.c",
+    "inputs_of_another_log": "positions.c",
 }
 
 MUTATIONS = {
@@ -131,6 +134,26 @@ MUTATIONS = {
     # Nor is it found among sub-keys.
     "each_of_stored_only": [("overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row,",
                              "store_scan(s->overlay.store, buf_slice(&s->key), buf_slice(&first), false, collect_row,")],
+    # The changelog does not say where the inputs were,
+    "inputs_untold": [("    if (inputs.size > 0)\n        headers[n++]", "    if (false)\n        headers[n++]")],
+    # or nobody listens when it is read,
+    "inputs_unheard": [("            inputs_raise(s, r->partition, inputs);\n", "")],
+    # or it is not kept where that is not read again;
+    "inputs_not_stored": [("        if (changed && s->view_count > 0)\n            inputs_put(s, p, changes);\n", "")],
+    # and a store of another Kafka is believed.
+    "inputs_of_another_log": [("    return store_apply(s->o.store, &(struct store_change){buf_slice(&key), SLICE_NONE}, 1, e);",
+                               "    return true;")],
+    # What cannot be decoded makes time pass,
+    "poison_moves_time": [("    if (handled && (ok || s->err.kind == ERR_POISON))\n        time->now = s->now;",
+                           "    if (ok || s->err.kind == ERR_POISON)\n        time->now = s->now;")],
+    # or only what is due go;
+    "poison_expires": [("    if (x.more)\n        TRY(step_handles(s->step, &s->topology->sources[source], r, s->partitions, &x.more, e));\n", "")],
+    # and a timestamp can be any.
+    "time_unbounded": [("    return r->timestamp <= s->latest ||", "    return true ||")],
+    # Who follows from what the broker refuses is not searched for,
+    "refused_again": [("    if (why->kind == ERR_REFUSED)\n        search_narrow(s, why);\n", "")],
+    # or the first of several is blamed.
+    "refused_blames_any": [("    } else if (q->size == 1 && q->last.topic != NULL) {", "    } else if (q->last.topic != NULL) {")],
     # The position skips what a missing delivery report does not tell: it is guessed from the end of the log.
     "position_guessed": [("        for (size_t i = 0; changed && i < s->view_count; i++) {\n",
                           """        for (size_t i = 0; changed && i < s->view_count; i++) {

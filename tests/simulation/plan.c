@@ -15,13 +15,14 @@ static const struct theme {
     {FAULT_KINDS,
      {FAULT_CRASH, FAULT_POWER, FAULT_STOP, FAULT_PAUSE, FAULT_ISOLATE, FAULT_TWIN, FAULT_REPLY,
       FAULT_REBALANCE, FAULT_AWAY, FAULT_ABORT, FAULT_REPORT, FAULT_MARKERS, FAULT_STALL, FAULT_REGISTRY,
-      FAULT_CLOCK}},
+      FAULT_CLOCK, FAULT_OFFSETS}},
     {3, {FAULT_PAUSE, FAULT_ISOLATE, FAULT_REBALANCE}},
     {3, {FAULT_CRASH, FAULT_POWER, FAULT_STOP}},
     {4, {FAULT_REPLY, FAULT_ABORT, FAULT_REPORT, FAULT_MARKERS}},
     {4, {FAULT_CRASH, FAULT_PAUSE, FAULT_TWIN, FAULT_REPLY}},
     {4, {FAULT_AWAY, FAULT_REGISTRY, FAULT_STALL, FAULT_CLOCK}},
     {4, {FAULT_CRASH, FAULT_MARKERS, FAULT_REPORT, FAULT_REBALANCE}},
+    {4, {FAULT_OFFSETS, FAULT_CRASH, FAULT_POWER, FAULT_REBALANCE}},
 };
 
 void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
@@ -53,6 +54,13 @@ void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
             p->faults[i].kind == FAULT_POWER) /* likewise; nor forgets that it did */
             p->faults[i].kind = FAULT_CRASH;
     qsort(p->faults, (size_t)p->fault_count, sizeof *p->faults, by_at);
+}
+
+bool plan_loses_offsets(const struct plan *p) {
+    bool loses = false;
+    for (int i = 0; i < p->fault_count; i++)
+        loses = loses || p->faults[i].kind == FAULT_OFFSETS;
+    return loses;
 }
 
 static bool fails(const struct plan *p) {

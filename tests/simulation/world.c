@@ -381,14 +381,18 @@ static void strike(struct world *w, struct instance *i, const struct fault *f) {
     case FAULT_CLOCK:
         i->skew += f->arg % 30000;
         break;
+    case FAULT_OFFSETS:
+        if (!w->plan->workload->keeps_offsets)
+            broker_lose_offsets(i->member->group);
+        break;
     case FAULT_KINDS:
         break;
     }
 }
 
-static const char *const fault_names[FAULT_KINDS] = {"crash",  "power",   "stop",      "pause",    "isolate",
-                                                     "twin",   "reply",   "rebalance", "away",     "abort",
-                                                     "report", "markers", "stall",     "registry", "clock"};
+static const char *const fault_names[FAULT_KINDS] = {
+    "crash", "power", "stop",   "pause",   "isolate", "twin",     "reply", "rebalance",
+    "away",  "abort", "report", "markers", "stall",   "registry", "clock", "offsets"};
 
 void world_strike(struct world *w, struct instance *i, const char *what) {
     w->calls++;
@@ -631,6 +635,12 @@ static void make_stale(struct world *w, struct instance *i) {
                  row = SLICE("\0\0\0\0\1of another log, and long enough");
     bool ok = true;
     for (int32_t p = 0; p < w->broker.partition_count; p++) {
+        for (size_t k = 0; t->views != NULL && t->sources[k].topic != NULL; k++) {
+            struct slice inputs =
+                arena_printf(&w->arena, "%s/%d:%lld", t->sources[k].topic->name, p, (long long)far);
+            store_key_inputs(&key, t, p);
+            ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), inputs}, 1, &e);
+        }
         for (size_t v = 0; t->views != NULL && t->views[v] != NULL; v++) {
             store_key_view_position(&key, t->views[v], p);
             ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), position}, 1, &e);
@@ -654,9 +664,7 @@ static void add_group(struct world *w, const struct topology *t, int instances) 
     *g = (struct group){.topology = t, .partitions = w->broker.partition_count, .member_count = instances};
     while (t->sources != NULL && t->sources[g->source_count].topic != NULL)
         g->source_count++;
-    for (int s = 0; s < g->source_count; s++)
-        for (int32_t p = 0; p < g->partitions; p++)
-            g->committed[s][p].offset = -1;
+    broker_lose_offsets(g);
     for (int n = 0; n < instances; n++) {
         struct member *m = &g->members[n];
         *m = (struct member){.group = g, .number = n};

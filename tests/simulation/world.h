@@ -38,6 +38,7 @@ enum fault_kind {
     FAULT_STALL,     /* a partition gives nothing for a while */
     FAULT_REGISTRY,  /* the schema registry does not answer */
     FAULT_CLOCK,     /* its clock jumps ahead */
+    FAULT_OFFSETS,   /* the offsets of its group are gone */
     FAULT_KINDS
 };
 
@@ -78,6 +79,7 @@ struct workload {
     void (*topologies)(const struct plan *p, const struct topology **topologies);
     void (*write)(struct world *w, const struct item *item);
     void (*check)(struct world *w); /* all is quiet */
+    bool keeps_offsets;             /* FAULT_OFFSETS does nothing: what it checks is more than state */
 };
 
 /* Numbers from a seed. */
@@ -87,6 +89,8 @@ static inline uint32_t random_below(uint64_t *rng, uint32_t n) {
 }
 
 void plan_make(struct plan *p, uint64_t seed, const struct workload *workload);
+/* Whether the group's offsets get lost: then what changes no state may come twice, such as a dead letter. */
+bool plan_loses_offsets(const struct plan *p);
 void plan_print(const struct plan *p, FILE *out);
 
 /* Runs a plan to the end. Returns whether all was as it must be, else why not in `why`. `trace` may be NULL.
