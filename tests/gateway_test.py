@@ -1,4 +1,5 @@
-"""The gateway in front of two instances of a service that say whether they are ready: who is not gets no requests."""
+"""The gateway in front of two instances of a service that say whether they are ready: who is not gets no requests. And
+what it says itself to what it does not pass on."""
 
 import contextlib
 import http.client
@@ -75,6 +76,7 @@ class Gateway(unittest.TestCase):
             instance.data = pathlib.Path(data.name)
         web = pathlib.Path(data.name, "gateway/web")
         web.mkdir(parents=True)
+        (web / "page.txt").write_text("0123456789")
         self.listed = pathlib.Path(data.name, "gateway/instances")
         self.list(self.instances)
         env = os.environ | {"DATA_DIR": data.name, "LISTEN": "127.0.0.1", "PORT": str(self.port)}
@@ -145,6 +147,48 @@ class Gateway(unittest.TestCase):
             instance.server_close()
         status, problem = self.post(b"1\r\n4\r\n0\r\n\r\n", **chunked)
         self.assertEqual((status, problem["status"], problem["title"]), (503, 503, "Service Unavailable"))
+
+    def say(self, request):
+        """Sends the bytes as they are; status, headers and body of the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as s:
+            s.sendall(request.encode())
+            response = http.client.HTTPResponse(s)
+            response.begin()
+            return response.status, response.headers, response.read()
+
+    def test_its_own_errors_are_problems(self):
+        self.wait_for(self.instances)
+        host = "Host: localhost\r\n"
+        for request, status in (
+            (f"GET /nothing HTTP/1.1\r\n{host}\r\n", 404),
+            (f"GET /v1/nothing HTTP/1.1\r\n{host}\r\n", 404),
+            (f"POST /page.txt HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n", 405),
+            (f"TRACE /page.txt HTTP/1.1\r\n{host}\r\n", 405),
+            (f"GET /page.txt HTTP/1.1\r\n{host}If-Unmodified-Since: Thu, 01 Jan 1970 00:00:01 GMT\r\n\r\n", 412),
+            (f'GET /page.txt HTTP/1.1\r\n{host}If-Match: "x"\r\n\r\n', 412),
+            (f"POST /v1/things HTTP/1.1\r\n{host}Content-Length: 65537\r\n\r\n", 413),
+            (f"GET /{'x' * 9000} HTTP/1.1\r\n{host}\r\n", 414),
+            (f"GET /page.txt HTTP/1.1\r\n{host}Range: bytes=99-\r\n\r\n", 416),
+            ("GET /page.txt HTTP/1.1\r\nHost: evil.test\r\n\r\n", 421),
+            (f"GET /page.txt HTTP/1.1\r\n{host}X: {'x' * 9000}\r\n\r\n", 431),
+            (f"POST /v1/things HTTP/1.1\r\n{host}Transfer-Encoding: gzip\r\n\r\n", 501),
+            (f"GET /page.txt HTTP/9.9\r\n{host}\r\n", 505),
+            (f"POST /v1/things HTTP/1.1\r\n{host}Content-Length: x\r\n\r\n", 400),
+            (f"POST /v1/things HTTP/1.1\r\n{host}Content-Length: 1\r\nContent-Length: 1\r\n\r\n", 400),
+            ("GET /page.txt HTTP/1.1\r\n\r\n", 400),
+            (f"GET /page.txt HTTP/1.1\r\n{host}{host}\r\n", 400),
+            ("nonsense\r\n\r\n", 400),
+            (f"GET /v1/things/.. HTTP/1.1\r\n{host}\r\n", 400),
+            (f"GET /v1/things/%2e?x=1 HTTP/1.1\r\n{host}\r\n", 400),
+        ):
+            with self.subTest(request[:60]):
+                answer = self.say(request)
+                self.assertEqual(answer[0], status)
+                self.assertEqual(answer[1]["Content-Type"], "application/problem+json")
+                self.assertEqual(json.loads(answer[2])["status"], status)
+                self.assertEqual(answer[1]["Allow"], "GET, HEAD" if status == 405 else None)
+        self.assertEqual(self.say(f"GET /v1/things/..x HTTP/1.1\r\n{host}\r\n")[0], 200)
+        self.assertEqual(self.say(f"GET /v1/things?x=/../ HTTP/1.1\r\n{host}\r\n")[0], 200)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ static enum http_result get_stock(struct http_exchange *x, void *context) {
     enum http_result result;
     struct slice id;
     struct event row;
-    if (!http_path_id(x, "productId", &id))
+    if (!http_path_key(x, "productId", &id)) /* the legacy system's own */
         return HTTP_DONE;
     if (!fresh(i, x, &result))
         return result;

@@ -1,5 +1,6 @@
 #include "payments.h"
 
+#include "base/id.h"
 #include "stream/driver.h"
 
 #include <setjmp.h>
@@ -83,11 +84,11 @@ static void an_order_can_be_paid_twice(void **state) {
 static void bad_requests_are_dead_letters(void **state) {
     struct driver *d = *state;
     request_as(d, "p1", payment("p 1", "o1", 500, "t1"));
-    expect_dead_letter(d, "id: must match [A-Za-z0-9._:-]{1,128}");
+    expect_dead_letter(d, "id: must match " ID_PATTERN);
     request_as(d, "p1", payment("p1", "", 500, "t1"));
-    expect_dead_letter(d, "orderId: must match [A-Za-z0-9._:-]{1,128}");
+    expect_dead_letter(d, "orderId: must match " ID_PATTERN);
     request_as(d, "p1", payment("p1", "o1", 500, "t/1"));
-    expect_dead_letter(d, "cardToken: must match [A-Za-z0-9._:-]{1,128}");
+    expect_dead_letter(d, "cardToken: must match " ID_PATTERN);
     request_as(d, "p1", payment("p2", "o1", 500, "t1"));
     expect_dead_letter(d, "id: differs from the record's key");
 }

@@ -253,6 +253,9 @@ static void ids_match_their_pattern(void **state) {
     assert_false(id_valid(SLICE("")));
     assert_false(id_valid(SLICE_NONE));
     assert_false(id_valid(SLICE("a/b")));
+    assert_false(id_valid(SLICE(".")));
+    assert_false(id_valid(SLICE("..")));
+    assert_true(id_valid(SLICE("...")));
     assert_false(id_valid(SLICE("a\0b")));
     assert_false(id_valid(SLICE("\xc3\xa9")));
 }

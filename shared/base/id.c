@@ -6,7 +6,7 @@
 #include <sys/random.h>
 
 bool id_valid(struct slice id) {
-    if (id.size < 1 || id.size > 128)
+    if (id.size < 1 || id.size > 128 || slice_equal(id, SLICE(".")) || slice_equal(id, SLICE("..")))
         return false;
     for (size_t i = 0; i < id.size; i++) {
         char c = id.data[i];

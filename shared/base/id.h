@@ -3,7 +3,8 @@
 
 #include "base/slice.h"
 
-#define ID_PATTERN "[A-Za-z0-9._:-]{1,128}"
+/* "." and ".." are no segment of a path. */
+#define ID_PATTERN "[A-Za-z0-9._:-]{1,128}, . and .. apart"
 
 bool id_valid(struct slice id);
 

@@ -1,10 +1,13 @@
 #include "events/node.h"
+#include "events/schema.h"
+
+#include "base/cleanup.h"
 
 #include <assert.h>
 #include <avro.h>
 #include <stdlib.h>
 
-enum { SCHEMA_DEPTH_MAX = 64 };
+enum { SCHEMA_DEPTH_MAX = 512 };
 
 /* A record that is skipped is compiled once, so that a schema that refers to itself ends. */
 struct seen {
@@ -114,7 +117,7 @@ static const struct node *find_seen(struct compiler *c, avro_schema_t record) {
 static void compile_record(struct compiler *c, struct node *n, avro_schema_t w, const struct event_type *type,
                            int depth) {
     n->op = NODE_RECORD;
-    n->count = avro_schema_record_size(w);
+    n->count = avro_schema_record_field_get_index(w, schema_no_fields) >= 0 ? 0 : avro_schema_record_size(w);
     if (type == NULL && (n->children = find_seen(c, w)) != NULL)
         return;
     if (type != NULL && !compile_image(c, n, w, type))
@@ -223,8 +226,14 @@ static void compile(struct compiler *c, struct node *n, avro_schema_t w, const s
 struct plan *plan_create(struct slice schema, const struct event_type *reader) {
     struct plan *p = xcalloc(1, sizeof *p);
     struct compiler c = {.arena = &p->arena};
+    _cleanup_(buf_free) struct buf plain = {0};
+    struct err why;
     avro_schema_t writer;
-    if (avro_schema_from_json_length(schema.data, schema.size, &writer) != 0) {
+    if (!schema_plain(schema, &plain, &why)) {
+        mismatch(&c, &p->root, "the writer's schema is no Avro schema:", why.text);
+        return p;
+    }
+    if (avro_schema_from_json_length(plain.data, plain.size, &writer) != 0) {
         mismatch(&c, &p->root, "the writer's schema is no Avro schema:", "not understood");
         return p;
     }

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "events/event.h"
 
-enum { EVENT_SIZE_MAX = 1 << 20, EVENT_DEPTH_MAX = 16 };
+enum { EVENT_SIZE_MAX = 1 << 20, EVENT_DEPTH_MAX = 64 };
 
 struct event_array { /* what every generated r_array looks like */
     const char *items;

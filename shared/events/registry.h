@@ -14,8 +14,9 @@ struct registry {
      * registry's words when it is refused, ERR_RETRY when the registry is away. */
     bool (*add)(struct registry *, const char *subject, const char *schema, int32_t *id, struct err *err);
 
-    /* Appends the schema with this id to `schema`. *found is false when the registry says that it has no
-     * such id. ERR_RETRY when it is away or answers something else. */
+    /* Appends the schema with this id to `schema`, behind the schemas that it refers to, if any, each a JSON
+     * value: nothing else is needed to read it. *found is false when the registry says that it has no such
+     * id. ERR_RETRY when it is away or answers something else. */
     bool (*schema_by_id)(struct registry *, int32_t id, bool *found, struct buf *schema, struct err *err);
 
     /* *found is false when there is no such subject yet. Errors as for add. */

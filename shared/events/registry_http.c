@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { ANSWER_MAX = 4 << 20 };
+enum { ANSWER_MAX = 4 << 20, REFERENCES_MAX = 200, REFERENCES_DEPTH = 20 };
 
 struct http {
     struct registry base;
@@ -108,25 +108,80 @@ static bool http_add(struct registry *r, const char *subject, const char *schema
     return true;
 }
 
+/* What a schema refers to, and what that refers to. */
+struct references {
+    struct http *http;
+    json_t *seen; /* "subject/version" of each */
+    struct buf *texts;
+    int depth;
+    struct err *err;
+};
+
+static bool no_schema(const struct answer *a, const char *path, struct err *err) {
+    refused(a, path, err);
+    if (err != NULL)
+        err->kind = ERR_RETRY; /* no answer is a reason to call a record bad */
+    return false;
+}
+
+static bool append_references(struct references *r, const json_t *of);
+
+/* The text of one, behind those of what it refers to. */
+static bool append_reference(struct references *r, const json_t *reference) {
+    const char *subject = json_string_value(json_object_get(reference, "subject"));
+    json_int_t version = json_integer_value(json_object_get(reference, "version"));
+    _cleanup_(buf_free) struct buf path = {0}, last = {0};
+    _cleanup_(answer_finish) struct answer a = {0};
+    buf_printf(&last, "/versions/%lld", (long long)version);
+    buf_append_byte(&last, 0);
+    subject_path(r->http, &path, "/subjects/", subject == NULL ? "" : subject, last.data);
+    if (json_object_get(r->seen, path.data) != NULL)
+        return true;
+    json_object_set_new(r->seen, path.data, json_true());
+    if (r->depth == REFERENCES_DEPTH || json_object_size(r->seen) > REFERENCES_MAX)
+        return err_set(r->err, ERR_RETRY, "registry: %s: too many references", path.data);
+    if (!ask(r->http, "GET", path.data, NULL, &a, r->err))
+        return false;
+    const json_t *text = json_object_get(a.body, "schema");
+    if (a.status != 200 || !json_is_string(text))
+        return no_schema(&a, path.data, r->err);
+    r->depth++;
+    if (!append_references(r, json_object_get(a.body, "references")))
+        return false;
+    r->depth--;
+    buf_append(r->texts, json_string_value(text), json_string_length(text));
+    buf_append_byte(r->texts, '\n');
+    return true;
+}
+
+static bool append_references(struct references *r, const json_t *of) {
+    size_t i;
+    const json_t *reference;
+    json_array_foreach(of, i, reference) if (!append_reference(r, reference)) return false;
+    return true;
+}
+
 static bool http_schema_by_id(struct registry *r, int32_t id, bool *found, struct buf *schema,
                               struct err *err) {
-    _cleanup_(buf_free) struct buf path = {0};
+    _cleanup_(buf_free) struct buf path = {0}, texts = {0};
     _cleanup_(answer_finish) struct answer a = {0};
     buf_printf(&path, "/schemas/ids/%d%c", id, 0);
     if (!ask((struct http *)r, "GET", path.data, NULL, &a, err))
         return false;
     const json_t *text = json_object_get(a.body, "schema");
     /* Any other 404 is not the registry's word on this id: a proxy, a wrong address. */
-    bool unknown = a.status == 404 && error_code(&a) == 40403;
-    if (!unknown && (a.status != 200 || !json_is_string(text))) {
-        refused(&a, path.data, err);
-        if (err != NULL)
-            err->kind = ERR_RETRY; /* no answer is a reason to call a record bad */
+    *found = !(a.status == 404 && error_code(&a) == 40403);
+    if (!*found)
+        return true;
+    if (a.status != 200 || !json_is_string(text))
+        return no_schema(&a, path.data, err);
+    struct references references = {(struct http *)r, json_object(), &texts, 0, err};
+    bool ok = append_references(&references, json_object_get(a.body, "references"));
+    json_decref(references.seen);
+    if (!ok)
         return false;
-    }
-    *found = !unknown;
-    if (!unknown)
-        buf_append(schema, json_string_value(text), json_string_length(text));
+    buf_append_slice(schema, buf_slice(&texts));
+    buf_append(schema, json_string_value(text), json_string_length(text));
     return true;
 }
 

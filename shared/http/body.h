@@ -9,7 +9,7 @@
 /* Whether the field is there and not null: for optional fields, `http_body_has(…) && !http_body_id(…)`. */
 bool http_body_has(struct http_exchange *x, const char *name);
 
-/* [A-Za-z0-9._:-]{1,128} */
+/* ID_PATTERN (base/id.h) */
 WARN_UNUSED bool http_body_id(struct http_exchange *x, const char *name, struct slice *id);
 
 /* At most `max` bytes; may be empty. */

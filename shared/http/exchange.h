@@ -24,13 +24,16 @@ enum http_result {
 
 /* --- The request --- */
 
-/* A path parameter, percent-decoded, that must be an id: [A-Za-z0-9._:-]{1,128} without a card number in it,
+/* A path parameter, percent-decoded, that must be an id (ID_PATTERN, base/id.h) without a card number in it,
  * as everywhere. */
 WARN_UNUSED bool http_path_id(struct http_exchange *x, const char *name, struct slice *id);
 /* Any text, percent-decoded UTF-8. */
 struct slice http_path_string(struct http_exchange *x, const char *name);
 WARN_UNUSED bool http_path_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max,
                                  int64_t *value);
+
+/* One that names what others than the suite have made, and called as they like. 400 for "." and "..". */
+WARN_UNUSED bool http_path_key(struct http_exchange *x, const char *name, struct slice *key);
 
 /* Query parameters, percent-decoded. All are optional: data == NULL, or `fallback`, when absent. */
 WARN_UNUSED bool http_query_id(struct http_exchange *x, const char *name, struct slice *id);
@@ -59,7 +62,7 @@ void *http_state(struct http_exchange *x, const void *owner, size_t size, void (
 
 /* --- The answer: exactly one, then return HTTP_DONE (which these do) --- */
 
-/* Adds a header to the answer. Before http_reply_…(). */
+/* Adds a header to the answer. Before http_reply_…(). Without a Cache-Control it is no-store. */
 void http_reply_header(struct http_exchange *x, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -67,6 +70,9 @@ void http_reply_header(struct http_exchange *x, const char *name, const char *fm
 enum http_result http_reply_json(struct http_exchange *x, unsigned status, struct slice json);
 enum http_result http_reply_text(struct http_exchange *x, unsigned status, const char *content_type,
                                  struct slice text);
+/* 200 with `text`, which the client may keep for `max_age_s` and then ask whether it still is that: 304. */
+enum http_result http_reply_kept(struct http_exchange *x, const char *content_type, struct slice text,
+                                 int max_age_s);
 enum http_result http_reply_empty(struct http_exchange *x, unsigned status);
 
 /* problem+json (RFC 9457) with `field`, unless NULL, and a detail for people. 503 carries Retry-After. */

@@ -77,7 +77,14 @@ static enum http_result target(struct http_exchange *x, void *context) {
     return http_reply_text(x, 200, "text/plain", http_target(x));
 }
 
+static enum http_result keep(struct http_exchange *x, void *context) {
+    struct slice key;
+    (void)context;
+    return http_path_key(x, "key", &key) ? http_reply_kept(x, "text/plain", key, 60) : HTTP_DONE;
+}
+
 static const struct http_route routes[] = {
+    {"GET", "/kept/{key}", keep},
     {"GET", "/v1/orders", list_orders},
     {"GET", "/target/{id}", target},
     {"POST", "/v1/orders", post_order},
@@ -144,6 +151,9 @@ static void routes_and_parameters(void **state) {
     expect(ask_get(*state, "/"), 404, "");
     expect_field(ask_get(*state, "/v1/orders/a%20b"), "id");
     expect_field(ask_get(*state, "/v1/orders/a%2fb"), "id");
+    expect_field(ask_get(*state, "/v1/orders/."), "id");
+    expect_field(ask_get(*state, "/v1/orders/%2e%2E"), "id");
+    expect_field(ask_get(*state, "/kept/.."), "key");
     for (size_t size = 128; size <= 129; size++) {
         struct reply *r =
             ask(*state, "GET /v1/orders/%0*d HTTP/1.1\r\nHost: localhost\r\n\r\n", (int)size, 7);
@@ -228,6 +238,7 @@ static void fields_that_do_not_fit(void **state) {
         {"{\"customerId\":7}", "customerId"},
         {"{\"customerId\":\"\"}", "customerId"},
         {"{\"customerId\":\"a b\"}", "customerId"},
+        {"{\"customerId\":\"..\"}", "customerId"},
         {"{\"customerId\":null}", "customerId"},
         {"{\"customerId\":\"c\"}", "quantity"},
         {"{\"customerId\":\"c\",\"quantity\":\"1\"}", "quantity"},
@@ -404,6 +415,22 @@ static void a_foreign_host_is_refused(void **state) {
     expect(ask(*state, "GET /v1/orders HTTP/1.0\r\n\r\n"), 200, ""); /* no browser */
 }
 
+static void what_may_be_kept(void **state) {
+    struct reply *r = ask_get(*state, "/kept/a%2fb%20%C3%A9");
+    char tag[40];
+    expect(r, 200, "a/b \xc3\xa9");
+    assert_non_null(strstr(r->head, "Cache-Control: max-age=60\r\n"));
+    assert_null(strstr(r->head, "no-store"));
+    assert_int_equal(sscanf(strstr(r->head, "ETag: "), "ETag: %39s", tag), 1);
+    r = ask(*state, "GET /kept/a%%2fb%%20%%C3%%A9 HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: W/%s\r\n\r\n",
+            tag);
+    expect(r, 304, "");
+    assert_int_equal(r->body_size, 0);
+    assert_non_null(strstr(r->head, tag));
+    r = ask(*state, "GET /kept/b HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %s\r\n\r\n", tag);
+    expect(r, 200, "b");
+}
+
 static void a_target_stays_as_it_came(void **state) {
     expect(ask_get(*state, "/target/a%3ab?x=a+b%2Bc&y&z=&x=%20"), 200, "/target/a%3ab?x=a+b%2Bc&y&z=&x=%20");
     expect(ask_get(*state, "/v1/orders?text=a b"), 400, "space");
@@ -542,6 +569,7 @@ int main(void) {
         WITH_SERVER(ambiguous_framing),
         WITH_SERVER(a_foreign_host_is_refused),
         WITH_SERVER(a_target_stays_as_it_came),
+        WITH_SERVER(what_may_be_kept),
         WITH_SERVER(long_header_is_refused),
         WITH_SERVER(pieces_and_pipelines),
         WITH_SERVER(half_requests_time_out),

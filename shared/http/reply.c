@@ -3,6 +3,7 @@
 #include "base/json.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,10 +24,14 @@ void http_reply_header(struct http_exchange *x, const char *name, const char *fm
 void reply_begin(struct http_exchange *x, unsigned status, const char *content_type, struct MHD_Response *r) {
     if (content_type != NULL)
         MHD_add_response_header(r, "Content-Type", content_type);
-    MHD_add_response_header(r, "Cache-Control", "no-store");
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-    for (struct reply_header *h = x->headers; h != NULL; h = h->next)
+    bool kept = false;
+    for (struct reply_header *h = x->headers; h != NULL; h = h->next) {
         MHD_add_response_header(r, h->name, h->value.data);
+        kept = kept || strcmp(h->name, "Cache-Control") == 0;
+    }
+    if (!kept)
+        MHD_add_response_header(r, "Cache-Control", "no-store");
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(r, "Retry-After", "1");
     if (x->close)
@@ -51,6 +56,22 @@ enum http_result http_reply_text(struct http_exchange *x, unsigned status, const
 
 enum http_result http_reply_json(struct http_exchange *x, unsigned status, struct slice json) {
     return http_reply_text(x, status, "application/json", json);
+}
+
+/* Whether the list of entity tags has this one, weak or not: who compresses an answer makes it weak. */
+static bool has_tag(struct slice list, struct slice tag) {
+    return slice_equal(list, SLICE("*")) ||
+           (list.data != NULL && memmem(list.data, list.size, tag.data, tag.size) != NULL);
+}
+
+enum http_result http_reply_kept(struct http_exchange *x, const char *content_type, struct slice text,
+                                 int max_age_s) {
+    struct slice tag = arena_printf(&x->arena, "\"%016" PRIx64 "\"", slice_hash(text));
+    http_reply_header(x, "Cache-Control", "max-age=%d", max_age_s);
+    http_reply_header(x, "ETag", SLICE_FMT, SLICE_ARG(tag));
+    if (has_tag(http_header(x, "If-None-Match"), tag))
+        return http_reply_empty(x, 304);
+    return http_reply_text(x, 200, content_type, text);
 }
 
 enum http_result http_reply_empty(struct http_exchange *x, unsigned status) {

@@ -233,6 +233,16 @@ bool http_path_id(struct http_exchange *x, const char *name, struct slice *id) {
     return check_id(x, name, path_param(x, name), id);
 }
 
+bool http_path_key(struct http_exchange *x, const char *name, struct slice *key) {
+    struct slice s = path_param(x, name);
+    if (slice_equal(s, SLICE(".")) || slice_equal(s, SLICE(".."))) {
+        http_reply_problem(x, 400, name, "must be no . or ..");
+        return false;
+    }
+    *key = s;
+    return true;
+}
+
 bool http_path_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max, int64_t *value) {
     return check_int64(x, name, path_param(x, name), min, max, value);
 }

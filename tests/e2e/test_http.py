@@ -1,5 +1,7 @@
 """What a client may send wrong, through the gateway and past it. Nothing of it ends a process."""
 
+import gzip
+
 from suite import SERVICES, SuiteTest
 
 ORDER = b'{"customerId":"ada","productId":"slipmat-felt","quantity":1,"priceCents":1}'
@@ -51,6 +53,11 @@ class BadInput(SuiteTest):
         for query in ("timeout=x", "timeout=-1", "timeout=99999999999999999999"):
             self.assert_problem(self.suite.http("GET", f"/v1/orders/a?{query}"), 400, "timeout")
 
+    def owner(self, path):
+        """The port of the service that has the path, or none."""
+        services = {"orders": "orders", "stock": "inventory", "customers": "customers"}
+        return next((self.suite.service_port(name) for part, name in services.items() if path.startswith(f"/v1/{part}")), None)
+
     def test_paths_methods_and_types(self):
         for method, path, headers, body, status in [
             ("GET", "/v1/nothing", {}, None, 404), ("GET", "/v1/orders/a/b/c", {}, None, 404), ("GET", "/v1", {}, None, 404),
@@ -59,13 +66,17 @@ class BadInput(SuiteTest):
             ("POST", "/v1/stock", {}, b"{}", 405), ("POST", "/v1/customers/a", {}, b"{}", 405),
             ("POST", "/v1/orders", {"Content-Type": "text/plain"}, ORDER, 415), ("POST", "/v1/orders", {"Content-Type": None}, ORDER, 415),
             ("POST", "/v1/orders", {"Content-Type": "application/x-www-form-urlencoded"}, b"a=b", 415),
+            ("POST", "/v1/orders", {"Content-Encoding": "gzip"}, gzip.compress(ORDER), 415),
             ("POST", "/v1/orders", {}, order(id='"' + "x" * 70000 + '"'), 413),
+            ("GET", "/v1/orders/..", {}, None, 400), ("GET", "/v1/orders/%2e", {}, None, 400), ("GET", "/v1/stock/%2e%2E", {}, None, 400),
+            ("POST", "/v1/orders", {}, order(id='".."'), 400), ("PUT", "/v1/customers/.", {}, b"{}", 400),
         ]:
-            with self.subTest(f"{method} {path} {headers}"):
-                answer = self.suite.http(method, path, body, headers)
-                self.assert_problem(answer, status)
-                if status == 405:
-                    self.assertTrue(answer.headers.get("Allow"), answer.headers)
+            for port in {None, self.owner(path)}:
+                with self.subTest(f"{method} {path} {headers} {port or 'the gateway'}"):
+                    answer = self.suite.http(method, path, body, headers, port=port)
+                    self.assert_problem(answer, status)
+                    if status == 405:
+                        self.assertTrue(answer.headers.get("Allow"), answer.headers)
         spelled = {"Content-Type": "Application/JSON; charset=utf-8"}
         self.assertEqual(self.suite.http("POST", "/v1/orders", ORDER, spelled).status, 201)
 
@@ -74,6 +85,7 @@ class BadInput(SuiteTest):
         post = b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         for request, port, statuses in [
             (line + b"Host: evil.example\r\n\r\n", None, {421}), (line + b"Host: localhost.evil.example\r\n\r\n", None, {421}),
+            (line + b"Host: evil.example:8100\r\n\r\n", "orders", {421}),
             (line + b"\r\n", None, {400}), (line + b"\r\n", "orders", {400}),
             (line + b"Host: a\r\nHost: b\r\n\r\n", None, {400}), (line + b"Host: a\r\nHost: b\r\n\r\n", "orders", {400}),
             (b"GET /v1/orders/a%00b HTTP/1.1\r\nHost: localhost\r\n\r\n", None, {400}),
@@ -94,6 +106,19 @@ class BadInput(SuiteTest):
                 self.assertIn(answer.status, statuses, answer)
                 if not port:
                     self.assert_problem(answer, answer.status)
+
+    def test_what_may_be_kept_is_asked_for_again(self):
+        city = self.suite.http("GET", "/v1/city")
+        self.assertEqual(city.headers.get_all("Cache-Control"), ["max-age=300"])
+        for port in (None, self.suite.service_port("rider")):
+            again = self.suite.http("GET", "/v1/city", headers={"If-None-Match": city.headers["ETag"]}, port=port)
+            self.assertEqual((again.status, again.body), (304, b""))
+
+    def test_each_subject_says_that_it_is_compatible(self):
+        api, port = "/apis/ccompat/v7", self.suite.ports["REGISTRY_PORT"]
+        for subject in self.suite.http("GET", f"{api}/subjects", port=port).json:
+            config = self.suite.http("GET", f"{api}/config/{subject}", port=port).json
+            self.assertEqual(config.get("compatibilityLevel"), "BACKWARD", subject)
 
     def test_a_service_that_is_stopped_is_503(self):
         self.suite.demo("stop", "customers")

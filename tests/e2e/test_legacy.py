@@ -26,6 +26,16 @@ class Legacy(SuiteTest):
         self.suite.post_order(id="too-late", productId="new-lamp")
         self.assert_order("too-late", "FAILED")
 
+    def test_an_id_that_is_none_of_the_suites(self):
+        self.suite.sql("INSERT INTO stock VALUES ('big box/ü', 'Box', 3)")
+        wait_until(lambda: self.suite.http("GET", "/v1/stock/big%20box%2F%C3%BC").status == 200, 30, "the box is there")
+        box = self.suite.http("GET", "/v1/stock/big%20box%2F%C3%BC").json
+        self.assertEqual((box["productId"], box["onHand"]), ("big box/ü", 3))
+        self.assertIn(box, self.suite.http("GET", "/v1/stock").json["stock"])
+        order = {"customerId": "ada", "productId": "big box/ü", "quantity": 1, "priceCents": 1}
+        self.assert_problem(self.suite.http("POST", "/v1/orders", order), 400, "productId")
+        self.suite.sql("DELETE FROM stock WHERE product_id = 'big box/ü'")
+
     def test_one_transaction_of_many_rows(self):
         self.suite.sql("INSERT INTO stock SELECT 'bulk-' || n, 'Bulk ' || n, n FROM generate_series(1, 200) n")
         wait_until(lambda: self.suite.stock("bulk-200")["onHand"] == 200, 10, "all are inserted")

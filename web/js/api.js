@@ -9,9 +9,9 @@ export class Problem extends Error {
   }
 }
 
-/** Sends `body`, if there is one, as JSON; resolves to the answer's JSON, rejects with a Problem. */
-export async function call(method, path, body, { signal } = {}) {
-  const init = { method, signal, cache: "no-store", headers: { accept: "application/json" } };
+/** Sends `body`, if there is one, as JSON; resolves to the answer's JSON, rejects with a Problem. `cache`: as fetch() has it. */
+export async function call(method, path, body, { signal, cache = "no-store" } = {}) {
+  const init = { method, signal, cache, headers: { accept: "application/json" } };
   if (body !== undefined) {
     init.headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
@@ -48,6 +48,9 @@ export async function persist(times, attempt, onAway = () => {}) {
     }
   }
 }
+
+/** Whether the suite takes it as an id: all but what no path can have as a segment. */
+export const isId = (text) => /^(?!\.\.?$)[A-Za-z0-9._:-]{1,128}$/.test(text ?? "");
 
 /** The value as one segment of a path. */
 export const segment = encodeURIComponent;

@@ -1,6 +1,6 @@
 // The page: the shelf with a basket beside it, or one order. Which of them, the address says.
 
-import { call, isAway, segment } from "./api.js";
+import { call, isAway, isId, segment } from "./api.js";
 import { $, element, setText } from "./dom.js";
 import { cents, moment, money } from "./format.js";
 import { click } from "./shop/clicks.js";
@@ -10,7 +10,6 @@ import { listPrice, picture } from "./shop/products.js";
 import { filterProducts, markChosen, productName, productRow, showNoProductsYet, showProducts } from "./shop/shelf.js";
 import { followStock } from "./shop/stock.js";
 
-const ID = /^[A-Za-z0-9._:-]{1,128}$/;
 const PAST = 6;
 const INT32_MAX = 2147483647;
 
@@ -21,7 +20,7 @@ let stopStock = null;
 
 function place() {
   const query = new URLSearchParams(location.search);
-  const id = (name) => (ID.test(query.get(name) ?? "") ? query.get(name) : null);
+  const id = (name) => (isId(query.get(name)) ? query.get(name) : null);
   return { order: id("order"), product: id("product") };
 }
 

@@ -185,8 +185,7 @@ enum http_result city_get(struct http_exchange *x, void *context) {
         return HTTP_DONE;
     _cleanup_(buf_free) struct buf json = {0};
     put_city(&json, &box);
-    http_reply_header(x, "Cache-Control", "max-age=300");
-    return http_reply_text(x, 200, "application/geo+json", buf_slice(&json));
+    return http_reply_kept(x, "application/geo+json", buf_slice(&json), 300);
 }
 
 /* --- the way --- */

@@ -296,6 +296,8 @@ static void geojson_of_a_box(void **state) {
     struct reply *r = ask_get(*state, path);
     assert_int_equal(r->status, 200);
     assert_non_null(strstr(r->head, "application/geo+json"));
+    assert_int_equal(occurrences(r->head, "Cache-Control:"), 1);
+    assert_non_null(strstr(r->head, "Cache-Control: max-age=300\r\n"));
     assert_non_null(strstr(r->body, "{\"type\":\"FeatureCollection\""));
     assert_in_range(occurrences(r->body, "\"LineString\""), 1, 60);
     assert_in_range(occurrences(r->body, "\"kind\":\"land\""), 1, 1);

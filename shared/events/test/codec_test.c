@@ -385,14 +385,14 @@ static void depth_is_bounded(void **state) {
         buf_append_byte(&body, 2);
     buf_append_byte(&body, 0);
     struct written list = {"a list", &inner_type, RECORD(FIELD("next", "[\"null\",\"Theirs\"]")),
-                           buf_slice(&body), "!deeper than 16"};
+                           buf_slice(&body), "!deeper than 64"};
     check(&list);
     list.body = SLICE("\x02\x02\x02\x00");
     list.expected = INNER("\"inner\"", "null", "[]");
     check(&list);
     struct written tree = {"a tree", &inner_type,
                            RECORD(FIELD("all", "{\"type\":\"array\",\"items\":\"Theirs\"}")),
-                           buf_slice(&body), "!deeper than 16"};
+                           buf_slice(&body), "!deeper than 64"};
     check(&tree);
     struct plan *json = plan_create(slice_of(list.schema), NULL);
     struct buf text = {0};

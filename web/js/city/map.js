@@ -25,7 +25,7 @@ class Way {
  * Resolves to { leaflet, movers, city, way(className), pin(className, letter), show(points), bounds() }.
  */
 export async function openMap(container, { place = () => {} } = {}) {
-  const city = await persist(20, () => call("GET", "/v1/city"));
+  const city = await persist(20, () => call("GET", "/v1/city", undefined, { cache: "default" }));
   const [west, south, east, north] = city.bbox;
   const extent = L.latLngBounds([south, west], [north, east]);
   const map = L.map(container, {

@@ -1,26 +1,25 @@
 // Who sits before this page. There is no login: an id and a name, kept by the browser, or told in the address (?id=&name=).
 
-import { call, persist } from "../api.js";
+import { call, isId, persist } from "../api.js";
+import { keep, kept } from "../kept.js";
 
 const NAMES = ["Ada", "Bela", "Carmen", "Dario", "Elif", "Femi", "Greta", "Hana", "Ivo", "Jun", "Kofi", "Lena", "Mira", "Noor",
   "Olga", "Paulo", "Quinn", "Rosa", "Sami", "Tove", "Umi", "Vera", "Wanda", "Xenia", "Yara", "Zoe"];
-const ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
 
 /** { id, name, rename(name) } for a role: "rider" or "driver". */
 export function person(role) {
   const asked = new URLSearchParams(location.search);
-  const key = `insideout.${role}`;
-  const kept = JSON.parse(localStorage.getItem(key) ?? "null");
-  const id = ID.test(asked.get("id") ?? "") ? asked.get("id") : kept?.id ?? `${role}-${crypto.randomUUID().slice(0, 8)}`;
+  const before = kept(role);
+  const id = isId(asked.get("id")) ? asked.get("id") : before?.id ?? `${role}-${crypto.randomUUID().slice(0, 8)}`;
   const who = {
     id,
-    name: asked.get("name")?.trim().slice(0, 60) || (kept?.id === id ? kept.name : pick(NAMES)),
+    name: asked.get("name")?.trim().slice(0, 60) || (before?.id === id ? before.name : pick(NAMES)),
     rename(name) {
       who.name = name.trim().slice(0, 60) || who.name;
       if (asked.has("id")) return; // only for this window
-      localStorage.setItem(key, JSON.stringify({ id: who.id, name: who.name }));
+      keep(role, { id: who.id, name: who.name });
     },
   };
   who.rename(who.name);

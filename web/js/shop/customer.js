@@ -1,7 +1,7 @@
 // Who is buying: made up at the first visit, kept in this browser, and known to the shop once it was put there.
 
-import { call, persist, segment } from "../api.js";
-import { keep, kept } from "./kept.js";
+import { call, isId, persist, segment } from "../api.js";
+import { keep, kept } from "../kept.js";
 
 export const LEVELS = ["BRONZE", "SILVER", "GOLD", "PLATINUM"];
 export const DETAILS = ["firstName", "lastName", "email", "address", "level"];
@@ -9,7 +9,7 @@ export const DETAILS = ["firstName", "lastName", "email", "address", "level"];
 function restored() {
   const c = kept("customer");
   const whole = c !== null && DETAILS.every((name) => typeof c[name] === "string");
-  return whole && /^[A-Za-z0-9._:-]{1,128}$/.test(c.id) ? c : null;
+  return whole && isId(c.id) ? c : null;
 }
 
 function madeUp() {

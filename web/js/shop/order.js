@@ -6,7 +6,7 @@ import { follow } from "../events.js";
 import { money } from "../format.js";
 import { Board } from "./board.js";
 import { makeKnown } from "./customer.js";
-import { forget, keep, kept } from "./kept.js";
+import { forget, keep, kept } from "../kept.js";
 import { CHECK_NAMES, Life } from "./life.js";
 import { watchCard } from "./fraud.js";
 import { showPayment } from "./pay.js";
