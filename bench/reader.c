@@ -119,7 +119,7 @@ static bool start(struct reader *r, size_t *left, struct err *err) {
         struct lane *l = &r->lanes[i];
         if (l->position >= l->aim)
             continue;
-        struct log_position from = {l->topic, l->partition, l->position};
+        struct log_position from = {l->topic, l->partition, l->position > 0 ? l->position : -1};
         if (!r->log->ops->read(r->log, LOG_TABLES, &from, err))
             return false;
         l->reading = true;
@@ -136,7 +136,7 @@ static bool take(struct reader *r, const struct log_record *record, size_t *left
         return true;
     if (record->offset >= l->aim) {
         l->position = l->aim;
-    } else if (!record->end) {
+    } else if (!log_is_news(record)) {
         if (!each(context, record, err))
             return false;
         l->position = record->offset + 1;

@@ -61,6 +61,16 @@ static void on_tail(void *context, struct slice name) {
     http_wake(f->instance->http, name);
 }
 
+static void on_notice(void *context, const char *text) {
+    (void)context;
+    logger_write(LEVEL_WARN, "streams of events: %s", text);
+}
+
+void feeds_metrics(struct feeds *f, struct metrics *m) {
+    if (f != NULL && f->tail != NULL)
+        tail_metrics(f->tail, m);
+}
+
 static void *tail_main(void *context) {
     struct feeds *f = context;
     struct err e;
@@ -72,8 +82,12 @@ static void *tail_main(void *context) {
 
 struct tail *feeds_follow(struct feeds *f, struct log *log) {
     struct instance *i = f->instance;
-    f->tail = tail_create(&(struct tail_options){
-        .log = log, .schemas = i->schemas, .topic_count = i->topic_count, .wake = on_tail, .context = f});
+    f->tail = tail_create(&(struct tail_options){.log = log,
+                                                 .schemas = i->schemas,
+                                                 .topic_count = i->topic_count,
+                                                 .wake = on_tail,
+                                                 .notice = on_notice,
+                                                 .context = f});
     return f->tail;
 }
 

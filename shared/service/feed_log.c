@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 
 #include <stdlib.h>
 
@@ -103,15 +104,31 @@ static bool visit(void *context, const struct tail_record *r) {
     return true;
 }
 
+/* "event: gap": these were deleted before the client had them. */
+static void tell_gap(struct feed_run *r, const struct tail_cursor *c, int64_t from) {
+    struct json j = {.out = r->out};
+    buf_append_slice(r->out, SLICE("event: gap\ndata: "));
+    json_begin_object(&j);
+    json_key(&j, "topic"), json_put_string(&j, slice_of(c->topic->name));
+    json_key(&j, "partition"), json_put_int(&j, c->partition);
+    json_key(&j, "from"), json_put_int(&j, from);
+    json_key(&j, "to"), json_put_int(&j, c->offset);
+    json_end_object(&j);
+    buf_append_slice(r->out, SLICE("\n\n"));
+}
+
 void feed_log_run(struct feed_run *r, struct feed_part *p, const struct feed *f) {
     for (int32_t k = 0; k < p->cursor_count && feed_room(r); k++) {
         struct tail_cursor *c = &p->cursors[k];
         struct visit v = {r, p, f, &p->later[k]};
-        if (tail_read(p->tail, c, visit, &v) == TAIL_AHEAD) { /* Kafka was made anew since */
+        int64_t from = c->offset;
+        enum tail_state state = tail_read(p->tail, c, visit, &v);
+        if (state == TAIL_AHEAD) /* Kafka was made anew since, or has lost its last records */
             feed_reset(r, f->topic->name);
-            c->offset = TAIL_NOW;
+        if (state == TAIL_DELETED)
+            tell_gap(r, c, from);
+        if (state == TAIL_AHEAD || state == TAIL_DELETED)
             tail_read(p->tail, c, visit, &v);
-        }
         if (c->offset >= 0)
             p->vector[c->partition] = c->offset;
     }

@@ -60,6 +60,7 @@ struct feeds;
 struct feeds *feeds_create(struct instance *i);
 /* Takes NULL. No exchange is under way any more. */
 void feeds_destroy(struct feeds *f);
+void feeds_metrics(struct feeds *f, struct metrics *m); /* HTTP thread */
 /* A table's row has changed; on its stream's thread. */
 void feeds_note(struct feeds *f, const struct table *t, struct slice key, int32_t partition, int64_t offset);
 

@@ -116,6 +116,7 @@ enum http_result metrics_answer(struct http_exchange *x, void *context) {
     if (i->producer != NULL)
         producer_metrics(i->producer, &m);
     assignments_metrics(i->assignments, &m);
+    feeds_metrics(i->feeds, &m);
     http_metrics(i->http, &m);
     show_process(&m);
     metrics_write(&m, &out);

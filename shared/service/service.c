@@ -254,8 +254,12 @@ static bool run_stream(struct worker *w, struct err *e) {
 
 static bool run_delivery(struct worker *w, struct err *e) {
     struct instance *i = w->instance;
-    struct delivery_options options = {
-        .delivery = w->delivery, .partitions = i->settings.partitions, .schemas = i->schemas, .log = w->log};
+    struct delivery_options options = {.delivery = w->delivery,
+                                       .partitions = i->settings.partitions,
+                                       .schemas = i->schemas,
+                                       .log = w->log,
+                                       .notice = notice,
+                                       .context = w};
     if (!persist(w, identity_free, e))
         return false;
     atomic_store(&w->deliverer, deliverer_create(&options));

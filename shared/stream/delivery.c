@@ -56,6 +56,7 @@ struct deliverer {
     atomic_bool stopping, ready;
     atomic_int_least64_t deadline;
     _Atomic(struct lane *) lanes_known; /* the lanes; NULL before the topics are known */
+    counter moved[2][2];                /* positions, by topic and why */
     counter results[DELIVERY_RESULTS], skipped, undelivered, commits, aborts;
     struct status status;
 };
@@ -127,7 +128,7 @@ static bool lanes_start(struct deliverer *d, struct err *e) {
             continue;
         if (!l->known)
             TRY(lane_locate(d, l, e));
-        struct log_position from = {l->topic, l->partition, l->next};
+        struct log_position from = {l->topic, l->partition, l->next > 0 ? l->next : -1};
         TRY(LOG(d, read, LOG_INPUTS, &from, e));
         l->reading = true;
     }
@@ -206,7 +207,7 @@ static bool transact(struct deliverer *d, const struct log_message *moved, struc
     size_t n = 0;
     for (size_t i = 0; i < d->lane_count; i++) {
         const struct lane *l = &d->lanes[i];
-        if (l->held && l->known && l->next > l->committed)
+        if (l->held && l->known && l->next != l->committed)
             positions[n++] =
                 (struct log_committed){.topic = l->topic, .partition = l->partition, .offset = l->next};
     }
@@ -345,8 +346,26 @@ static bool settle(struct deliverer *d, struct lane *l, const struct log_record 
     }
 }
 
+/* What was delivered is not delivered again. */
+static void lane_moved(struct deliverer *d, struct lane *l, const struct log_record *r) {
+    char text[300];
+    if (!l->held || !l->known || !l->reading)
+        return;
+    l->next = r->offset;
+    if (d->lazy_since == 0)
+        d->lazy_since = now_ms(d);
+    counter_add(&d->moved[r->topic == d->delivery->later][r->offset < r->was], 1);
+    log_moved_text(r, text, sizeof text);
+    if (d->o.notice != NULL)
+        d->o.notice(d->o.context, text);
+}
+
 static bool process(struct deliverer *d, const struct log_record *r, struct err *e) {
     struct lane *l = lane_of(d, r);
+    if (r->moved) {
+        lane_moved(d, l, r);
+        return true;
+    }
     _cleanup_(arena_free) struct arena a = {0};
     if (!l->held || !l->known || !l->reading || r->offset < l->next)
         return true;
@@ -518,6 +537,8 @@ void deliverer_metrics(struct deliverer *d, struct metrics *m) {
     metrics_add(m, &figure_skipped, (double)counter_get(&d->skipped), "topology", name, "topic", topic, NULL);
     metrics_add(m, &figure_dead_letters, (double)counter_get(&d->undelivered), "topology", name, "topic",
                 topic, NULL);
+    figure_moved_add(m, name, topic, &d->moved[0][0], &d->moved[0][1]);
+    figure_moved_add(m, name, d->delivery->later->name, &d->moved[1][0], &d->moved[1][1]);
     metrics_add(m, &figure_committed, (double)counter_get(&d->commits), "topology", name, NULL);
     metrics_add(m, &figure_aborted, (double)counter_get(&d->aborts), "topology", name, NULL);
     show_lag(d, m);

@@ -46,6 +46,9 @@ struct delivery_options {
     struct schemas *schemas;  /* shared by the process, not owned; both topics are registered */
     struct log *log;          /* this one's alone, not owned */
     int64_t (*wall_ms)(void); /* NULL: clock_wall_ms */
+    /* A line for people, as stream.h has it; on the delivery's thread. NULL: nobody reads. */
+    void (*notice)(void *context, const char *text);
+    void *context;
 };
 
 struct deliverer;

@@ -1,22 +1,19 @@
-#include "stream/kafka.h"
+#include "stream/kafka_internal.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "stream/kafka_client.h"
 #include "stream/topology.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 enum {
-    CALL_MS = 2000,  /* metadata, offsets */
     STABLE_MS = 300, /* committed offsets: while a transaction is open they are not to be had */
     INIT_MS = 10000,
     COMMIT_MS = 11000, /* longer than transaction.timeout.ms: then the broker has decided */
@@ -31,36 +28,6 @@ static const struct setting common_settings[] = {
     {"socket.nagle.disable", "true"},
     {"allow.auto.create.topics", "false"},
     {"log_level", "3"},
-    {NULL, NULL},
-};
-
-/* No group: the consumer without one starts and stops partitions where it is told to. */
-static const struct setting reader_settings[] = {
-    {"enable.auto.commit", "false"},
-    {"enable.auto.offset.store", "false"},
-    {"isolation.level", "read_committed"},
-    {"auto.offset.reset", "earliest"},
-    {"enable.partition.eof", "true"},
-    {"fetch.queue.backoff.ms", "2"}, /* 1 s stalls a queue that was full */
-    {"fetch.error.backoff.ms", "20"},
-    {"queued.min.messages", "5000"}, /* a partition; keeps a flood's memory flat */
-    {"queued.max.messages.kbytes", "1024"},
-    {"fetch.message.max.bytes", "131072"},
-    {"fetch.max.bytes", "4194304"},
-    {NULL, NULL},
-};
-
-/* Tables and changelogs are read to their ends, and an end behind a transaction's marker shows by the next
- * fetch only. */
-static const struct setting aside_settings[] = {
-    {"fetch.wait.max.ms", "100"},
-    {NULL, NULL},
-};
-
-/* Thousands of small records a second, each worth a fetch if one asked for it at once. */
-static const struct setting patient_settings[] = {
-    {"fetch.min.bytes", "65536"},
-    {"fetch.wait.max.ms", "100"},
     {NULL, NULL},
 };
 
@@ -91,58 +58,6 @@ static const struct setting transaction_settings[] = {
     {"transaction.timeout.ms", "10000"}, /* what a dead instance left open hides later records until then */
     {NULL, NULL},
 };
-
-/* A reader for each queue, and behind them those of topics for which there is time. */
-enum { PATIENT_INPUTS = LOG_QUEUES, PATIENT_TABLES, READERS };
-
-static enum log_queue queue_of(int reader) {
-    return reader == PATIENT_INPUTS   ? LOG_INPUTS
-           : reader == PATIENT_TABLES ? LOG_TABLES
-                                      : (enum log_queue)reader;
-}
-
-enum client { CLIENT_MEMBER, CLIENT_READERS, CLIENT_PRODUCER = CLIENT_READERS + READERS, CLIENT_ASKER };
-enum { CLIENTS = CLIENT_ASKER + 1 };
-
-struct kafka {
-    struct log log;
-    char *brokers, *group, *identity, member_id[256];
-    rd_kafka_t *member, *producer, *asker;
-    _Atomic(rd_kafka_t *) readers[READERS]; /* made once, for other threads to see */
-    struct kafka_traffic traffic[CLIENTS];
-    rd_kafka_queue_t *member_queue, *queues[READERS];
-    int event; /* an eventfd: something happened on a queue, or log_wake */
-    size_t topic_count;
-    const struct topic *const *patient;
-    rd_kafka_topic_t **topics[READERS], **producer_topics, **asker_topics; /* by the topic's index */
-    int32_t *partitions;                                                   /* likewise; 0: not known */
-    struct log_listener listener;
-    const struct topic *lead; /* what the group divides; NULL: not subscribed */
-    int32_t tasks;            /* that this member has */
-    rd_kafka_queue_t *look;   /* for what the group has; NULL: not asked */
-    int64_t look_at;
-    int lacking;        /* looks in a row at which the group had not all */
-    struct err fenced;  /* kind ERR_NONE: not that we know */
-    struct err refused; /* likewise: a record of the transaction will never be taken */
-    counter mended;
-    bool told;                     /* a callback ran during this poll */
-    atomic_bool down;              /* all brokers */
-    rd_kafka_message_t **messages; /* scratch of a poll */
-    size_t message_capacity;
-};
-
-static struct kafka *of(struct log *l) {
-    return (struct kafka *)l;
-}
-
-static int reader_of(const struct kafka *k, enum log_queue q, const struct topic *t) {
-    const struct topic *const *patient = k->patient;
-    while (patient != NULL && *patient != NULL && *patient != t)
-        patient++;
-    if (patient == NULL || *patient == NULL || (q != LOG_INPUTS && q != LOG_TABLES))
-        return (int)q;
-    return q == LOG_INPUTS ? PATIENT_INPUTS : PATIENT_TABLES;
-}
 
 /* ---- making clients ---- */
 
@@ -189,45 +104,24 @@ static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque
         atomic_store(&((struct kafka *)opaque)->down, true);
 }
 
-static bool client(struct kafka *k, enum client role, rd_kafka_conf_t *conf,
-                   const struct setting *const *settings, rd_kafka_t **rk, struct err *e) {
+bool kafka_role(struct kafka *k, enum client role, rd_kafka_conf_t *conf,
+                const struct setting *const *settings, rd_kafka_t **rk, struct err *e) {
     rd_kafka_type_t type = role < CLIENT_PRODUCER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
     rd_kafka_conf_set_opaque(conf, k);
     rd_kafka_conf_set_error_cb(conf, on_error);
     return kafka_client(type, k->brokers, settings, conf, &k->traffic[role], rk, e);
 }
 
-static void watch(struct kafka *k, rd_kafka_queue_t *queue) {
+void kafka_watch(struct kafka *k, rd_kafka_queue_t *queue) {
     static const uint64_t one = 1;
     rd_kafka_queue_io_event_enable(queue, k->event, &one, sizeof one);
-}
-
-static bool reader(struct kafka *k, int q, rd_kafka_t **rk, struct err *e) {
-    if (k->readers[q] == NULL) {
-        rd_kafka_t *made;
-        const struct setting *more = q >= PATIENT_INPUTS      ? patient_settings
-                                     : log_queue_of_inputs(q) ? NULL
-                                                              : aside_settings;
-        const struct setting *const settings[] = {reader_settings, more, NULL};
-        if (!client(k, CLIENT_READERS + q, rd_kafka_conf_new(), settings, &made, e))
-            return false;
-        k->queues[q] = rd_kafka_queue_new(made);
-        rd_kafka_queue_t *main = rd_kafka_queue_get_main(made);
-        rd_kafka_queue_forward(main, k->queues[q]); /* its callbacks are served with the records */
-        rd_kafka_queue_destroy(main);
-        watch(k, k->queues[q]);
-        k->topics[q] = xcalloc(k->topic_count, sizeof(rd_kafka_topic_t *));
-        atomic_store(&k->readers[q], made);
-    }
-    *rk = k->readers[q];
-    return true;
 }
 
 /* The client for questions. Not a reader: a broker answers a connection's requests in turn, and a reader's
  * fetch waits there for up to half a second. */
 static bool asker(struct kafka *k, rd_kafka_t **rk, struct err *e) {
     const struct setting *const settings[] = {NULL};
-    if (k->asker == NULL && !client(k, CLIENT_ASKER, rd_kafka_conf_new(), settings, &k->asker, e))
+    if (k->asker == NULL && !kafka_role(k, CLIENT_ASKER, rd_kafka_conf_new(), settings, &k->asker, e))
         return false;
     *rk = k->asker;
     return true;
@@ -239,6 +133,9 @@ static void asker_drop(struct kafka *k) {
     if (k->look != NULL)
         rd_kafka_queue_destroy(k->look);
     k->look = NULL;
+    if (k->watch.queue != NULL)
+        rd_kafka_queue_destroy(k->watch.queue);
+    k->watch.queue = NULL;
     kafka_topics_destroy(k->asker_topics, k->topic_count);
     rd_kafka_destroy(k->asker);
     k->asker = NULL;
@@ -248,6 +145,8 @@ rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const 
     if (handles[t->index] == NULL) {
         rd_kafka_topic_conf_t *conf = rd_kafka_topic_conf_new();
         rd_kafka_topic_conf_set_opaque(conf, (void *)(uintptr_t)t);
+        /* A fresh one would have "largest": without a word to the end. */
+        rd_kafka_topic_conf_set(conf, "auto.offset.reset", "error", NULL, 0);
         handles[t->index] = rd_kafka_topic_new(rk, t->name, conf);
         if (handles[t->index] == NULL)
             abort(); /* a name that cannot be one: the catalogue was checked */
@@ -291,7 +190,7 @@ int32_t kafka_partition_count(rd_kafka_t *rk, rd_kafka_topic_t *topic, int timeo
 }
 
 static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *count, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     if (k->partitions[t->index] == 0) {
         rd_kafka_t *rk;
         rd_kafka_resp_err_t error;
@@ -308,38 +207,42 @@ static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *coun
     return true;
 }
 
-/* Stream time is the metadata that Kafka keeps for us beside an offset. */
+/* Stream time and cuts are the metadata that Kafka keeps for us beside an offset: "time#cuts". */
 static rd_kafka_topic_partition_list_t *committed_list(const struct log_committed *inputs, size_t n) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
     for (size_t i = 0; i < n; i++) {
         rd_kafka_topic_partition_t *p =
             rd_kafka_topic_partition_list_add(list, inputs[i].topic->name, inputs[i].partition);
         p->offset = inputs[i].offset;
-        char text[32];
-        snprintf(text, sizeof text, "%" PRId64, inputs[i].time);
-        p->metadata = inputs[i].time > 0 ? xstrdup(text) : NULL;
-        p->metadata_size = inputs[i].time > 0 ? strlen(text) : 0;
+        char text[48];
+        snprintf(text, sizeof text, inputs[i].cuts > 0 ? "%" PRId64 "#%" PRId64 : "%" PRId64, inputs[i].time,
+                 inputs[i].cuts);
+        bool any = inputs[i].time > 0 || inputs[i].cuts > 0;
+        p->metadata = any ? xstrdup(text) : NULL;
+        p->metadata_size = any ? strlen(text) : 0;
     }
     return list;
 }
 
-static int64_t stream_time_of(const rd_kafka_topic_partition_t *p) {
+static void read_metadata(const rd_kafka_topic_partition_t *p, struct log_committed *to) {
     _cleanup_(buf_free) struct buf text = {0};
+    char *rest;
     buf_append(&text, p->metadata, p->metadata_size);
     buf_append_byte(&text, 0);
-    int64_t time = strtoll(text.data, NULL, 10);
-    return time > 0 ? time : 0;
+    int64_t time = strtoll(text.data, &rest, 10), cuts = *rest == '#' ? strtoll(rest + 1, NULL, 10) : 0;
+    to->time = time > 0 ? time : 0;
+    to->cuts = cuts > 0 ? cuts : 0;
 }
 
 static bool kafka_committed(struct log *l, struct log_committed *inputs, size_t n, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     rd_kafka_topic_partition_list_t *list = committed_list(inputs, n);
     rd_kafka_resp_err_t error = rd_kafka_committed(k->member, list, STABLE_MS);
     for (size_t i = 0; i < n && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
         error = list->elems[i].err;
     for (size_t i = 0; i < n && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         inputs[i].offset = list->elems[i].offset < 0 ? -1 : list->elems[i].offset;
-        inputs[i].time = stream_time_of(&list->elems[i]);
+        read_metadata(&list->elems[i], &inputs[i]);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
@@ -347,7 +250,8 @@ static bool kafka_committed(struct log *l, struct log_committed *inputs, size_t 
                    rd_kafka_err2str(error));
 }
 
-static bool ends_result(rd_kafka_event_t *event, struct log_position *positions, size_t n, const char **why) {
+static bool offsets_result(rd_kafka_event_t *event, struct log_position *positions, size_t n,
+                           const char **why) {
     if (event == NULL) {
         *why = "no answer in time";
         return false;
@@ -381,18 +285,12 @@ static bool ends_result(rd_kafka_event_t *event, struct log_position *positions,
     return found >= n;
 }
 
-static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, bool committed,
-                       struct err *e) {
-    struct kafka *k = of(l);
+bool kafka_ask_offsets(struct kafka *k, rd_kafka_topic_partition_list_t *list, bool committed,
+                       rd_kafka_queue_t **queue, struct err *e) {
     rd_kafka_t *rk;
+    char text[256];
     if (!asker(k, &rk, e))
         return false;
-    char text[256];
-    const char *why;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
-    for (size_t i = 0; i < n; i++)
-        rd_kafka_topic_partition_list_add(list, positions[i].topic->name, positions[i].partition)->offset =
-            RD_KAFKA_OFFSET_SPEC_LATEST;
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_isolation_level(
         options,
@@ -400,24 +298,41 @@ static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, 
     if (refused != NULL)
         rd_kafka_error_destroy(refused);
     rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, text, sizeof text);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_ListOffsets(rk, list, options, queue);
+    *queue = rd_kafka_queue_new(rk);
+    rd_kafka_ListOffsets(rk, list, options, *queue);
+    rd_kafka_AdminOptions_destroy(options);
+    return true;
+}
+
+bool kafka_offsets(struct kafka *k, struct log_position *positions, size_t n, int64_t spec, bool committed,
+                   struct err *e) {
+    const char *why;
+    rd_kafka_queue_t *queue = NULL;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_topic_partition_list_add(list, positions[i].topic->name, positions[i].partition)->offset =
+            spec;
+    bool asked = kafka_ask_offsets(k, list, committed, &queue, e);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (!asked)
+        return false;
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
-    bool ok = ends_result(event, positions, n, &why);
-    if (!ok)
-        away(k, e, why);
+    bool ok = offsets_result(event, positions, n, &why) || away(k, e, why);
     if (event != NULL)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_topic_partition_list_destroy(list);
     if (!ok)
         asker_drop(k); /* a client that only asks does not notice a new leader epoch; the next one will */
     return ok;
 }
 
+static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, bool committed,
+                       struct err *e) {
+    return kafka_offsets(kafka_of(l), positions, n, RD_KAFKA_OFFSET_SPEC_LATEST, committed, e);
+}
+
 bool kafka_cluster(struct log *l, char *id, size_t size, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     rd_kafka_t *rk;
     if (!asker(k, &rk, e))
         return false;
@@ -496,7 +411,7 @@ static bool is_free(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *
 }
 
 bool kafka_identity_free(struct log *l, const char *predecessor, struct err *e) {
-    if (describe_group(of(l), is_free, predecessor, e))
+    if (describe_group(kafka_of(l), is_free, predecessor, e))
         return true;
     if (e->kind == ERR_FENCED)
         err_prefix(e, "waiting");
@@ -523,7 +438,7 @@ static void member_destroy(struct kafka *k) {
 }
 
 static bool kafka_leave(struct log *l, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     k->listener = (struct log_listener){0};
     k->lead = NULL;
     member_destroy(k);
@@ -621,17 +536,17 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
 
 static bool kafka_subscribe(struct log *l, const struct topic *lead, const struct log_listener *listener,
                             struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     k->listener = *listener;
     const struct setting own[] = {{"group.id", k->group}, {"group.instance.id", k->identity}, {NULL, NULL}};
     const struct setting *const settings[] = {member_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-    if (!client(k, CLIENT_MEMBER, conf, settings, &k->member, e))
+    if (!kafka_role(k, CLIENT_MEMBER, conf, settings, &k->member, e))
         return false;
     rd_kafka_poll_set_consumer(k->member);
     k->member_queue = rd_kafka_queue_get_consumer(k->member);
-    watch(k, k->member_queue);
+    kafka_watch(k, k->member_queue);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, lead->name, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t error = rd_kafka_subscribe(k->member, list);
@@ -651,84 +566,6 @@ static bool fatal(rd_kafka_t *rk, struct err *e) {
                   code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
     return err_set(e, fenced ? ERR_FENCED : ERR_FATAL, "%s%s",
                    fenced ? "another process has this identity: " : "", text);
-}
-
-/* ---- reading ---- */
-
-static bool kafka_read(struct log *l, enum log_queue queue, const struct log_position *from, struct err *e) {
-    struct kafka *k = of(l);
-    rd_kafka_t *rk;
-    int q = reader_of(k, queue, from->topic);
-    if (!reader(k, q, &rk, e))
-        return false;
-    int64_t offset = from->offset < 0 ? RD_KAFKA_OFFSET_BEGINNING : from->offset;
-    if (rd_kafka_consume_start_queue(kafka_topic(rk, k->topics[q], from->topic), from->partition, offset,
-                                     k->queues[q]) == 0)
-        return true;
-    return err_set(e, ERR_FATAL, "reading %s/%d from %lld: %s", from->topic->name, from->partition,
-                   (long long)offset, rd_kafka_err2str(rd_kafka_last_error()));
-}
-
-static void kafka_unread(struct log *l, enum log_queue queue, const struct topic *t, int32_t partition) {
-    struct kafka *k = of(l);
-    int q = reader_of(k, queue, t);
-    if (k->readers[q] != NULL && k->topics[q][t->index] != NULL)
-        rd_kafka_consume_stop(k->topics[q][t->index], partition); /* not started: no harm */
-}
-
-static void fill(struct log_record *r, enum log_queue q, rd_kafka_message_t *m) {
-    rd_kafka_timestamp_type_t type;
-    bool end = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
-    *r = (struct log_record){.end = end,
-                             .queue = q,
-                             .topic = rd_kafka_topic_opaque(m->rkt),
-                             .partition = m->partition,
-                             .offset = m->offset,
-                             .handle = m};
-    if (end)
-        return;
-    r->timestamp = rd_kafka_message_timestamp(m, &type);
-    r->key = (struct slice){m->key, m->key_len};
-    r->value = (struct slice){m->payload, m->len};
-    if (m->payload == NULL && m->len == 0)
-        r->value = SLICE_NONE;
-}
-
-static size_t take(struct kafka *k, int q, struct log_record *records, size_t max) {
-    if (k->queues[q] == NULL || max == 0)
-        return 0;
-    if (k->message_capacity < max)
-        k->messages = xrealloc(k->messages, (k->message_capacity = max) * sizeof(rd_kafka_message_t *));
-    ssize_t got = rd_kafka_consume_batch_queue(k->queues[q], 0, k->messages, max);
-    size_t n = 0;
-    for (ssize_t i = 0; i < got; i++) {
-        rd_kafka_message_t *m = k->messages[i];
-        if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-            fill(&records[n++], queue_of(q), m);
-        else /* leaders move, brokers restart: the reader tries again by itself */
-            rd_kafka_message_destroy(m);
-    }
-    return n;
-}
-
-static bool is_open(const struct kafka *k, int q, bool inputs) {
-    return k->queues[q] != NULL && (inputs || queue_of(q) != LOG_INPUTS);
-}
-
-/* A flood of one kind leaves room for the others, but for the backlog; what they do not need it has too. */
-static size_t take_all(struct kafka *k, bool inputs, struct log_record *records, size_t max) {
-    static const int order[] = {PATIENT_TABLES, LOG_TABLES, LOG_CHANGELOGS, PATIENT_INPUTS, LOG_INPUTS};
-    static const size_t count = sizeof order / sizeof *order;
-    size_t kinds = 0, n = 0;
-    for (size_t i = 0; i < count; i++)
-        kinds += is_open(k, order[i], inputs);
-    for (size_t i = 0; i < count; i++)
-        if (is_open(k, order[i], inputs))
-            n += take(k, order[i], records + n, (max - n) / kinds--);
-    for (size_t i = count; i-- > 0 && n < max;)
-        if (is_open(k, order[i], inputs))
-            n += take(k, order[i], records + n, max - n);
-    return n + (inputs ? take(k, LOG_BACKLOG, records + n, max - n) : 0);
 }
 
 /* A member without partitions to read has only callbacks and errors. */
@@ -764,7 +601,7 @@ static bool still_away(struct kafka *k, struct err *e) {
 
 static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, size_t max, int timeout_ms,
                        size_t *n, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     *n = 0;
     if (inputs && atomic_load(&k->down) && still_away(k, e))
         return false;
@@ -782,19 +619,14 @@ static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, s
             rd_kafka_poll(k->producer, 0);
         if (k->asker != NULL)
             rd_kafka_poll(k->asker, 0);
-        *n += take_all(k, inputs, records, max);
+        kafka_readers_watch(k);
+        *n += kafka_take(k, inputs, records, max);
         if (*n > 0 || k->told || attempt > 0 || timeout_ms == 0)
             return true;
         struct pollfd fd = {.fd = k->event, .events = POLLIN};
         if (poll(&fd, 1, timeout_ms) == 0)
             return true;
     }
-}
-
-static void kafka_release(struct log *l, struct log_record *records, size_t n) {
-    (void)l;
-    for (size_t i = 0; i < n; i++)
-        rd_kafka_message_destroy(records[i].handle);
 }
 
 static struct slice kafka_header(const struct log_record *r, const char *name) {
@@ -898,7 +730,7 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
 }
 
 static bool kafka_init(struct log *l, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     if (k->tasks > 0 && !describe_group(k, is_free, k->member_id, e)) /* else on_rebalance() has asked */
         return false;
     producer_drop(k);
@@ -907,14 +739,14 @@ static bool kafka_init(struct log *l, struct err *e) {
     const struct setting *const settings[] = {producer_settings, transaction_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    if (!client(k, CLIENT_PRODUCER, conf, settings, &k->producer, e))
+    if (!kafka_role(k, CLIENT_PRODUCER, conf, settings, &k->producer, e))
         return false;
     return transaction_error(k, rd_kafka_init_transactions(k->producer, INIT_MS), ERR_RETRY,
                              "init_transactions", e);
 }
 
 static bool kafka_begin(struct log *l, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     k->refused.kind = ERR_NONE;
     return transaction_error(k, rd_kafka_begin_transaction(k->producer), ERR_UNKNOWN, "begin_transaction", e);
 }
@@ -945,7 +777,7 @@ rd_kafka_resp_err_t kafka_send(rd_kafka_t *rk, rd_kafka_topic_t *topic, int32_t 
 }
 
 static bool kafka_produce(struct log *l, const struct log_message *m, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     rd_kafka_topic_t *topic = kafka_topic(k->producer, k->producer_topics, m->topic);
     int64_t until = clock_mono_us() + COMMIT_MS * (int64_t)1000;
     for (;;) {
@@ -965,7 +797,7 @@ static bool kafka_produce(struct log *l, const struct log_message *m, struct err
 }
 
 static bool kafka_commit(struct log *l, const struct log_committed *inputs, size_t n, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     if (n > 0) {
         rd_kafka_topic_partition_list_t *list = committed_list(inputs, n);
         rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(k->member);
@@ -980,21 +812,12 @@ static bool kafka_commit(struct log *l, const struct log_committed *inputs, size
 }
 
 static bool kafka_abort(struct log *l, struct err *e) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     return transaction_error(k, rd_kafka_abort_transaction(k->producer, COMMIT_MS), ERR_UNKNOWN,
                              "abort_transaction", e);
 }
 
 /* ---- the rest ---- */
-
-static int64_t kafka_seen_end(struct log *l, enum log_queue q, const struct topic *t, int32_t partition) {
-    rd_kafka_t *reader = atomic_load(&of(l)->readers[reader_of(of(l), q, t)]);
-    int64_t first, end;
-    if (reader == NULL || rd_kafka_get_watermark_offsets(reader, t->name, partition, &first, &end) !=
-                              RD_KAFKA_RESP_ERR_NO_ERROR)
-        return -1;
-    return end < 0 ? -1 : end;
-}
 
 void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
     static const char *const roles[CLIENTS] = {"group",          "inputs",       "backlog",
@@ -1003,42 +826,39 @@ void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
     static const struct metric mended = {
         "insideout_kafka_group_mends_total", METRIC_COUNTER,
         "Times that this instance had to join again because the group had left tasks to nobody."};
-    metrics_add(m, &mended, (double)counter_get(&of(l)->mended), "topology", topology, NULL);
+    metrics_add(m, &mended, (double)counter_get(&kafka_of(l)->mended), "topology", topology, NULL);
+    static const struct metric renewed = {"insideout_kafka_readers_renewed_total", METRIC_COUNTER,
+                                          "Times that a reader was made anew because it got nothing although "
+                                          "there was something, or an error that lasted."};
+    for (int q = 0; q < READERS; q++)
+        metrics_add(m, &renewed, (double)counter_get(&kafka_of(l)->renewed[q]), "topology", topology,
+                    "client", roles[CLIENT_READERS + q], NULL);
     for (int i = 0; i < CLIENTS; i++)
-        kafka_traffic_metrics(&of(l)->traffic[i], topology, roles[i], m);
+        kafka_traffic_metrics(&kafka_of(l)->traffic[i], topology, roles[i], m);
 }
 
 static void kafka_wake(struct log *l) {
     uint64_t one = 1;
-    if (write(of(l)->event, &one, sizeof one) < 0)
+    if (write(kafka_of(l)->event, &one, sizeof one) < 0)
         return; /* the counter is full: it wakes as it is */
 }
 
 static void kafka_destroy(struct log *l) {
-    struct kafka *k = of(l);
+    struct kafka *k = kafka_of(l);
     k->listener = (struct log_listener){0};
     producer_drop(k);
     free(k->producer_topics);
+    kafka_readers_destroy(k);
     asker_drop(k);
     free(k->asker_topics);
     member_destroy(k);
-    for (int q = 0; q < READERS; q++) {
-        if (k->readers[q] == NULL)
-            continue;
-        for (size_t t = 0; t < k->topic_count; t++) /* destroying a reader that still reads can hang */
-            for (int32_t p = 0; k->topics[q][t] != NULL && p < k->partitions[t]; p++)
-                rd_kafka_consume_stop(k->topics[q][t], p);
-        kafka_topics_destroy(k->topics[q], k->topic_count);
-        free(k->topics[q]);
-        rd_kafka_queue_destroy(k->queues[q]);
-        rd_kafka_destroy(k->readers[q]);
-    }
     close(k->event);
     free(k->messages);
     free(k->partitions);
     free(k->brokers);
     free(k->group);
     free(k->identity);
+    pthread_mutex_destroy(&k->lock);
     free(k);
 }
 
@@ -1072,6 +892,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
     struct kafka *k = xcalloc(1, sizeof *k);
     k->log.ops = &ops;
     k->event = event;
+    pthread_mutex_init(&k->lock, NULL);
     k->brokers = xstrdup(o->brokers);
     k->group = o->group == NULL ? NULL : xstrdup(o->group);
     k->identity = xstrdup(o->identity);

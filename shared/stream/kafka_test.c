@@ -96,7 +96,7 @@ static void on_assigned(void *context, const int32_t *tasks, size_t n) {
 /* librdkafka.patch: nobody would look for the new one, and the call would never return. */
 static void a_coordinator_that_has_gone_holds_up_no_commit(void **state) {
     struct fixture *f = *state;
-    const struct log_committed at[] = {{topic, 0, 1, 0}};
+    const struct log_committed at[] = {{.topic = topic, .offset = 1}};
     size_t assigned = 0, n;
     struct log_record none[1];
     int32_t partitions;

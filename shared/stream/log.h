@@ -24,6 +24,8 @@ struct log_committed {
     int32_t partition;
     int64_t offset; /* -1: nothing is known */
     int64_t time;   /* the task's stream time there, kept beside the offset; 0: none */
+    int64_t cuts;   /* likewise: how often the partition has lost its last records; of two offsets the one
+                       with more of them is the later one */
 };
 
 struct log_header {
@@ -40,14 +42,18 @@ static inline bool log_queue_of_inputs(enum log_queue q) {
     return q == LOG_INPUTS || q == LOG_BACKLOG;
 }
 
-/* What log_poll returns: a record, or the news that the reader's position has reached the end that
- * committed readers see. */
+/* What log_poll returns: a record, or news of the reader.
+ * - `end`: its position has reached the end that committed readers see.
+ * - `moved`: what it stood at, `was`, is not in the log: deleted from the front (then `offset` is larger), or
+ *   behind an end that has come back (then it is smaller). It goes on from `offset`. A position is never
+ *   changed otherwise, so who keeps one takes this one over, says so and counts it.
+ * News have a topic, a partition, and in `offset` the position; nothing else. */
 struct log_record {
-    bool end; /* no record: only topic, partition, and offset = the position */
+    bool end, moved;
     enum log_queue queue;
     const struct topic *topic;
     int32_t partition;
-    int64_t offset, timestamp;
+    int64_t offset, was, timestamp;
     struct slice key;   /* data NULL: none */
     struct slice value; /* data NULL: tombstone */
     void *handle;       /* of the implementation */
@@ -60,6 +66,13 @@ enum { LOG_AHEAD_MS = 60 * 60 * 1000 };
 static inline int64_t log_timestamp(int64_t timestamp, int64_t now) {
     return timestamp <= now + LOG_AHEAD_MS ? timestamp : now;
 }
+
+static inline bool log_is_news(const struct log_record *r) {
+    return r->end || r->moved;
+}
+
+/* What a moved reader has to say, for people. */
+void log_moved_text(const struct log_record *r, char *text, size_t size);
 
 /* What a producer is given. */
 struct log_message {
@@ -119,7 +132,8 @@ struct log_ops {
      * is no other. */
     bool (*leave)(struct log *l, struct err *e);
 
-    /* Starts and stops the reader on one partition. A position that is gone, or -1, is the first record. */
+    /* Starts and stops the reader on one partition. Position -1: the first record that there is. One that is
+     * not in the log is moved, see log_record. */
     bool (*read)(struct log *l, enum log_queue queue, const struct log_position *from, struct err *e);
     void (*unread)(struct log *l, enum log_queue queue, const struct topic *t, int32_t partition);
 

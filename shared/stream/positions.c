@@ -20,8 +20,9 @@ void inputs_write(const struct stream *s, int32_t p, struct buf *out) {
     buf_clear(out);
     for (size_t i = 0; i < s->source_count; i++)
         if (task->inputs[i] >= 0)
-            buf_printf(out, "%s%s/%d:%" PRId64, out->size > 0 ? "," : "", s->topology->sources[i].topic->name,
-                       p, task->inputs[i]);
+            buf_printf(out, task->cuts[i] > 0 ? "%s%s/%d:%" PRId64 "#%" PRId64 : "%s%s/%d:%" PRId64,
+                       out->size > 0 ? "," : "", s->topology->sources[i].topic->name, p, task->inputs[i],
+                       task->cuts[i]);
     if (s->expires)
         buf_printf(out, "@%" PRId64, task->time.now);
 }
@@ -44,17 +45,21 @@ static struct slice cut(struct slice text, char at, struct slice *rest) {
 
 void inputs_raise(struct stream *s, int32_t p, struct slice text) {
     struct task *task = &s->tasks[p];
-    struct slice time, offset, partition;
+    struct slice time, offset, partition, cuts;
     text = cut(text, '@', &time);
     if (number(time) > task->time.now)
         task->time.now = number(time);
     while (text.size > 0) {
         struct slice place = cut(cut(text, ',', &text), ':', &offset);
         struct slice topic = cut(place, '/', &partition);
+        offset = cut(offset, '#', &cuts);
+        int64_t n = number(cuts) > 0 ? number(cuts) : 0;
         for (size_t i = 0; i < s->source_count && number(partition) == p; i++)
             if (slice_equal(topic, slice_of(s->topology->sources[i].topic->name)) &&
-                number(offset) > task->inputs[i])
+                (n > task->cuts[i] || (n == task->cuts[i] && number(offset) > task->inputs[i]))) {
                 task->inputs[i] = number(offset);
+                task->cuts[i] = n;
+            }
     }
 }
 

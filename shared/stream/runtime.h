@@ -29,6 +29,7 @@ struct cursor {
 struct holding {
     atomic_int count; /* of its topic; 0: not known yet */
     struct partitions reading;
+    bool forgotten;                 /* as a whole, because its log is shorter: it starts anew */
     struct partitions wanted, held; /* under the lock; held: hydrated, as far as whoever reads can know */
 };
 
@@ -39,6 +40,7 @@ struct task {
     int64_t *inputs;        /* by source: the next offset to process, */
     int64_t *read;          /* and the next to come, behind whatever is no record */
     int64_t *committed;     /* by source: as the group has it */
+    int64_t *cuts;          /* by source: how often it has lost its last records */
     int64_t *changelogs;    /* by view: the offset behind our last record */
     struct cursor *restore; /* by view */
     struct task_time time;
@@ -50,6 +52,7 @@ struct topic_counts {
     bool input, output, table, changelog;
     counter in, out, hydrated, restored; /* as each of these; a changelog is an output too */
     counter skipped, dead_letters;
+    counter deleted, lost; /* positions moved: to where it begins, and to where it ends */
 };
 
 /* How far each partition is that is read, for others to see. */
@@ -168,6 +171,11 @@ WARN_UNUSED bool renew(struct stream *s, struct err *e);
 /* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
 WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
 
+/* Says and counts that a reader was moved. */
+void note_moved(struct stream *s, const struct log_record *r);
+/* The same of a position in the store that is beyond the log's end: what it belongs to is read anew. */
+void note_ahead(struct stream *s, const char *what, const struct log_position *end, int64_t position);
+
 /* One for each topic that the topology names. */
 struct topic_counts *topic_counts_create(const struct topology *t);
 
@@ -206,5 +214,5 @@ WARN_UNUSED bool tables_reread(struct stream *s, struct err *e);
 /* Of the partitioned tables: starts and stops what stream_hold() has asked for, and notices what is hydrated.
  */
 WARN_UNUSED bool tables_follow(struct stream *s, struct err *e);
-/* One record, or end, of a table into s->hydrated. */
+/* One record of a table, or news of its reader, into s->hydrated. */
 WARN_UNUSED bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e);

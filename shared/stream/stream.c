@@ -62,6 +62,7 @@ void stream_destroy(struct stream *s) {
         free(s->tasks[p].inputs);
         free(s->tasks[p].read);
         free(s->tasks[p].committed);
+        free(s->tasks[p].cuts);
         free(s->tasks[p].changelogs);
         free(s->tasks[p].restore);
     }
@@ -87,6 +88,20 @@ void notice(struct stream *s, const char *fmt, ...) {
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     s->o.notice(s->o.context, text);
+}
+
+void note_moved(struct stream *s, const struct log_record *r) {
+    struct topic_counts *c = &s->counts[r->topic->index];
+    char text[300];
+    counter_add(r->offset > r->was ? &c->deleted : &c->lost, 1);
+    log_moved_text(r, text, sizeof text);
+    notice(s, "%s", text);
+}
+
+void note_ahead(struct stream *s, const char *what, const struct log_position *end, int64_t position) {
+    counter_add(&s->counts[end->topic->index].lost, 1);
+    notice(s, "%s/%d: it was read up to %lld and ends at %lld; %s is read anew", end->topic->name,
+           end->partition, (long long)position, (long long)end->offset, what);
 }
 
 /* ---- tasks ---- */
@@ -142,7 +157,7 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
     struct log_position changelogs[s->view_count + 1];
     _cleanup_(buf_free) struct buf key = {0};
     for (size_t i = 0; i < s->source_count; i++)
-        inputs[i] = (struct log_committed){s->topology->sources[i].topic, p, -1, 0};
+        inputs[i] = (struct log_committed){s->topology->sources[i].topic, p, -1, 0, 0};
     TRY(GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));
     for (size_t i = 0; i < s->view_count; i++)
         changelogs[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
@@ -150,6 +165,7 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
     task->time = (struct task_time){.due = INT64_MIN};
     for (size_t i = 0; i < s->source_count; i++) {
         task->inputs[i] = task->committed[i] = inputs[i].offset;
+        task->cuts[i] = inputs[i].cuts;
         task->time.now = inputs[i].time > task->time.now ? inputs[i].time : task->time.now;
     }
     bool ours = true, stale;
@@ -159,7 +175,8 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
         c->target = changelogs[i].offset;
         store_key_view_position(&key, v, p);
         TRY(position_load(s, &key, &c->position, e));
-        if (c->position > c->target) { /* of another log */
+        if (c->position > c->target) { /* of another log, or it has lost its last records */
+            note_ahead(s, v->name, &changelogs[i], c->position);
             TRY(inputs_forget(s, p, e));
             ours = false;
         }
@@ -170,7 +187,7 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
             c->position = 0;
             position_put(&s->hydrated, &key, time_of_day(s));
         }
-        struct log_position from = {v->changelog, p, c->position};
+        struct log_position from = {v->changelog, p, c->position > 0 ? c->position : -1};
         if (c->position < c->target)
             TRY(LOG(s, read, LOG_CHANGELOGS, &from, e));
     }
@@ -236,12 +253,35 @@ static bool restore_row(struct stream *s, const struct view *v, const struct log
     return true;
 }
 
+/* Where the changelog has lost its last records, so does the view: the log is the truth. The rest of the
+ * batch is of no use then. */
+static bool changelog_moved(struct stream *s, size_t i, const struct log_record *r, struct err *e) {
+    struct cursor *c = &s->tasks[r->partition].restore[i];
+    const struct view *v = s->topology->views[i];
+    _cleanup_(buf_free) struct buf key = {0};
+    if (r->offset < c->position) {
+        note_ahead(s, v->name, &(struct log_position){r->topic, r->partition, r->offset}, r->was);
+        TRY(overlay_apply(&s->hydrated, e) && inputs_forget(s, r->partition, e) &&
+            forget_view(s, v, r->partition, e));
+        task_halt(s, r->partition, TASK_NEW);
+        return true;
+    }
+    note_moved(s, r);
+    c->position = r->offset;
+    store_key_view_position(&key, v, r->partition);
+    position_put(&s->hydrated, &key, r->offset);
+    return true;
+}
+
 static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     for (size_t i = 0; i < s->view_count; i++) {
         const struct view *v = s->topology->views[i];
-        if (v->changelog != r->topic || task->state != TASK_RESTORING ||
-            r->offset < task->restore[i].position)
+        if (v->changelog != r->topic || task->state != TASK_RESTORING)
+            continue;
+        if (r->moved)
+            TRY(changelog_moved(s, i, r, e));
+        if (r->moved || r->offset < task->restore[i].position)
             continue;
         if (!r->end) {
             _cleanup_(buf_free) struct buf key = {0};
@@ -271,7 +311,8 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
 
 static void tell_changed(struct stream *s, const struct log_record *records, size_t n) {
     for (size_t k = 0; k < n && s->o.changed != NULL; k++)
-        for (size_t i = 0; records[k].queue == LOG_TABLES && !records[k].end && i < s->table_count; i++)
+        for (size_t i = 0; records[k].queue == LOG_TABLES && !log_is_news(&records[k]) && i < s->table_count;
+             i++)
             if (s->topology->tables[i]->topic == records[k].topic)
                 s->o.changed(s->o.context, s->topology->tables[i], records[k].key, records[k].partition,
                              records[k].offset);
@@ -483,8 +524,9 @@ bool commit(struct stream *s, struct err *e) {
     for (int32_t p = 0; p < s->partitions; p++)
         for (size_t i = 0; i < s->source_count; i++)
             if (s->tasks[p].state == TASK_RUNNING && s->tasks[p].inputs[i] != s->tasks[p].committed[i])
-                inputs[n++] = (struct log_committed){s->topology->sources[i].topic, p, s->tasks[p].inputs[i],
-                                                     s->expires ? s->tasks[p].time.now : 0};
+                inputs[n++] =
+                    (struct log_committed){s->topology->sources[i].topic, p, s->tasks[p].inputs[i],
+                                           s->expires ? s->tasks[p].time.now : 0, s->tasks[p].cuts[i]};
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));
     histogram_observe(&s->transaction_us, &buckets_us, clock_mono_us() - s->transaction_since_us);
     histogram_observe(&s->transaction_inputs, &buckets_records, (int64_t)s->transaction_records);
@@ -577,12 +619,24 @@ static bool handle(struct stream *s, size_t source, const struct log_record *r, 
                     &s->tasks[r->partition].time, e);
 }
 
+/* What was processed stays so, and the group learns where it goes on. */
+static void input_moved(struct stream *s, struct task *task, size_t source, const struct log_record *r) {
+    note_moved(s, r);
+    task->cuts[source] += r->offset < r->was;
+    task->inputs[source] = task->read[source] = r->offset;
+    task->committed[source] = -1;
+    if (s->dirty_since == 0)
+        s->dirty_since = now_ms(s);
+}
+
 static bool process_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     size_t i = 0;
     while (s->topology->sources[i].topic != r->topic)
         i++;
-    if (task->state != TASK_RUNNING || r->offset < task->inputs[i])
+    if (r->moved && task->state == TASK_RUNNING)
+        input_moved(s, task, i, r);
+    if (r->moved || task->state != TASK_RUNNING || r->offset < task->inputs[i])
         return true;
     if (r->end) {
         task->read[i] = r->offset;
@@ -640,7 +694,7 @@ static bool process_fresh(struct stream *s, const struct log_record *r, struct e
 static bool process(struct stream *s, size_t n, struct err *e) {
     size_t inputs = 0;
     for (size_t k = 0; k < n; k++)
-        inputs += log_queue_of_inputs(s->records[k].queue) && !s->records[k].end;
+        inputs += log_queue_of_inputs(s->records[k].queue) && !log_is_news(&s->records[k]);
     step_tables_fresh(s->step, false);
     s->latest = time_of_day(s) + LOG_AHEAD_MS;
     TRY(inputs == 0 || s->tables_known || freshen(s, e));
@@ -760,11 +814,13 @@ static bool start(struct stream *s, struct err *e) {
             free(task->inputs); /* an earlier attempt got this far */
             free(task->read);
             free(task->committed);
+            free(task->cuts);
             free(task->changelogs);
             free(task->restore);
             task->inputs = xcalloc(s->source_count, sizeof *task->inputs);
             task->read = xcalloc(s->source_count, sizeof *task->read);
             task->committed = xcalloc(s->source_count, sizeof *task->committed);
+            task->cuts = xcalloc(s->source_count, sizeof *task->cuts);
             task->changelogs = xcalloc(s->view_count, sizeof *task->changelogs);
             task->restore = xcalloc(s->view_count, sizeof *task->restore);
         }

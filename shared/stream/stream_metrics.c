@@ -22,6 +22,10 @@ const struct metric figure_skipped = {"insideout_skipped_records_total", METRIC_
                                       "letters."};
 const struct metric figure_dead_letters = {"insideout_dead_letters_total", METRIC_COUNTER,
                                            "Bad records that were sent to the dead letters."};
+const struct metric figure_moved = {"insideout_positions_moved_total", METRIC_COUNTER,
+                                    "Positions that are not in the log (any more): what came from there on "
+                                    "was deleted unread, or the log has "
+                                    "lost its last records. Reading goes on where the log begins or ends."};
 const struct metric figure_committed = {"insideout_transactions_committed_total", METRIC_COUNTER,
                                         "Transactions committed."};
 const struct metric figure_aborted = {"insideout_transactions_aborted_total", METRIC_COUNTER,
@@ -83,6 +87,14 @@ static bool sends_letters(const struct topology *by, const struct topic *t) {
     return by->dead_letters != NULL && t->dead_letters != NULL && strcmp(t->dead_letters, by->name) == 0;
 }
 
+void figure_moved_add(struct metrics *m, const char *topology, const char *topic, const counter *deleted,
+                      const counter *lost) {
+    metrics_add(m, &figure_moved, (double)counter_get(deleted), "topology", topology, "topic", topic, "why",
+                "deleted", NULL);
+    metrics_add(m, &figure_moved, (double)counter_get(lost), "topology", topology, "topic", topic, "why",
+                "lost", NULL);
+}
+
 static void show_topic(const struct topology *by, const struct topic_counts *c, struct metrics *m) {
     const struct {
         bool there;
@@ -100,6 +112,8 @@ static void show_topic(const struct topology *by, const struct topic_counts *c, 
         if (all[i].there)
             metrics_add(m, all[i].metric, (double)counter_get(all[i].count), "topology", by->name, "topic",
                         c->topic->name, NULL);
+    if (c->input || c->table || c->changelog)
+        figure_moved_add(m, by->name, c->topic->name, &c->deleted, &c->lost);
 }
 
 static void show_lag(struct stream *s, struct metrics *m) {

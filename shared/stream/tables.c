@@ -96,7 +96,8 @@ bool tables_aim(struct stream *s, bool only_fresh, struct err *e) {
 bool tables_reached(const struct stream *s, bool only_fresh) {
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if (counts(s, i, p, only_fresh) && s->cursors[i][p].position < s->cursors[i][p].target)
+            if (counts(s, i, p, only_fresh) &&
+                (s->holdings[i].forgotten || s->cursors[i][p].position < s->cursors[i][p].target))
                 return false;
     return true;
 }
@@ -120,6 +121,12 @@ static bool age_begin(struct stream *s, const struct table *t, int32_t p, const 
     return overlay_apply(&s->hydrated, e);
 }
 
+/* Where nothing is known yet, the log may begin anywhere. */
+static bool read_from(struct stream *s, const struct topic *t, int32_t p, int64_t position, struct err *e) {
+    struct log_position from = {t, p, position > 0 ? position : -1};
+    return LOG(s, read, LOG_TABLES, &from, e);
+}
+
 static bool partition_start(struct stream *s, size_t i, int32_t p, struct err *e) {
     const struct table *t = s->topology->tables[i];
     struct cursor c;
@@ -138,12 +145,13 @@ static bool partition_start(struct stream *s, size_t i, int32_t p, struct err *e
         store_key_table_positions(&key, t, p);
         TRY(note_reindexed(s, t, &key, e));
     }
+    if (c.position > c.target)
+        note_ahead(s, t->name, &end, c.position);
     if (c.position < 0 || c.position > c.target || stale) {
         TRY(partition_forget(s, t, p, e) && age_begin(s, t, p, &c, e));
         c.position = 0;
     }
-    struct log_position from = {t->topic, p, c.position};
-    TRY(LOG(s, read, LOG_TABLES, &from, e));
+    TRY(read_from(s, t->topic, p, c.position, e));
     s->cursors[i][p] = c;
     partitions_put(&s->holdings[i].reading, p, true);
     return true;
@@ -179,7 +187,11 @@ static bool follow(struct stream *s, size_t i, struct err *e) {
     return true;
 }
 
+static bool table_restart(struct stream *s, size_t i, struct err *e);
+
 bool tables_follow(struct stream *s, struct err *e) {
+    for (size_t i = 0; i < s->table_count; i++)
+        TRY(!s->holdings[i].forgotten || table_restart(s, i, e));
     bool changed = atomic_exchange(&s->hold_changed, false);
     for (size_t i = 0; i < s->table_count; i++) {
         struct holding *h = &s->holdings[i];
@@ -235,6 +247,8 @@ static bool partitioned_start(struct stream *s, size_t i, struct err *e) {
         int64_t position;
         store_key_table_position(&key, t, p);
         TRY(position_load(s, &key, &position, e));
+        if (position > at_end[p].offset)
+            note_ahead(s, t->name, &at_end[p], position);
         longer = longer || position > at_end[p].offset;
         partitions_put(&found, p, position >= 0);
     }
@@ -264,6 +278,9 @@ bool table_start(struct stream *s, size_t i, struct err *e) {
         cursors[p].mark_at = time_of_day(s);
         store_key_table_position(&key, t, p);
         TRY(position_load(s, &key, &cursors[p].position, e));
+        if (cursors[p].position > cursors[p].target)
+            note_ahead(s, t->name, &(struct log_position){t->topic, p, cursors[p].target},
+                       cursors[p].position);
         store_key_table_age(&key, t, p);
         TRY(age_check(s, t->topic, p, &key, &cursors[p], &stale, e));
         longer = longer || stale || cursors[p].position > cursors[p].target;
@@ -278,8 +295,7 @@ bool table_start(struct stream *s, size_t i, struct err *e) {
             TRY(age_begin(s, t, p, &cursors[p], e));
             cursors[p].position = 0;
         }
-        struct log_position from = {t->topic, p, cursors[p].position};
-        TRY(LOG(s, read, LOG_TABLES, &from, e));
+        TRY(read_from(s, t->topic, p, cursors[p].position, e));
     }
     return true;
 }
@@ -311,15 +327,56 @@ bool tables_renew(struct stream *s, struct err *e) {
     return true;
 }
 
+/* What is in the store may be of records that the log has lost: all of it goes, and is read anew. */
+static bool table_forget(struct stream *s, size_t i, struct err *e) {
+    struct holding *h = &s->holdings[i];
+    const struct table *t = s->topology->tables[i];
+    struct partitions had = h->reading;
+    TRY(overlay_apply(&s->hydrated, e));
+    for (int32_t p = 0; p < s->table_partitions[i]; p++) {
+        if (reads(s, i, p))
+            LOG(s, unread, LOG_TABLES, t->topic, p);
+        s->cursors[i][p] = (struct cursor){0};
+        if (partitions_has(&h->held, p))
+            set_held(s, i, p, false);
+    }
+    h->reading = (struct partitions){0};
+    h->forgotten = true;
+    s->tables_known = false;
+    atomic_store(&s->ready, false);
+    return t->partitioned_with == NULL ? forget_table(s, t, e)
+                                       : partitions_forget(s, t, &had, s->table_partitions[i], e);
+}
+
+static bool table_restart(struct stream *s, size_t i, struct err *e) {
+    TRY(tables_aim(s, false, e));
+    s->holdings[i].forgotten = false;
+    return table_start(s, i, e);
+}
+
+static bool table_moved(struct stream *s, size_t i, const struct log_record *r, struct err *e) {
+    struct cursor *c = &s->cursors[i][r->partition];
+    _cleanup_(buf_free) struct buf key = {0};
+    if (r->offset < c->position) {
+        note_ahead(s, s->topology->tables[i]->name, &(struct log_position){r->topic, r->partition, r->offset},
+                   r->was);
+        return table_forget(s, i, e);
+    }
+    note_moved(s, r);
+    c->position = r->offset;
+    store_key_table_position(&key, s->topology->tables[i], r->partition);
+    position_put(&s->hydrated, &key, r->offset);
+    return true;
+}
+
 bool tables_reread(struct stream *s, struct err *e) {
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++) {
             const struct topic *t = s->topology->tables[i]->topic;
-            if (!reads(s, i, p))
+            if (!reads(s, i, p) || s->holdings[i].forgotten)
                 continue;
-            struct log_position from = {t, p, s->cursors[i][p].position};
             LOG(s, unread, LOG_TABLES, t, p);
-            TRY(LOG(s, read, LOG_TABLES, &from, e));
+            TRY(read_from(s, t, p, s->cursors[i][p].position, e));
         }
     return true;
 }
@@ -328,7 +385,11 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
     for (size_t i = 0; i < s->table_count; i++) {
         const struct table *t = s->topology->tables[i];
         struct cursor *c = &s->cursors[i][r->partition];
-        if (t->topic != r->topic || r->offset < c->position || !reads(s, i, r->partition))
+        if (t->topic != r->topic || s->holdings[i].forgotten || !reads(s, i, r->partition))
+            continue;
+        if (r->moved)
+            TRY(table_moved(s, i, r, e));
+        if (r->moved || r->offset < c->position)
             continue;
         if (!r->end) {
             if (!table_put(t, &s->hydrated, s->o.schemas, r, s->table_partitions[i], e)) {

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "stream/figures.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -49,6 +50,8 @@ struct tail_part {
     uint64_t tickets, end_wanted,
         end_for;                   /* cursors so far; who wants to know the end; whoever it is known for */
     int64_t first, next, end;      /* what the ring has is [first, next); a committed end that was seen */
+    uint64_t cuts;                 /* how often the log has lost its last records, */
+    int64_t cut;                   /* and where it ended then */
     int64_t idle_since, reread_at; /* 0: not */
     struct record **ring;          /* RING_RECORDS, in order */
     size_t ring_first, ring_count, ring_bytes;
@@ -62,8 +65,9 @@ struct tail_fetch {
     struct tail_part *part;
     const void *owner;
     struct buf key;
-    bool has_key, follows, done, at_end, ahead, abandoned; /* ahead: it would begin beyond the end */
-    int64_t from, to;
+    bool has_key, follows, done, at_end, abandoned;
+    enum { PLACE_KEPT, PLACE_DELETED, PLACE_AHEAD } place; /* then `moved_to` is where the records begin */
+    int64_t from, to, moved_to;
     size_t bytes, count, max, looked_at;
     struct record *first, *last;
 };
@@ -77,6 +81,9 @@ struct tail {
     atomic_uint_fast64_t opened; /* how often somebody wanted to know an end */
     uint64_t opened_seen;
     int64_t retry_at, fetch_at; /* not before; 0: nothing to try again */
+    struct {
+        counter deleted, lost;
+    } * moved; /* positions, by the topic's index */
     struct log_record records[BATCH];
     atomic_bool stopping;
 };
@@ -293,6 +300,7 @@ static struct tail_part *part_of(struct tail *t, const struct topic *topic, int3
 void tail_open(struct tail *t, struct tail_cursor *c) {
     lock(t);
     struct tail_part *p = c->part = part_of(t, c->topic, c->partition);
+    c->cuts = p->cuts;
     if (c->once == 0) {
         c->ticket = ++p->tickets;
         p->cursors++;
@@ -319,14 +327,20 @@ static void fetch_free(struct tail_fetch *f) {
     free(f);
 }
 
-void tail_close(struct tail *t, struct tail_cursor *c) {
-    if (c->part == NULL)
-        return;
-    lock(t);
+/* Under the lock. */
+static void fetch_drop(struct tail_cursor *c) {
     if (c->fetch != NULL && c->fetch->done)
         fetch_free(c->fetch);
     else if (c->fetch != NULL)
         c->fetch->abandoned = true;
+    c->fetch = NULL;
+}
+
+void tail_close(struct tail *t, struct tail_cursor *c) {
+    if (c->part == NULL)
+        return;
+    lock(t);
+    fetch_drop(c);
     if (c->once == 0) {
         c->part->cursors--;
         c->part->keyed -= c->key.data != NULL;
@@ -335,7 +349,11 @@ void tail_close(struct tail *t, struct tail_cursor *c) {
     }
     unlock(t);
     c->part = NULL;
-    c->fetch = NULL;
+}
+
+static bool read_new(struct tail *t, const struct tail_part *p, struct err *e) {
+    struct log_position from = {p->topic, p->partition, p->next > 0 ? p->next : -1};
+    return LOG(t, read, LOG_TABLES, &from, e);
 }
 
 /* Takes what is known now of a partition's end; opens it, the first time. */
@@ -351,8 +369,7 @@ static bool part_end(struct tail *t, struct tail_part *p, int64_t end, uint64_t 
         p->state = PART_OPEN;
     }
     unlock(t);
-    struct log_position from = {p->topic, p->partition, p->next};
-    if (opens && !LOG(t, read, LOG_TABLES, &from, e))
+    if (opens && !read_new(t, p, e))
         return false;
     wake(t, NAME_PART, &(struct tail_cursor){.topic = p->topic, .partition = p->partition});
     return true;
@@ -408,9 +425,8 @@ static bool tend_parts(struct tail *t, struct err *e) {
         if (close && was_open)
             LOG(t, unread, LOG_TABLES, p->topic, p->partition);
         if (p->reread_at != 0 && now >= p->reread_at) {
-            struct log_position from = {p->topic, p->partition, p->next};
             p->reread_at = 0;
-            if (!LOG(t, read, LOG_TABLES, &from, e))
+            if (!read_new(t, p, e))
                 return false;
         }
     }
@@ -462,9 +478,9 @@ static bool fetch_has_more(struct tail *t, struct tail_fetch *f, bool *fails) {
              (!f->follows && !LOG(t, ends, &end, 1, true, &away));
     if (*fails || f->follows || (f->from >= 0 && f->from < end.offset))
         return !*fails;
-    f->ahead = f->from > end.offset;
+    f->place = f->from > end.offset ? PLACE_AHEAD : PLACE_KEPT;
     f->at_end = true;
-    f->to = f->ahead ? f->from : end.offset;
+    f->to = f->moved_to = end.offset;
     return false;
 }
 
@@ -495,7 +511,8 @@ static bool start_fetches(struct tail *t, struct err *e) {
     unlock(t);
     for (size_t i = 0; i < n; i++) {
         bool fails;
-        struct log_position from = {started[i]->part->topic, started[i]->part->partition, started[i]->from};
+        struct log_position from = {started[i]->part->topic, started[i]->part->partition,
+                                    started[i]->from > 0 ? started[i]->from : -1};
         if (!fetch_has_more(t, started[i], &fails))
             fetch_end(t, started[i]->part, fails);
         else if (!LOG(t, read, LOG_CHANGELOGS, &from, e))
@@ -512,9 +529,32 @@ static bool know(struct tail *t, const struct log_record *r) {
     return r->value.data == NULL || schemas_know(t->o.schemas, r->value, &e) || e.kind != ERR_RETRY;
 }
 
+static void count_moved(struct tail *t, const struct log_record *r) {
+    counter_add(r->offset < r->was ? &t->moved[r->topic->index].lost : &t->moved[r->topic->index].deleted, 1);
+}
+
+/* What is in memory is not deleted for whoever reads that. */
+static void fetch_moved(struct tail *t, struct tail_fetch *f, const struct log_record *r) {
+    struct tail_part *p = f->part;
+    lock(t);
+    bool memory = f->follows && p->state == PART_OPEN && r->offset > p->first && p->first >= f->to;
+    f->place = r->offset < r->was ? PLACE_AHEAD : PLACE_DELETED;
+    f->to = f->moved_to = memory ? p->first : r->offset;
+    unlock(t);
+    count_moved(t, r);
+    if (f->place == PLACE_AHEAD) {
+        f->at_end = true;
+        fetch_end(t, p, false);
+    }
+}
+
 static void take_fetched(struct tail *t, const struct log_record *r) {
     struct tail_part *p = part_find(t, r->topic, r->partition);
     struct tail_fetch *f = p == NULL ? NULL : p->fetching;
+    if (f != NULL && r->moved) {
+        fetch_moved(t, f, r);
+        return;
+    }
     if (f == NULL || r->offset < f->to)
         return; /* of one that has ended */
     lock(t);
@@ -539,8 +579,31 @@ static void take_fetched(struct tail *t, const struct log_record *r) {
         fetch_end(t, p, false);
 }
 
+/* What is in memory is not in the log, or not before what comes next: whoever is not there yet fetches. */
+static void part_moved(struct tail *t, struct tail_part *p, const struct log_record *r) {
+    char text[300];
+    bool lost = r->offset < r->was;
+    lock(t);
+    while (p->ring_count > 0)
+        ring_drop(p);
+    p->first = p->next = r->offset;
+    p->end = lost || p->next > p->end ? p->next : p->end;
+    p->cuts += lost;
+    p->cut = lost ? r->offset : p->cut;
+    unlock(t);
+    count_moved(t, r);
+    log_moved_text(r, text, sizeof text);
+    if (lost && t->o.notice != NULL)
+        t->o.notice(t->o.context, text);
+    wake(t, NAME_PART, &(struct tail_cursor){.topic = p->topic, .partition = p->partition});
+}
+
 static void take_new(struct tail *t, const struct log_record *r) {
     struct tail_part *p = part_find(t, r->topic, r->partition);
+    if (p != NULL && p->ring != NULL && r->moved) {
+        part_moved(t, p, r);
+        return;
+    }
     if (p == NULL || p->reread_at != 0 || r->offset < p->next || p->ring == NULL)
         return;
     if (!r->end && !know(t, r)) {
@@ -660,6 +723,14 @@ static enum tail_state take_fetch(struct tail *t, struct tail_cursor *c, struct 
         fetch_begin(t, c);
     if (f == NULL || !f->done)
         return TAIL_COMING;
+    if (f->place != PLACE_KEPT) {
+        enum tail_state moved = f->place == PLACE_AHEAD ? TAIL_AHEAD : TAIL_DELETED;
+        f->place = PLACE_KEPT;
+        c->offset = to->then = f->moved_to;
+        if (moved == TAIL_AHEAD)
+            fetch_drop(c);
+        return moved;
+    }
     for (struct record *r = f->first; r != NULL; r = r->newer)
         if (r->r.offset >= c->offset && !portion_add(to, c, r))
             break;
@@ -667,7 +738,7 @@ static enum tail_state take_fetch(struct tail *t, struct tail_cursor *c, struct 
     if (to->more)
         return TAIL_COMING;
     c->offset = f->to > c->offset ? f->to : c->offset;
-    enum tail_state state = f->ahead ? TAIL_AHEAD : c->once > 0 && !f->at_end ? TAIL_STOPPED : TAIL_CAUGHT_UP;
+    enum tail_state state = c->once > 0 && !f->at_end ? TAIL_STOPPED : TAIL_CAUGHT_UP;
     fetch_free(f);
     c->fetch = NULL;
     return state;
@@ -681,8 +752,13 @@ static enum tail_state take(struct tail *t, struct tail_cursor *c, struct portio
         return TAIL_STARTING;
     if (c->offset < 0)
         c->offset = p->end;
-    if (c->offset > p->end)
+    int64_t end = c->cuts != p->cuts && p->cut < p->end ? p->cut : p->end;
+    c->cuts = p->cuts;
+    if (c->offset > end) {
+        fetch_drop(c);
+        c->offset = to->then = end;
         return TAIL_AHEAD;
+    }
     while (c->offset < p->first) {
         enum tail_state s = take_fetch(t, c, to);
         if (s != TAIL_CAUGHT_UP)
@@ -730,6 +806,7 @@ struct tail *tail_create(const struct tail_options *options) {
     struct tail *t = xcalloc(1, sizeof *t);
     t->o = *options;
     t->parts = xcalloc(options->topic_count, sizeof(struct tail_part **));
+    t->moved = xcalloc(options->topic_count, sizeof *t->moved);
     t->queue_end = &t->queue;
     pthread_mutex_init(&t->lock, NULL);
     return t;
@@ -752,6 +829,20 @@ void tail_destroy(struct tail *t) {
     for (size_t i = 0; i < t->o.topic_count; i++)
         free(t->parts[i]);
     free(t->parts);
+    free(t->moved);
     pthread_mutex_destroy(&t->lock);
     free(t);
+}
+
+void tail_metrics(struct tail *t, struct metrics *m) {
+    lock(t);
+    for (size_t i = 0; i < t->o.topic_count; i++) {
+        int32_t p = 0;
+        while (t->parts[i] != NULL && p < PARTITIONS_MAX && t->parts[i][p] == NULL)
+            p++;
+        if (t->parts[i] != NULL && p < PARTITIONS_MAX)
+            figure_moved_add(m, "feeds", t->parts[i][p]->topic->name, &t->moved[i].deleted,
+                             &t->moved[i].lost);
+    }
+    unlock(t);
 }

@@ -6,6 +6,7 @@
  * but a cursor is one thread's at a time. Only committed records; a cursor moves over what is none. */
 #pragma once
 
+#include "base/metrics.h"
 #include "events/schemas.h"
 #include "stream/log.h"
 
@@ -26,6 +27,8 @@ struct tail_options {
     size_t topic_count;      /* of the catalogue that all topics are from */
     /* Something is new under this name (see tail_names); on the tail's thread. */
     void (*wake)(void *context, struct slice name);
+    /* A line for people, as stream.h has it; on the tail's thread. NULL: nobody reads. */
+    void (*notice)(void *context, const char *text);
     void *context;
 };
 
@@ -42,7 +45,7 @@ struct tail_cursor {
 
     struct tail_part *part;
     struct tail_fetch *fetch;
-    uint64_t ticket;
+    uint64_t ticket, cuts;
 };
 
 enum { TAIL_NOW = -1 };
@@ -52,7 +55,9 @@ enum tail_state {
     TAIL_COMING,    /* there is more, and it is being fetched */
     TAIL_STOPPED,   /* the visitor wanted no more */
     TAIL_CAUGHT_UP, /* for now */
-    TAIL_AHEAD,     /* the cursor is beyond the partition's end: it is of another log */
+    TAIL_AHEAD,   /* it was beyond the partition's end, which has lost its last records or is of another log:
+                     it stands at that end now */
+    TAIL_DELETED, /* what came from it on is deleted: it stands where the partition begins now */
 };
 
 struct tail *tail_create(const struct tail_options *options);
@@ -82,6 +87,9 @@ void tail_names(const struct tail_cursor *c, void (*each)(void *context, struct 
  * called but for this cursor. */
 enum tail_state tail_read(struct tail *t, struct tail_cursor *c,
                           bool (*visit)(void *context, const struct tail_record *r), void *context);
+
+/* Its figures. Any thread. */
+void tail_metrics(struct tail *t, struct metrics *m);
 
 /* A record as {"topic", "partition", "offset", "timestamp", "key", "value"}, the value decoded by its
  * writer's schema; of one that cannot be decoded null, and "error" says why. Made once. In a visitor only,

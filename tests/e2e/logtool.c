@@ -103,7 +103,7 @@ static bool start_topic(struct reader *r, const char *name, struct err *e) {
     if (!r->log->ops->partitions(r->log, t, &count, e))
         return false;
     for (int32_t p = 0; p < count; p++)
-        if (!r->log->ops->read(r->log, LOG_TABLES, &(struct log_position){t, p, 0}, e))
+        if (!r->log->ops->read(r->log, LOG_TABLES, &(struct log_position){t, p, -1}, e))
             return false;
     r->open += count;
     return true;
@@ -119,7 +119,7 @@ static bool read_to_the_end(struct reader *r, struct err *e) {
         bool ok = true;
         for (size_t i = 0; i < n && ok; i++) {
             struct log_record *record = &records[i];
-            if (!record->end) {
+            if (!log_is_news(record)) {
                 ok = print_record(r, record, e);
                 continue;
             }

@@ -19,11 +19,12 @@ struct partition {
     int32_t number;
     struct entry *entries;
     int64_t count, capacity;
+    int64_t first; /* what was before it is deleted */
     int64_t stalled_until;
 };
 
-struct committed {        /* of an input */
-    int64_t offset, time; /* -1, 0: nothing yet */
+struct committed {              /* of an input */
+    int64_t offset, time, cuts; /* -1, 0, 0: nothing yet */
 };
 
 enum txn_state { TXN_ONGOING, TXN_COMMITTED, TXN_ABORTED };

@@ -93,6 +93,7 @@ static bool client_committed(struct log *l, struct log_committed *positions, siz
         }
         positions[i].offset = committed->offset;
         positions[i].time = committed->time;
+        positions[i].cuts = committed->cuts;
     }
     POINT(c, "committed, answered");
     return true;
@@ -228,7 +229,7 @@ static bool client_read(struct log *l, enum log_queue q, const struct log_positi
         return err_set(e, ERR_FATAL, "%s/%d is being read already", from->topic->name, from->partition);
     if (c->reading_count == sizeof c->readings / sizeof *c->readings)
         abort();
-    int64_t position = from->offset < 0 || from->offset > p->count ? 0 : from->offset;
+    int64_t position = from->offset < 0 ? p->first : from->offset;
     c->readings[c->reading_count++] = (struct reading){q, p, position, -1};
     return true;
 }
@@ -267,11 +268,30 @@ static void lend_end(const struct reading *r, struct log_record *out) {
                                .offset = r->position};
 }
 
+/* A reader that stands at what the log does not have is moved. */
+static bool move(struct reading *r, struct log_record *out) {
+    int64_t was = r->position, to = was > r->p->count ? r->p->count : was;
+    to = to < r->p->first ? r->p->first : to;
+    if (to == was)
+        return false;
+    r->position = to;
+    r->told_end = -1;
+    *out = (struct log_record){.moved = true,
+                               .queue = r->queue,
+                               .topic = r->p->topic,
+                               .partition = r->p->number,
+                               .offset = to,
+                               .was = was};
+    return true;
+}
+
 /* Up to `max` records of one partition; now and then without the news of its end, which then comes with the
  * next fetch. */
 static size_t fetch(struct client *c, struct reading *r, struct log_record *records, size_t max) {
     int64_t end = broker_stable_end(broker_of(c), r->p);
     size_t n = 0;
+    if (move(r, records))
+        return 1;
     int64_t position = r->position;
     for (; position < end && n < max; position++) {
         const struct entry *entry = &r->p->entries[position];
@@ -321,7 +341,7 @@ static size_t fetch_all(struct client *c, bool inputs, struct log_record *record
 
 static void client_release(struct log *l, struct log_record *records, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        if (records[i].end)
+        if (log_is_news(&records[i]))
             continue;
         struct lent *copy = records[i].handle;
         memset(copy->bytes, 0xdd, records[i].key.size + records[i].value.size);
@@ -520,7 +540,8 @@ static bool send_offsets(struct client *c, const struct log_committed *inputs, s
         while (g->topology->sources[source].topic != inputs[i].topic)
             source++;
         c->txn->offsets[c->txn->offset_count].committed = &g->committed[source][inputs[i].partition];
-        c->txn->offsets[c->txn->offset_count++].to = (struct committed){inputs[i].offset, inputs[i].time};
+        c->txn->offsets[c->txn->offset_count++].to =
+            (struct committed){inputs[i].offset, inputs[i].time, inputs[i].cuts};
         if (c->txn->offset_count == sizeof c->txn->offsets / sizeof *c->txn->offsets)
             abort();
     }

@@ -3,6 +3,7 @@
  * What the runtime relies on in a log, tried on the simulated one and on a real Kafka (KAFKA_BROKERS): what
  * readers of committed records see, where positions and ends are, who is fenced by whom. So that the world of
  * the simulation is not a kinder one than the real. */
+#include "instance.h"
 #include "world.h"
 
 #include "schemas/schemas.gen.h"
@@ -157,7 +158,8 @@ struct seen {
     int64_t offsets[SEEN];
     char values[SEEN][8];
     int count;
-    int64_t end; /* the latest news of an end; -1: none */
+    int64_t end;           /* the latest news of an end; -1: none */
+    int64_t was, moved_to; /* the latest of a move; -1: none */
 };
 
 /* Reads on until the end of committed records has come by, for the first time or anew. */
@@ -169,10 +171,14 @@ static void read_to(struct log *l, int64_t end, struct seen *seen) {
         assert_true(l->ops->now_ms(l) < until);
         MUST(l, poll(l, false, records, 10, 100, &n, &e));
         for (size_t i = 0; i < n; i++) {
-            if (records[i].end) {
-                seen->end = records[i].offset;
-                continue;
+            if (records[i].moved) {
+                seen->was = records[i].was;
+                seen->moved_to = records[i].offset;
             }
+            if (records[i].end)
+                seen->end = records[i].offset;
+            if (log_is_news(&records[i]))
+                continue;
             seen->offsets[seen->count] = records[i].offset;
             snprintf(seen->values[seen->count++], 8, SLICE_FMT, SLICE_ARG(records[i].value));
         }
@@ -180,12 +186,42 @@ static void read_to(struct log *l, int64_t end, struct seen *seen) {
     }
 }
 
+static void read_from(struct log *l, int64_t offset, struct seen *seen) {
+    struct log_position from = {outputs(), 0, offset};
+    *seen = (struct seen){.end = -1, .was = -1, .moved_to = -1};
+    MUST(l, read(l, LOG_TABLES, &from, &e));
+}
+
 static struct log *reader(struct seen *seen) {
     struct log *l = connect_as(1);
-    struct log_position from = {outputs(), 0, 0};
-    *seen = (struct seen){.end = -1};
-    MUST(l, read(l, LOG_TABLES, &from, &e));
+    read_from(l, -1, seen);
     return l;
+}
+
+/* Deletes what is before an offset, as retention does. */
+static void delete_before(int64_t first) {
+    char text[256];
+    if (!bank.real) {
+        broker_partition(world_broker(bank.world), outputs(), 0)->first = first;
+        return;
+    }
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", bank.brokers, text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    assert_non_null(rk);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, bank.outputs_name, 0)->offset = first;
+    rd_kafka_DeleteRecords_t *wanted[] = {rd_kafka_DeleteRecords_new(list)};
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_DeleteRecords(rk, wanted, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, PATIENCE_MS);
+    assert_non_null(event);
+    assert_int_equal(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteRecords_destroy_array(wanted, 1);
+    rd_kafka_destroy(rk);
 }
 
 struct membership {
@@ -215,9 +251,10 @@ static void join(struct log *l, struct membership *m) {
 }
 
 static int64_t committed_offset(struct log *l) {
-    struct log_committed c = {.topic = inputs(), .offset = -2, .time = -2};
+    struct log_committed c = {.topic = inputs(), .offset = -2, .time = -2, .cuts = -2};
     MUST(l, committed(l, &c, 1, &e));
     assert_int_equal(c.time, c.offset < 0 ? 0 : 1000 * c.offset);
+    assert_int_equal(c.cuts, c.offset < 0 ? 0 : c.offset);
     return c.offset;
 }
 
@@ -314,14 +351,14 @@ static void offsets_go_with_their_transaction(void **state) {
     produce(a, "out", NULL);
     wait_for_end(r, a, 1);
     assert_int_equal(committed_offset(a), -1);
-    MUST(a, commit(a, &((struct log_committed){inputs(), 0, 7, 7000}), 1, &e));
+    MUST(a, commit(a, &((struct log_committed){inputs(), 0, 7, 7000, 7}), 1, &e));
     assert_int_equal(committed_offset(a), 7); /* stable: waits for the marker */
     MUST(a, begin(a, &e));
     produce(a, "out", NULL);
     MUST(a, abort(a, &e));
     assert_int_equal(committed_offset(a), 7);
     MUST(a, begin(a, &e)); /* offsets only */
-    MUST(a, commit(a, &((struct log_committed){inputs(), 0, 9, 9000}), 1, &e));
+    MUST(a, commit(a, &((struct log_committed){inputs(), 0, 9, 9000, 9}), 1, &e));
     assert_int_equal(committed_offset(a), 9);
 }
 
@@ -347,8 +384,56 @@ static void who_comes_back_is_the_same_member(void **state) {
         break;
     }
     MUST(new, begin(new, &e));
-    MUST(new, commit(new, &((struct log_committed){inputs(), 0, 3, 3000}), 1, &e));
+    MUST(new, commit(new, &((struct log_committed){inputs(), 0, 3, 3000, 3}), 1, &e));
     assert_int_equal(committed_offset(new), 3);
+}
+
+static void write_four(struct log *a) {
+    MUST(a, init(a, &e));
+    MUST(a, begin(a, &e));
+    for (int i = 0; i < 4; i++)
+        produce(a, "four", NULL);
+    MUST(a, commit(a, NULL, 0, &e));
+}
+
+/* Neither to the end nor to the beginning without a word. */
+static void who_stands_before_the_start_is_moved_there(void **state) {
+    (void)state;
+    struct seen seen;
+    struct log *a = connect_as(0), *r = connect_as(1);
+    write_four(a);
+    wait_for_end(r, a, 5);
+    delete_before(2);
+    read_from(r, 1, &seen);
+    read_to(r, 5, &seen);
+    assert_int_equal(seen.was, 1);
+    assert_int_equal(seen.moved_to, 2);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.offsets[0], 2);
+    r->ops->unread(r, LOG_TABLES, outputs(), 0);
+    read_from(r, -1, &seen); /* from the first that there is: that is no move */
+    read_to(r, 5, &seen);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.moved_to, -1);
+}
+
+static void who_stands_beyond_the_end_is_moved_there(void **state) {
+    (void)state;
+    struct seen seen;
+    struct log *a = connect_as(0), *r = connect_as(1);
+    write_four(a);
+    wait_for_end(r, a, 5);
+    read_from(r, 50, &seen);
+    read_to(r, 5, &seen);
+    assert_int_equal(seen.was, 50);
+    assert_int_equal(seen.moved_to, 5);
+    assert_int_equal(seen.count, 0);
+    MUST(a, begin(a, &e));
+    produce(a, "new", NULL);
+    MUST(a, commit(a, NULL, 0, &e));
+    read_to(r, 7, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.offsets[0], 5);
 }
 
 int main(int argc, char **argv) {
@@ -368,6 +453,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(who_takes_an_identity_fences_who_had_it, begin, finish),
         cmocka_unit_test_setup_teardown(offsets_go_with_their_transaction, begin, finish),
         cmocka_unit_test_setup_teardown(who_comes_back_is_the_same_member, begin, finish),
+        cmocka_unit_test_setup_teardown(who_stands_before_the_start_is_moved_there, begin, finish),
+        cmocka_unit_test_setup_teardown(who_stands_beyond_the_end_is_moved_there, begin, finish),
     };
     return cmocka_run_group_tests_name(bank.real ? "kafka" : "simulated", tests, NULL, NULL);
 }

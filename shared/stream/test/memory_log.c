@@ -111,6 +111,16 @@ void memory_log_end(struct memory_log *l, bool commit) {
     end(l, true, commit);
 }
 
+void memory_log_trim(struct memory_log *l, const struct topic *t, int32_t partition, int64_t first) {
+    part(l, t, partition)->first = first;
+}
+
+void memory_log_cut(struct memory_log *l, const struct topic *t, int32_t partition, int64_t end) {
+    struct memory_partition *p = part(l, t, partition);
+    while ((int64_t)p->count > end)
+        free(p->entries[--p->count].memory);
+}
+
 int64_t memory_log_stable_end(const struct memory_log *l, const struct topic *t, int32_t partition) {
     const struct memory_partition *p = &l->parts[t->index][partition];
     size_t i = 0;
@@ -146,6 +156,7 @@ static bool log_committed(struct log *log, struct log_committed *positions, size
         const struct memory_partition *p = part(of(log), positions[i].topic, positions[i].partition);
         positions[i].offset = p->group;
         positions[i].time = p->group_time;
+        positions[i].cuts = p->group_cuts;
     }
     return true;
 }
@@ -203,13 +214,27 @@ static bool log_read(struct log *log, enum log_queue q, const struct log_positio
     (void)e;
     assert_false(p->readers[q].reading); /* librdkafka would not like it either */
     p->readers[q].reading = true;
-    p->readers[q].position = from->offset < 0 ? 0 : from->offset;
+    p->readers[q].position = from->offset < 0 ? p->first : from->offset;
     p->readers[q].end_told = -1;
     return true;
 }
 
 static void log_unread(struct log *log, enum log_queue q, const struct topic *t, int32_t partition) {
     part(of(log), t, partition)->readers[q].reading = false;
+}
+
+/* Whether the reader stands at what the log does not have; then it is moved. */
+static bool move(struct memory_partition *p, enum log_queue q, const struct topic *t, int32_t k,
+                 struct log_record *out) {
+    int64_t was = p->readers[q].position, end = (int64_t)p->count, to = was > end ? end : was;
+    to = to < p->first ? p->first : to;
+    if (to == was)
+        return false;
+    p->readers[q].position = to;
+    p->readers[q].end_told = -1;
+    *out =
+        (struct log_record){.moved = true, .queue = q, .topic = t, .partition = k, .offset = to, .was = was};
+    return true;
 }
 
 static size_t take_partition(struct memory_log *l, enum log_queue q, const struct topic *t, int32_t k,
@@ -220,12 +245,21 @@ static size_t take_partition(struct memory_log *l, enum log_queue q, const struc
     if (!p->readers[q].reading)
         return 0;
     atomic_store(&p->readers[q].end_seen, stable + 1);
+    if (max > 0 && move(p, q, t, k, out))
+        return 1;
     for (int64_t *at = &p->readers[q].position; n < max && *at < stable; ++*at) {
         if (p->entries[*at].state != ENTRY_COMMITTED)
             continue;
         struct entry *copy = xmalloc(sizeof *copy); /* so that nobody keeps what is released */
         *copy = entry_copy(&p->entries[*at]);
-        out[n++] = (struct log_record){false, q, t, k, *at, copy->timestamp, copy->key, copy->value, copy};
+        out[n++] = (struct log_record){.queue = q,
+                                       .topic = t,
+                                       .partition = k,
+                                       .offset = *at,
+                                       .timestamp = copy->timestamp,
+                                       .key = copy->key,
+                                       .value = copy->value,
+                                       .handle = copy};
     }
     if (n < max && p->readers[q].position == stable && p->readers[q].end_told != stable) {
         p->readers[q].end_told = stable;
@@ -346,9 +380,11 @@ static bool log_commit(struct log *log, const struct log_committed *inputs, size
         return err_set(e, ERR_REFUSED, "Kafka refuses a record");
     for (size_t i = 0; i < n; i++) {
         struct memory_partition *p = part(l, inputs[i].topic, inputs[i].partition);
-        assert_true(inputs[i].offset >= p->group); /* only forward */
+        assert_true(inputs[i].offset >= p->group || inputs[i].cuts > p->group_cuts ||
+                    p->group > (int64_t)p->count); /* only forward */
         p->group = inputs[i].offset;
         p->group_time = inputs[i].time;
+        p->group_cuts = inputs[i].cuts;
     }
     end(l, false, true);
     l->in_transaction = false;

@@ -37,7 +37,8 @@ struct entry {
 struct memory_partition {
     struct entry *entries;
     size_t count, capacity;
-    int64_t group, group_time; /* what the group has committed; -1: nothing */
+    int64_t first;                         /* what was before it is deleted */
+    int64_t group, group_time, group_cuts; /* what the group has committed; -1: nothing */
     struct {
         bool reading;
         int64_t position, end_told;
@@ -93,6 +94,11 @@ int64_t memory_log_append(struct memory_log *l, const struct topic *t, int32_t p
 void memory_log_open(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
                      struct slice value);
 void memory_log_end(struct memory_log *l, bool commit);
+
+/* Deletes what is before an offset, as retention does; and what is from an offset on, as a broker that loses
+ * its last records. */
+void memory_log_trim(struct memory_log *l, const struct topic *t, int32_t partition, int64_t first);
+void memory_log_cut(struct memory_log *l, const struct topic *t, int32_t partition, int64_t end);
 
 /* News of the group for the next poll. */
 void memory_log_assign(struct memory_log *l, int32_t tasks); /* 0 to tasks - 1 */
