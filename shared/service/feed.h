@@ -17,9 +17,10 @@
  * Of a log: each record once and in the order of its partition, as an event that is called like the topic,
  * with data
  *     {"topic":…,"partition":…,"offset":…,"timestamp":…,"key":…,"value":{…} or null}
- * A client that reads slowly gets them later, from the log; nothing is kept for it. Where records were deleted
- * before it had them there is an event `gap`, data {"topic":…,"partition":…,"from":…,"to":…}: the offsets in
- * between are gone. Where the log has lost its last records, or is another one: an event `reset`, data
+ * A client that reads slowly gets them later, from the log; nothing is kept for it. Where records were
+ * deleted before it had them there is an event `gap`, data {"topic":…,"partition":…,"from":…,"to":…}: the
+ * offsets in between are gone. Where the log has lost its last records, or is another one: an event `reset`,
+ * data
  * {"event":"orders"}, and it goes on from the log's end.
  *
  * Of a table: first an event `reset`, data {"event":"movie"}, forget what you have; then all rows as events
