@@ -129,6 +129,25 @@ static void a_password_is_in_no_error(void **state) {
     }
 }
 
+static void settings_say_how_much_tls(void **state) {
+    (void)state;
+    static const char *const good[] = {
+        "smtp://a",          "smtp://a?starttls=required",       "smtp://u:p@a:25/x?starttls=never",
+        "smtps://a?ca=/x/y", "smtp://a?ca=/x&starttls=required", "smtp://a?"};
+    static const char *const bad[] = {"smtp://a?starttls", "smtp://a?starttls=maybe", "smtp://a?ca=x",
+                                      "smtp://a?&",        "smtp://a?hunter2",        "http://a"};
+    for (size_t i = 0; i < sizeof good / sizeof *good + sizeof bad / sizeof *bad; i++) {
+        struct smtp *smtp = NULL;
+        struct err e = {0};
+        bool is_good = i < sizeof good / sizeof *good;
+        const char *url = is_good ? good[i] : bad[i - sizeof good / sizeof *good];
+        if (smtp_create(url, "shop@localhost", &smtp, &e) != is_good)
+            fail_msg("%s: %s", url, e.text);
+        smtp_destroy(smtp);
+        assert_null(strstr(e.text, "hunter2"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_text_is_written_as_it_is),
@@ -136,6 +155,7 @@ int main(void) {
         cmocka_unit_test(nothing_makes_a_line_of_its_own),
         cmocka_unit_test(answers_are_of_the_message_or_of_the_server),
         cmocka_unit_test(a_password_is_in_no_error),
+        cmocka_unit_test(settings_say_how_much_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

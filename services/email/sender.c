@@ -41,7 +41,7 @@ static enum delivery_result send_email(const struct event *in, const atomic_bool
         return DELIVERY_IGNORED;
     if (!address_valid(m->to)) {
         err_set(e, ERR_INPUT, "to: not an address");
-        return DELIVERY_REFUSED;
+        return DELIVERY_IMPOSSIBLE;
     }
     _cleanup_(buf_free) struct buf message = {0};
     message_write(m, slice_of(from), in->timestamp, &message);

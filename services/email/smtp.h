@@ -8,11 +8,16 @@
 struct smtp;
 
 /* `url`: smtp://[user:password@]host[:port] or smtps://…; no I/O yet. ERR_CONFIG when it is something else.
- * The strings must live as long as it does. */
+ * `from` must live as long as it does.
+ *
+ * With smtp:// there is TLS (STARTTLS) where the server offers it, whoever it is; where a name and a password
+ * are to be sent, or with ?starttls=required, only so and to nobody whose certificate is not good. With
+ * ?starttls=never there is none, and a password goes in the clear. ca=FILE has the certificates to trust. */
 WARN_UNUSED bool smtp_create(const char *url, const char *from, struct smtp **smtp, struct err *e);
 void smtp_destroy(struct smtp *s); /* takes NULL */
 
-/* DONE once the server has accepted it. `e` says what it answered otherwise. Ends soon after *stopping. */
+/* DONE once the server has accepted it. `e` says what it answered otherwise. IMPOSSIBLE where an address is
+ * beyond ASCII and the server has no SMTPUTF8. Ends soon after *stopping. */
 enum delivery_result smtp_send(struct smtp *s, struct slice to, struct slice message,
                                const atomic_bool *stopping, struct err *e);
 

@@ -329,6 +329,8 @@ static bool settle(struct deliverer *d, struct lane *l, const struct log_record 
         return stay_away(d, why, e);
     d->away_ms = 0;
     switch (result) {
+    case DELIVERY_IMPOSSIBLE:
+        return moved(l, r, move_undelivered(d, l, r, why, e));
     case DELIVERY_REFUSED:
     case DELIVERY_LATER:
         tries = result == DELIVERY_LATER ? d->delivery->later_tries : d->delivery->refused_tries;
@@ -528,7 +530,8 @@ void deliverer_metrics(struct deliverer *d, struct metrics *m) {
     static const struct metric records = {
         "insideout_delivery_records_total", METRIC_COUNTER,
         "Attempts to hand a record to the world outside, by what came of it."};
-    static const char *const results[DELIVERY_RESULTS] = {"done", "ignored", "away", "later", "refused"};
+    static const char *const results[DELIVERY_RESULTS] = {"done",  "ignored", "away",
+                                                          "later", "refused", "impossible"};
     const char *name = d->delivery->name, *topic = d->delivery->topic->name;
     metrics_add(m, &figure_ready, deliverer_ready(d), "topology", name, NULL);
     for (int i = 0; i < DELIVERY_RESULTS; i++)

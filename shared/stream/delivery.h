@@ -8,6 +8,7 @@
  *   second, two, four and so on, then each minute.
  * - REFUSED: they will never take this one, or so they say. Some mend their ways, so it is tried again like
  * that a few times. What was LATER or REFUSED too often goes to `undelivered`, with the reason.
+ * - IMPOSSIBLE: no asking again can help. It goes to `undelivered` at once.
  *
  * A move and the offset behind it are one transaction. */
 #pragma once
@@ -26,8 +27,9 @@ enum delivery_result {
     DELIVERY_AWAY,
     DELIVERY_LATER,
     DELIVERY_REFUSED,
+    DELIVERY_IMPOSSIBLE,
 };
-enum { DELIVERY_RESULTS = 5 };
+enum { DELIVERY_RESULTS = 6 };
 
 struct delivery {
     const char *name; /* also the consumer group; unique in the suite */

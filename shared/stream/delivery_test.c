@@ -251,6 +251,20 @@ static void what_is_refused_is_noted(void **state) {
     assert_slice(f->log->parts[topic_letters.index][0].entries[0].key, "transfers/0/2");
 }
 
+static void what_is_impossible_is_noted_at_once(void **state) {
+    struct fixture *f = *state;
+    outside.note = "a";
+    outside.to_note = DELIVERY_IMPOSSIBLE;
+    send(f, "a");
+    send(f, "b");
+    steps(f, 3);
+    expect_told("a b ");
+    assert_int_equal(committed(f, &topic_deposits), 2);
+    expect_letter(f, "deposits", "waiting for the world: ?5");
+    pass(f, 60 * 1000);
+    expect_told("");
+}
+
 static void bad_records_are_skipped(void **state) {
     struct fixture *f = *state;
     memory_log_append(f->log, &topic_deposits, 0, SLICE("ann"), SLICE("garbage"));
@@ -412,6 +426,7 @@ int main(void) {
         with_log(one_that_has_to_wait_holds_up_no_other),
         with_log(waiting_has_an_end),
         with_log(what_is_refused_is_noted),
+        with_log(what_is_impossible_is_noted_at_once),
         with_log(bad_records_are_skipped),
         with_log(a_registry_that_is_away_is_waited_for),
         with_log(a_failed_commit_repeats_nothing),

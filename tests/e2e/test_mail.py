@@ -26,7 +26,12 @@ class Mail(SuiteTest):
         super().setUpClass()
         cls.port = next(port for port in range(25250, 25350) if is_free(port))
         cls.suite.put_customer("ada")
-        cls.suite.demo("up", "email", SMTP_URL=f"smtp://127.0.0.1:{cls.port}", SMTP_FROM="shop@example.org")
+        cls.use(f"smtp://127.0.0.1:{cls.port}")
+
+    @classmethod
+    def use(cls, url):
+        cls.suite.demo("up", "email", SMTP_URL=url, SMTP_FROM="shop@example.org")
+        cls.suite.wait_ready(services=["email"])
 
     @classmethod
     def tearDownClass(cls):
@@ -38,8 +43,9 @@ class Mail(SuiteTest):
         self.directory, self.server = pathlib.Path(directory.name), None
         self.addCleanup(self.stop_server)
 
-    def start_server(self):
-        self.server = subprocess.Popen([PYTHON, ROOT / "tests/e2e/mail_server.py", str(self.port), self.directory], stdin=subprocess.DEVNULL)
+    def start_server(self, **options):
+        self.server = subprocess.Popen([PYTHON, ROOT / "tests/e2e/mail_server.py", str(self.port), self.directory, json.dumps(options)],
+                                       stdin=subprocess.DEVNULL)
         wait_until(lambda: is_open(self.port), 15, "the mail server listens")
 
     def stop_server(self, how=signal.SIGTERM):
@@ -144,12 +150,88 @@ class Mail(SuiteTest):
     def test_what_is_no_address_goes_nowhere_and_stops_nobody(self):
         self.start_server()
         self.write_customer("bad-address", "x@example.org>\r\nRCPT TO:<eve@example.org")  # HTTP takes none such
-        before = self.metric("refused")
         self.order_and_pay("address-1", "bad-address")
-        wait_until(lambda: self.metric("refused") > before, 30, "refused before a server sees it")
+        self.assertIn("not an address", self.undelivered("address-1"))  # before a server sees it
         self.order_and_pay("address-2")
         self.arrives("address-2")
         self.assertEqual(self.ids(), ["address-2"])
+
+    def undelivered(self, order):
+        """Why it was given up."""
+        letters = wait_until(lambda: [r["value"]["reason"] for r in self.suite.read("emails-undelivered")
+                                      if order in r["value"]["payload"]], 30, f"{order} is given up")
+        return letters[0]
+
+    def test_beyond_ascii_only_where_the_server_can(self):
+        self.suite.put_customer("joerg", email="jörg@bücher.example")
+        self.start_server(utf8=False)
+        self.order_and_pay("utf8-1", "joerg")
+        self.assertIn("SMTPUTF8", self.undelivered("utf8-1"))
+        self.order_and_pay("utf8-2")
+        self.arrives("utf8-2")
+        self.assertEqual([(m["to"], m["utf8"]) for m in self.mails()], [(["ada@example.org"], False)])
+        self.stop_server()
+        self.start_server()
+        self.order_and_pay("utf8-3", "joerg")
+        self.arrives("utf8-3")
+        mail = self.mails()[-1]
+        self.assertEqual((mail["to"], mail["utf8"]), (["jörg@bücher.example"], True))
+        self.assertIn("<jörg@bücher.example>", mail["message"].encode("latin-1").decode())
+
+    # ---- TLS ----
+
+    def certificate(self):
+        pair = [str(self.directory / "certificate"), str(self.directory / "key")]
+        self.directory.chmod(0o755)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mail", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+        return pair
+
+    def refuses(self, order, why):
+        """It waits and says why; nothing gets to the server."""
+        away = self.metric("away")
+        self.order_and_pay(order)
+        wait_until(lambda: self.metric("away") > away, 30, f"{order} waits")
+        wait_until(lambda: why in self.suite.log_of("email"), 30, f"the log says {why}")
+        self.assertNotIn(order, self.ids())
+
+    def test_tls_where_it_is_offered_and_needed_where_it_is_asked_for(self):
+        url = f"smtp://127.0.0.1:{self.port}"
+        pair = self.certificate()
+        self.addCleanup(self.use, url)
+        self.start_server(tls=pair)  # offered, by whoever it is
+        self.order_and_pay("tls-1")
+        self.arrives("tls-1")
+        self.use(f"{url}?starttls=never")
+        self.order_and_pay("tls-2")
+        self.arrives("tls-2")
+        self.use(f"{url}?starttls=required")
+        self.refuses("tls-3", "SSL peer certificate")
+        self.use(f"{url}?starttls=required&ca={pair[0]}")
+        self.arrives("tls-3")
+        self.assertEqual([(i, m["tls"]) for i, m in zip(self.ids(), self.mails())], [("tls-1", True), ("tls-2", False), ("tls-3", True)])
+        self.stop_server()
+        self.start_server()
+        self.refuses("tls-4", "it offers no TLS")
+        self.stop_server()
+        self.start_server(tls=pair)
+        self.arrives("tls-4")
+
+    def test_a_password_is_not_sent_in_the_clear_unless_told_so(self):
+        url, pair = f"smtp://shop:hunter2@127.0.0.1:{self.port}", self.certificate()
+        self.addCleanup(self.use, f"smtp://127.0.0.1:{self.port}")
+        self.use(url)
+        self.start_server(password="hunter2")
+        self.refuses("password-1", "it offers no TLS")
+        self.use(f"{url}?starttls=never")
+        self.arrives("password-1")
+        self.stop_server()
+        self.use(f"{url}?ca={pair[0]}")
+        self.start_server(password="hunter2", tls=pair)
+        self.order_and_pay("password-2")
+        self.arrives("password-2")
+        self.assertEqual([m["tls"] for m in self.mails()], [False, True])
+        self.assertNotIn("hunter2", self.suite.log_of("email"))
 
     def test_killed_in_the_middle(self):
         """It keeps the message and dies before it says so: the client cannot know, sends it again, and says that it is the same."""
