@@ -11,6 +11,7 @@
 
 enum { CHECKS = 3 };
 enum stand { NONE, PASS, FAIL };
+enum fault { FAULT_OTHER, FAULT_LATE, FAULT_QUANTITY, FAULT_PRICE, FAULT_PRODUCT, FAULT_CUSTOMER };
 
 /* One order; a million of them must fit, so offsets have 32 bits: they serve to name a record. */
 struct entry {
@@ -19,11 +20,15 @@ struct entry {
     uint32_t product, customer;
     uint32_t request, created, outcome, verdict_at[CHECKS];
     uint16_t partition;
-    uint8_t state;            /* enum order_state, where is_created */
-    uint8_t verdict[CHECKS];  /* the first one, as `orders` counts it */
-    uint8_t own[CHECKS];      /* that of the check itself */
-    uint64_t shipment, email; /* a hash of what is in the log; 0: there is none */
-    bool is_known : 1;        /* the fields are */
+    uint8_t state;                   /* enum order_state, where is_created */
+    uint8_t verdict[CHECKS];         /* the first one, as `orders` counts it */
+    uint8_t own[CHECKS];             /* that of the check itself */
+    uint64_t shipment, email;        /* a hash of what is in the log; 0: there is none */
+    uint64_t shipped_to;             /* a hash of the address */
+    uint32_t shipped_customer, hour; /* of its CREATED, since 1970 */
+    uint8_t fraud_due;               /* a stand: by the rules */
+    uint8_t fault;                   /* what details says is wrong */
+    bool is_known : 1;               /* the fields are */
     bool is_requested : 1;
     bool is_created : 1;
     bool is_late : 1;        /* inventory's own verdict */
@@ -34,7 +39,17 @@ struct entry {
     bool says_cancelled : 1; /* the outcome does */
 };
 
+/* Since when there is a row, and whether it ever was not. */
+struct known {
+    uint32_t hour; /* since 1970 */
+    bool ever, deleted;
+};
+
 struct product {
+    struct known known;
+    int32_t *versions; /* of on_hand, in the log's order; before them it is 0 */
+    uint32_t version_count, version_capacity;
+    uint32_t version; /* how many of them the decisions have passed by */
     int64_t stated;   /* the last record of reserved-stock */
     int64_t reserved; /* the fold of the decisions */
     int32_t on_hand;
@@ -45,6 +60,13 @@ struct product {
 struct customer_row {
     uint64_t hash;
     bool exists;
+};
+
+struct buyer {
+    struct customer_row row;
+    struct known known;
+    uint64_t *addresses; /* hashes of all that they ever had */
+    uint32_t address_count;
 };
 
 struct happening { /* a record of orders-by-product */
@@ -66,13 +88,13 @@ struct audit {
     struct names order_ids, product_ids, customer_ids, dead;
     struct entry *orders; /* by number, as are the next two */
     struct product *products;
-    struct customer_row *customers;
+    struct buyer *customers;
     uint32_t order_capacity, product_capacity, customer_capacity;
     struct lane *lanes;
     size_t lane_count;
     struct bad *bad;
     size_t bad_count, bad_capacity;
-    bool late;
+    bool late, stock_gaps, customer_gaps;
     struct arena texts;
     struct audit_result results[AUDIT_INVARIANTS];
     struct audit_counts counts;
@@ -89,17 +111,21 @@ struct audit *audit_create(void) {
 void audit_destroy(struct audit *a) {
     if (a == NULL)
         return;
-    names_free(&a->order_ids);
-    names_free(&a->product_ids);
-    names_free(&a->customer_ids);
-    names_free(&a->dead);
     for (size_t i = 0; i < a->lane_count; i++)
         free(a->lanes[i].items);
     free(a->lanes);
+    for (uint32_t i = 0; i < a->product_ids.count; i++)
+        free(a->products[i].versions);
+    for (uint32_t i = 0; i < a->customer_ids.count; i++)
+        free(a->customers[i].addresses);
     free(a->orders);
     free(a->products);
     free(a->customers);
     free(a->bad);
+    names_free(&a->order_ids);
+    names_free(&a->product_ids);
+    names_free(&a->customer_ids);
+    names_free(&a->dead);
     arena_free(&a->texts);
     free(a);
 }
@@ -125,7 +151,7 @@ static struct product *product_of(struct audit *a, struct slice id) {
     return item(&a->product_ids, id, &a->products, &a->product_capacity, sizeof *a->products);
 }
 
-static struct customer_row *customer_of(struct audit *a, struct slice id) {
+static struct buyer *customer_of(struct audit *a, struct slice id) {
     return item(&a->customer_ids, id, &a->customers, &a->customer_capacity, sizeof *a->customers);
 }
 
@@ -155,7 +181,20 @@ static void place(struct buf *out, const char *topic, int32_t partition, int64_t
 void audit_dead_letter(struct audit *a, const struct dead_letter *d) {
     _cleanup_(buf_free) struct buf name = {0};
     buf_printf(&name, SLICE_FMT "/%" PRId32 "/%" PRId64, SLICE_ARG(d->topic), d->partition, d->offset);
+    uint32_t known = a->dead.count;
     names_add(&a->dead, buf_slice(&name));
+    if (a->dead.count == known)
+        audit_violation(a, AUDIT_ORDERS, SLICE_FMT " has two dead letters", SLICE_ARG(buf_slice(&name)));
+}
+
+void audit_good_dead(struct audit *a, const struct topic *t, struct audit_at at) {
+    audit_violation(a, AUDIT_ORDERS, "%s/%d/%" PRId64 " is a good record, and a dead letter names it",
+                    t->name, at.partition, at.offset);
+}
+
+void audit_gap(struct audit *a, const struct topic *t) {
+    a->stock_gaps = a->stock_gaps || t == &topic_stock;
+    a->customer_gaps = a->customer_gaps || t == &topic_customers;
 }
 
 bool audit_is_dead(const struct audit *a, const struct topic *t, struct audit_at at) {
@@ -208,7 +247,11 @@ void audit_request(struct audit *a, struct audit_at at, const struct order_reque
                         topic_order_requests.name, at.partition, at.offset);
 }
 
-void audit_order(struct audit *a, struct audit_at at, const struct order *o) {
+static uint32_t hour_of(int64_t time) {
+    return (uint32_t)(time / 3600000);
+}
+
+void audit_order(struct audit *a, struct audit_at at, int64_t time, const struct order *o) {
     struct entry *e = entry_of(a, o->id);
     const char *what = event_enum_name(&order_state_enum, (int)o->state);
     const char *why = NULL;
@@ -231,6 +274,7 @@ void audit_order(struct audit *a, struct audit_at at, const struct order *o) {
     if (o->state == ORDER_STATE_CREATED) {
         e->is_created = true;
         e->created = (uint32_t)at.offset;
+        e->hour = hour_of(time);
     } else {
         e->outcome = (uint32_t)at.offset;
         e->says_cancelled = o->reasons.count > 0 && slice_equal(o->reasons.items[0], SLICE("CANCELLED"));
@@ -239,6 +283,23 @@ void audit_order(struct audit *a, struct audit_at at, const struct order *o) {
 
 void audit_cancellation(struct audit *a, const struct order_cancellation *c) {
     entry_of(a, c->order_id)->is_cancelled = true;
+}
+
+void audit_fraud_due(struct audit *a, struct slice order_id, bool pass) {
+    entry_of(a, order_id)->fraud_due = pass ? PASS : FAIL;
+}
+
+bool audit_fraud_is_due(struct audit *a, struct slice order_id) {
+    return entry_of(a, order_id)->fraud_due != NONE;
+}
+
+/* A reason begins with the field that it is about. */
+static enum fault fault_of(struct slice reason) {
+    static const char *const fields[] = {"quantity:", "priceCents:", "productId:", "customerId:"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields && reason.data != NULL; i++)
+        if (slice_starts_with(reason, slice_of(fields[i])))
+            return FAULT_QUANTITY + (enum fault)i;
+    return FAULT_OTHER;
 }
 
 void audit_validation(struct audit *a, struct audit_at at, const struct validation *v, bool own) {
@@ -260,6 +321,8 @@ void audit_validation(struct audit *a, struct audit_at at, const struct validati
     if (!own)
         return;
     e->own[c] = (uint8_t)verdict;
+    if (v->check == CHECK_ORDER_DETAILS_CHECK)
+        e->fault = (uint8_t)(a->late ? FAULT_LATE : fault_of(v->reason));
     if (v->check != CHECK_INVENTORY_CHECK)
         return;
     if (!v->on_hand.present || !v->reserved_before.present)
@@ -296,10 +359,25 @@ void audit_order_by_product(struct audit *a, struct audit_at at, const struct or
         (struct happening){(uint32_t)(e - a->orders), (uint32_t)at.offset, (uint8_t)o->state};
 }
 
-void audit_stock(struct audit *a, struct slice product_id, const struct stock *row) {
+static void note_row(struct known *k, int64_t time, bool there) {
+    if (!k->ever && there)
+        k->hour = hour_of(time);
+    k->deleted = k->deleted || !there;
+    k->ever = k->ever || there;
+}
+
+void audit_stock(struct audit *a, struct slice product_id, int64_t time, const struct stock *row) {
     struct product *p = product_of(a, product_id);
+    note_row(&p->known, time, row != NULL);
     p->in_stock = row != NULL;
     p->on_hand = row != NULL && row->quantity.present ? row->quantity.value : 0;
+    if (p->on_hand == (p->version_count > 0 ? p->versions[p->version_count - 1] : 0))
+        return;
+    if (p->version_count == p->version_capacity) {
+        p->version_capacity = p->version_capacity * 2 + 2;
+        p->versions = xrealloc(p->versions, p->version_capacity * sizeof *p->versions);
+    }
+    p->versions[p->version_count++] = p->on_hand;
 }
 
 void audit_reserved(struct audit *a, const struct reserved_stock *r) {
@@ -308,14 +386,18 @@ void audit_reserved(struct audit *a, const struct reserved_stock *r) {
 
 /* ---- what follows from an order ---- */
 
-/* FNV-1a of the value as JSON; never 0. */
+static uint64_t hash_text(struct slice text) {
+    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (size_t i = 0; i < text.size; i++)
+        h = (h ^ (uint8_t)text.data[i]) * UINT64_C(1099511628211);
+    return h != 0 ? h : 1;
+}
+
+/* Of the value as JSON; never 0. */
 static uint64_t hash_of(const struct event_type *type, const void *value) {
     _cleanup_(buf_free) struct buf json = {0};
     event_json(type, value, &json);
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < json.size; i++)
-        h = (h ^ (uint8_t)json.data[i]) * UINT64_C(1099511628211);
-    return h != 0 ? h : 1;
+    return hash_text(buf_slice(&json));
 }
 
 void audit_shipment(struct audit *a, struct audit_at at, const struct shipment *s) {
@@ -325,6 +407,8 @@ void audit_shipment(struct audit *a, struct audit_at at, const struct shipment *
         audit_violation(a, AUDIT_SHIPMENTS, "order %s: a second shipment at %s/%d/%" PRId64, id_of(a, e),
                         topic_shipments.name, at.partition, at.offset);
     e->shipment = hash_of(&shipment_type, s);
+    e->shipped_customer = (uint32_t)(customer_of(a, s->customer_id) - a->customers);
+    e->shipped_to = s->state == SHIPMENT_STATE_HELD ? 0 : hash_text(s->address);
 }
 
 void audit_email(struct audit *a, struct audit_at at, const struct email *m) {
@@ -338,6 +422,17 @@ void audit_email(struct audit *a, struct audit_at at, const struct email *m) {
 
 /* ---- the fold of the stock ---- */
 
+/* A table is never read back: of a product whose row changes, a decision sees what the one before it saw, or
+ * something newer. */
+static bool sees_stock(const struct audit *a, struct product *p, int32_t on_hand) {
+    for (uint32_t v = p->version; v <= p->version_count; v++)
+        if (on_hand == (v == 0 ? 0 : p->versions[v - 1])) {
+            p->version = v;
+            return true;
+        }
+    return a->stock_gaps;
+}
+
 static void check_decision(struct audit *a, const struct entry *e, struct product *p) {
     bool enough = sat_add(e->reserved_before, e->quantity) <= e->on_hand;
     bool pass = e->own[CHECK_INVENTORY_CHECK] == PASS;
@@ -348,6 +443,8 @@ static void check_decision(struct audit *a, const struct entry *e, struct produc
         why = "oversold";
     else if (!pass && enough)
         why = "FAIL, although there was enough";
+    else if (!sees_stock(a, p, e->on_hand))
+        why = "onHand is of no row of stock that it could see";
     a->results[AUDIT_STOCK].checked++;
     if (why != NULL)
         audit_violation(a, AUDIT_STOCK,
@@ -520,12 +617,79 @@ static void judge_order(struct audit *a, struct entry *e, bool quiescent) {
                         id_of(a, e), topic_orders.name, e->partition, e->created);
 }
 
+static bool could_be_unknown(const struct entry *e, const struct known *k, bool gaps) {
+    /* Kafka takes a time that is up to an hour ahead: only then is it certain that the row was first. */
+    return gaps || !k->ever || k->deleted || e->hour < k->hour + 2;
+}
+
+/* What order-details cannot have said. NULL: it can. */
+static const char *wrong_details(const struct audit *a, const struct entry *e) {
+    const struct known *product = &a->products[e->product].known, *buyer = &a->customers[e->customer].known;
+    bool bad = e->quantity < 1 || e->price_cents < 0;
+    bool product_can = could_be_unknown(e, product, a->stock_gaps);
+    bool buyer_can = could_be_unknown(e, buyer, a->customer_gaps);
+    if (e->own[CHECK_ORDER_DETAILS_CHECK] == PASS)
+        return bad                                 ? "PASS of what is no order"
+               : !product->ever && !a->stock_gaps  ? "PASS, and there never was such a product"
+               : !buyer->ever && !a->customer_gaps ? "PASS, and there never was such a customer"
+                                                   : NULL;
+    switch ((enum fault)e->fault) {
+    case FAULT_QUANTITY:
+        return e->quantity < 1 ? NULL : "FAIL for its quantity";
+    case FAULT_PRICE:
+        return e->price_cents < 0 ? NULL : "FAIL for its price";
+    case FAULT_PRODUCT:
+        return product_can ? NULL : "FAIL for its product, which there was";
+    case FAULT_CUSTOMER:
+        return buyer_can ? NULL : "FAIL for its customer, who was there";
+    case FAULT_OTHER:
+    case FAULT_LATE:
+        break;
+    }
+    return bad || product_can || buyer_can ? NULL : "FAIL for nothing";
+}
+
+/* The checks' own verdicts, by their rules. */
+static void judge_verdicts(struct audit *a, const struct entry *e) {
+    uint8_t fraud = e->own[CHECK_FRAUD_CHECK];
+    bool judged = e->own[CHECK_ORDER_DETAILS_CHECK] != NONE && e->is_created && e->fault != FAULT_LATE;
+    const char *why = judged ? wrong_details(a, e) : NULL;
+    if (why != NULL)
+        audit_violation(a, AUDIT_OUTCOMES, "order %s, %s/%d/%" PRIu32 ": %s: %s", id_of(a, e),
+                        topic_order_validations.name, e->partition, e->verdict_at[CHECK_ORDER_DETAILS_CHECK],
+                        check_names[CHECK_ORDER_DETAILS_CHECK], why);
+    if (fraud != NONE && e->fraud_due != NONE && fraud != e->fraud_due)
+        audit_violation(a, AUDIT_OUTCOMES, "order %s, %s/%d/%" PRIu32 ": %s: %s, where its session says %s",
+                        id_of(a, e), topic_order_validations.name, e->partition,
+                        e->verdict_at[CHECK_FRAUD_CHECK], check_names[CHECK_FRAUD_CHECK],
+                        fraud == PASS ? "PASS" : "FAIL", e->fraud_due == PASS ? "PASS" : "FAIL");
+}
+
+static bool had_address(const struct buyer *b, uint64_t address) {
+    for (uint32_t i = 0; i < b->address_count; i++)
+        if (b->addresses[i] == address)
+            return true;
+    return false;
+}
+
+static void judge_destination(struct audit *a, const struct entry *e) {
+    if (e->is_known && e->shipped_customer != e->customer)
+        audit_violation(a, AUDIT_SHIPMENTS, "order %s of %s is shipped to %s", id_of(a, e),
+                        a->customer_ids.text[e->customer], a->customer_ids.text[e->shipped_customer]);
+    else if (e->shipped_to != 0 && !a->customer_gaps &&
+             !had_address(&a->customers[e->shipped_customer], e->shipped_to))
+        audit_violation(a, AUDIT_SHIPMENTS, "order %s is shipped to where %s never lived", id_of(a, e),
+                        a->customer_ids.text[e->shipped_customer]);
+}
+
 static void judge_shipment(struct audit *a, const struct entry *e, bool quiescent) {
     bool validated = e->is_created && e->state == ORDER_STATE_VALIDATED;
     a->results[AUDIT_SHIPMENTS].checked += (e->shipment != 0) + (e->email != 0);
     if (e->shipment != 0 && !validated)
         audit_violation(a, AUDIT_SHIPMENTS, "order %s is shipped, and is %s", id_of(a, e),
                         e->is_created ? event_enum_name(&order_state_enum, e->state) : "none");
+    if (e->shipment != 0)
+        judge_destination(a, e);
     if (e->shipment == 0 && validated && quiescent)
         audit_violation(a, AUDIT_SHIPMENTS, "order %s, %s/%d/%" PRIu32 ": VALIDATED, and not shipped",
                         id_of(a, e), topic_orders.name, e->partition, e->outcome);
@@ -557,6 +721,7 @@ void audit_judge(struct audit *a, bool quiescent) {
         struct entry *e = &a->orders[i];
         a->counts.requested += e->is_requested;
         judge_order(a, e, quiescent);
+        judge_verdicts(a, e);
         judge_shipment(a, e, quiescent);
         int orphan = quiescent ? orphan_check(a, e) : -1;
         if (orphan >= 0)
@@ -644,13 +809,18 @@ static struct customer_row customer_row(const struct customer *c) {
     return c == NULL ? (struct customer_row){0} : (struct customer_row){hash_of(&customer_type, c), true};
 }
 
-void audit_customer(struct audit *a, struct slice id, const struct customer *c) {
-    struct customer_row *row = customer_of(a, id);
-    *row = customer_row(c);
+void audit_customer(struct audit *a, struct slice id, int64_t time, const struct customer *c) {
+    struct buyer *b = customer_of(a, id);
+    b->row = customer_row(c);
+    note_row(&b->known, time, c != NULL);
+    if (c == NULL || had_address(b, hash_text(c->address)))
+        return;
+    b->addresses = xrealloc(b->addresses, (b->address_count + 1) * sizeof *b->addresses);
+    b->addresses[b->address_count++] = hash_text(c->address);
 }
 
 void audit_view_customer(struct audit *a, struct slice id, const struct customer *c, bool moving) {
-    const struct customer_row *row = customer_of(a, id);
+    const struct customer_row *row = &customer_of(a, id)->row;
     struct customer_row shown = customer_row(c);
     a->counts.view_customers++;
     a->results[AUDIT_VIEWS].checked++;

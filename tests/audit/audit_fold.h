@@ -49,6 +49,11 @@ void audit_destroy(struct audit *a); /* takes NULL */
 /* ---- the log ---- */
 
 void audit_dead_letter(struct audit *a, const struct dead_letter *d);
+/* A dead letter names a record that its reader could have processed. */
+void audit_good_dead(struct audit *a, const struct topic *t, struct audit_at at);
+/* Of a topic of rows not all versions are in the log any more (compaction): what somebody saw may have been
+ * one of these. */
+void audit_gap(struct audit *a, const struct topic *t);
 /* Does a dead letter name this record? Then it is to be skipped. */
 bool audit_is_dead(const struct audit *a, const struct topic *t, struct audit_at at);
 /* A record that its reader has to send to the dead letters. */
@@ -56,14 +61,18 @@ void audit_bad(struct audit *a, const struct topic *t, struct audit_at at);
 
 /* `misplaced`: in another partition than its key's; it is written again to the right one. */
 void audit_request(struct audit *a, struct audit_at at, const struct order_request *r, bool misplaced);
-void audit_order(struct audit *a, struct audit_at at, const struct order *o);
+void audit_order(struct audit *a, struct audit_at at, int64_t time, const struct order *o);
 void audit_cancellation(struct audit *a, const struct order_cancellation *c);
 /* `own`: it comes from the check itself (it names its cause); a repeat by somebody else changes nothing. */
 void audit_validation(struct audit *a, struct audit_at at, const struct validation *v, bool own);
+/* What fraud has to say of the order, by its rules. Is it known already? */
+void audit_fraud_due(struct audit *a, struct slice order_id, bool pass);
+bool audit_fraud_is_due(struct audit *a, struct slice order_id);
 void audit_order_by_product(struct audit *a, struct audit_at at, const struct order *o);
-void audit_stock(struct audit *a, struct slice product_id, const struct stock *row); /* NULL: deleted */
+/* `row`, `c`: NULL: deleted. `time`: the record's. */
+void audit_stock(struct audit *a, struct slice product_id, int64_t time, const struct stock *row);
 void audit_reserved(struct audit *a, const struct reserved_stock *r);
-void audit_customer(struct audit *a, struct slice id, const struct customer *c); /* NULL: deleted */
+void audit_customer(struct audit *a, struct slice id, int64_t time, const struct customer *c);
 void audit_shipment(struct audit *a, struct audit_at at, const struct shipment *s);
 void audit_email(struct audit *a, struct audit_at at, const struct email *m);
 

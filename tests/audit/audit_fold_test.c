@@ -19,6 +19,10 @@ struct world {
 static int setup(void **state) {
     struct world *w = xcalloc(1, sizeof *w);
     w->audit = audit_create();
+    /* What checks and shipments ask for. */
+    audit_customer(w->audit, SLICE("ann"), 0,
+                   &(struct customer){.id = SLICE("ann"), .address = SLICE("1 Groove Lane")});
+    audit_stock(w->audit, SLICE("lp"), 0, &(struct stock){.product_id = SLICE("lp"), .quantity = {true, 10}});
     *state = w;
     return 0;
 }
@@ -51,7 +55,7 @@ static void request(struct world *w, const char *id, int32_t quantity) {
 
 static void only_order(struct world *w, const char *id, int32_t quantity, enum order_state state) {
     struct order o = order_of(id, quantity, state);
-    audit_order(w->audit, next(w, &topic_orders), &o);
+    audit_order(w->audit, next(w, &topic_orders), 0, &o);
 }
 
 static void only_indexed(struct world *w, const char *id, int32_t quantity, enum order_state state) {
@@ -113,7 +117,7 @@ static void reserved(struct world *w, int64_t n) {
 }
 
 static void stock(struct world *w, int32_t n) {
-    audit_stock(w->audit, SLICE("lp"), &(struct stock){.product_id = SLICE("lp"), .quantity = {true, n}});
+    audit_stock(w->audit, SLICE("lp"), 0, &(struct stock){.product_id = SLICE("lp"), .quantity = {true, n}});
 }
 
 /* a: VALIDATED and holds 6; b: FAILED by details, held 3 and gave it back; c: FAILED, too little. */
@@ -171,7 +175,7 @@ static void outcome_because(struct world *w, const char *id, int32_t quantity, c
     struct order o = order_of(id, quantity, ORDER_STATE_FAILED);
     struct slice text = slice_of(reason);
     o.reasons = (struct slices){&text, 1};
-    audit_order(w->audit, next(w, &topic_orders), &o);
+    audit_order(w->audit, next(w, &topic_orders), 0, &o);
     audit_order_by_product(w->audit, next(w, &topic_orders_by_product), &o);
 }
 
@@ -648,7 +652,7 @@ static void views_that_agree(void **state) {
     struct world *w = *state;
     struct customer ann = {.id = SLICE("ann"), .first_name = SLICE("Ann")};
     ordinary(w);
-    audit_customer(w->audit, SLICE("ann"), &ann);
+    audit_customer(w->audit, SLICE("ann"), 0, &ann);
     audit_judge(w->audit, true);
     show_ordinary(w, ORDER_STATE_FAILED, false);
     audit_view_customer(w->audit, SLICE("ann"), &ann, false);
@@ -663,7 +667,7 @@ static void views_that_differ(void **state) {
     struct customer ann = {.id = SLICE("ann"), .first_name = SLICE("Ann")}, other = ann;
     other.level = CUSTOMER_LEVEL_GOLD;
     ordinary(w);
-    audit_customer(w->audit, SLICE("ann"), &ann);
+    audit_customer(w->audit, SLICE("ann"), 0, &ann);
     audit_judge(w->audit, true);
     show(w, "a", 6, ORDER_STATE_CREATED, true);    /* older than the log */
     show(w, "a", 6, ORDER_STATE_VALIDATED, false); /* twice */
@@ -699,14 +703,16 @@ static void many_orders_of_many_products(void **state) {
         snprintf(product, sizeof product, "product-%d", i % 700);
         struct order o = order_of(id, 1, ORDER_STATE_CREATED);
         o.product_id = slice_of(product);
+        audit_stock(w->audit, o.product_id, 0,
+                    &(struct stock){.product_id = o.product_id, .quantity = {true, 100}});
         struct order_request r = {o.id, o.customer_id, o.product_id, o.quantity, o.price_cents};
         audit_request(w->audit, next(w, &topic_order_requests), &r, false);
-        audit_order(w->audit, next(w, &topic_orders), &o);
+        audit_order(w->audit, next(w, &topic_orders), 0, &o);
         audit_order_by_product(w->audit, next(w, &topic_orders_by_product), &o);
         inventory(w, id, true, 100, i / 700);
         others(w, id, true);
         o.state = ORDER_STATE_VALIDATED;
-        audit_order(w->audit, next(w, &topic_orders), &o);
+        audit_order(w->audit, next(w, &topic_orders), 0, &o);
         ship(w, id);
         audit_reserved(w->audit,
                        &(struct reserved_stock){.product_id = o.product_id, .reserved = i / 700 + 1});
@@ -715,6 +721,164 @@ static void many_orders_of_many_products(void **state) {
     audit_judge(w->audit, true);
     expect(w, 0, 0, 0, 0);
     assert_int_equal(audit_counts(w->audit).created, 5000);
+}
+
+/* ---- decisions against what they are about ---- */
+
+static void decides(struct world *w, const char *id, int32_t on_hand, int64_t reserved_before) {
+    create(w, id, 1);
+    inventory(w, id, true, on_hand, reserved_before);
+    others(w, id, true);
+    order(w, id, 1, ORDER_STATE_VALIDATED);
+}
+
+static void decisions_see_rows_of_the_stock(void **state) {
+    struct world *w = *state; /* there are 10 */
+    decides(w, "a", 10, 0);
+    decides(w, "b", 7, 1);
+    decides(w, "c", 5, 2); /* not every row is seen */
+    reserved(w, 3);
+    stock(w, 7), stock(w, 9), stock(w, 5);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+}
+
+static void stock_that_never_was_is_found(void **state) {
+    struct world *w = *state;
+    decides(w, "a", 900, 0);
+    reserved(w, 1);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 1, 0);
+    expect_text(w, AUDIT_STOCK, "of no row of stock");
+}
+
+static void stock_of_before_is_found(void **state) {
+    struct world *w = *state;
+    stock(w, 5);
+    decides(w, "a", 5, 0);
+    decides(w, "b", 10, 1);
+    reserved(w, 2);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 1, 0);
+}
+
+static void what_is_compacted_away_may_have_been_seen(void **state) {
+    struct world *w = *state;
+    audit_gap(w->audit, &topic_stock);
+    decides(w, "a", 900, 0);
+    reserved(w, 1);
+    audit_judge(w->audit, true);
+    expect(w, 0, 0, 0, 0);
+}
+
+static void details(struct world *w, const char *id, bool pass, const char *reason) {
+    struct validation v = {.order_id = slice_of(id),
+                           .check = CHECK_ORDER_DETAILS_CHECK,
+                           .result = pass ? CHECK_RESULT_PASS : CHECK_RESULT_FAIL,
+                           .reason = slice_of(reason)};
+    audit_validation(w->audit, next(w, &topic_order_validations), &v, true);
+}
+
+/* An order of `quantity` that was made so many hours after the customer and the product. */
+static void order_later(struct world *w, const char *id, int32_t quantity, const char *customer, int hours) {
+    struct order o = order_of(id, quantity, ORDER_STATE_CREATED);
+    o.customer_id = slice_of(customer);
+    audit_order(w->audit, next(w, &topic_orders), hours * INT64_C(3600000), &o);
+}
+
+static void wrong_details_are_found(void **state) {
+    static const struct {
+        const char *name;
+        int32_t quantity;
+        const char *customer;
+        int hours;
+        bool pass;
+        const char *reason;
+        int violations;
+    } cases[] = {
+        {"good", 1, "ann", 9, true, NULL, 0},
+        {"PASS of nothing", 0, "ann", 9, true, NULL, 1},
+        {"PASS of nobody", 1, "bob", 9, true, NULL, 1},
+        {"nothing", 0, "ann", 9, false, "quantity: 0 is less than 1", 0},
+        {"another reason", 1, "ann", 9, false, "quantity: 1 is less than 1", 1},
+        {"a price", 1, "ann", 9, false, "priceCents: -1 is less than 0", 1},
+        {"nobody", 1, "bob", 9, false, "customerId: unknown customer bob", 0},
+        {"perhaps later", 1, "ann", 1, false, "customerId: unknown customer ann", 0},
+        {"who was there", 1, "ann", 2, false, "customerId: unknown customer ann", 1},
+        {"what was there", 1, "ann", 2, false, "productId: unknown product lp", 1},
+        {"for nothing", 1, "ann", 2, false, NULL, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setup(state);
+        struct world *w = *state;
+        order_later(w, "a", cases[i].quantity, cases[i].customer, cases[i].hours);
+        details(w, "a", cases[i].pass, cases[i].reason);
+        audit_judge(w->audit, false);
+        int found = (int)audit_result(w->audit, AUDIT_OUTCOMES)->violations;
+        if (found != cases[i].violations)
+            fail_msg("%s: %d violations", cases[i].name, found);
+        teardown(state);
+    }
+}
+
+static void wrong_verdicts_of_fraud_are_found(void **state) {
+    struct world *w = *state;
+    ordinary(w);
+    audit_fraud_due(w->audit, SLICE("a"), true);
+    audit_fraud_due(w->audit, SLICE("b"), false);
+    audit_judge(w->audit, true);
+    expect(w, 0, 1, 0, 0);
+    expect_text(w, AUDIT_OUTCOMES, "FRAUD_CHECK: PASS, where its session says FAIL");
+}
+
+/* ---- what follows ---- */
+
+static void shipped_to(struct world *w, const char *id, const char *customer, const char *address) {
+    struct shipment s = {
+        .order_id = slice_of(id), .customer_id = slice_of(customer), .address = slice_of(address)};
+    audit_shipment(w->audit, next(w, &topic_shipments), &s);
+}
+
+static void shipments_go_where_the_customer_lives_or_lived(void **state) {
+    static const struct {
+        const char *customer, *address;
+        int violations;
+    } cases[] = {{"ann", "1 Groove Lane", 0},
+                 {"ann", "2 Groove Lane", 0},
+                 {"ann", "3 Groove Lane", 1},
+                 {"ann", "", 1},
+                 {"eve", "1 Groove Lane", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setup(state);
+        struct world *w = *state;
+        create(w, "a", 1);
+        inventory(w, "a", true, 10, 0);
+        others(w, "a", true);
+        not_shipped(w, "a", 1, ORDER_STATE_VALIDATED);
+        shipped_to(w, "a", cases[i].customer, cases[i].address);
+        audit_customer(w->audit, SLICE("ann"), 0,
+                       &(struct customer){.id = SLICE("ann"), .address = SLICE("2 Groove Lane")});
+        reserved(w, 1);
+        audit_judge(w->audit, true);
+        int found = (int)audit_result(w->audit, AUDIT_SHIPMENTS)->violations;
+        if (found != cases[i].violations)
+            fail_msg("to %s, %s: %d violations", cases[i].customer, cases[i].address, found);
+        teardown(state);
+    }
+}
+
+static void dead_letters_come_once_and_of_bad_records(void **state) {
+    struct world *w = *state;
+    struct dead_letter d = {.topic = SLICE("orders"), .partition = 1, .offset = 42};
+    audit_dead_letter(w->audit, &d);
+    d.offset = 43;
+    audit_dead_letter(w->audit, &d);
+    expect(w, 0, 0, 0, 0);
+    audit_dead_letter(w->audit, &d);
+    expect(w, 1, 0, 0, 0);
+    expect_text(w, AUDIT_ORDERS, "orders/1/43 has two dead letters");
+    audit_good_dead(w->audit, &topic_orders, (struct audit_at){1, 42});
+    expect(w, 2, 0, 0, 0);
 }
 
 int main(void) {
@@ -734,6 +898,14 @@ int main(void) {
         world(in_flight_is_a_violation_after_quiescence_only),
         world(misplaced_requests_count_as_requests),
         world(dead_letters_name_what_is_skipped),
+        world(dead_letters_come_once_and_of_bad_records),
+        world(decisions_see_rows_of_the_stock),
+        world(stock_that_never_was_is_found),
+        world(stock_of_before_is_found),
+        world(what_is_compacted_away_may_have_been_seen),
+        cmocka_unit_test(wrong_details_are_found),
+        world(wrong_verdicts_of_fraud_are_found),
+        cmocka_unit_test(shipments_go_where_the_customer_lives_or_lived),
         world(a_check_of_no_order),
         world(validated_without_a_check),
         world(failed_without_a_fail),

@@ -1,12 +1,27 @@
 #include "rides_fold.h"
 
+#include "base/cleanup.h"
+#include "keyed.h"
 #include "names.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* Partitions have no order among each other, but times tell some of it. What a person does to a ride that
+ * they have is done, and what others do to it, once it is theirs, and so after the ride before is over; a
+ * command waits no longer than this before it is in the log. */
+enum { APART_MS = 5000 };
+
+/* That somebody has a ride. */
+struct hold {
+    uint32_t person, ride;
+    int32_t partition;
+    int64_t first, last; /* the time of the first such command, INT64_MAX: none yet; and of the last record */
+};
+
 struct entry {
-    uint32_t rider, driver; /* names; NAMES_NONE: no driver */
+    uint32_t rider, driver;           /* names; NAMES_NONE: no driver */
+    uint32_t rider_hold, driver_hold; /* the latest */
     struct audit_at at;
     uint8_t state;
     bool suspect; /* its driver or its rider has another one too */
@@ -16,10 +31,15 @@ struct rides_fold {
     struct names ids, people; /* a person's name begins with 'r' or 'd' */
     struct entry *rides;      /* by number of the id */
     uint32_t capacity;
+    struct hold *holds;
+    size_t hold_count, hold_capacity;
+    struct keyed open; /* by person and partition: the ride's number + 1 */
 };
 
 struct rides_fold *rides_fold_create(void) {
-    return xcalloc(1, sizeof(struct rides_fold));
+    struct rides_fold *f = xcalloc(1, sizeof *f);
+    f->open.value_size = sizeof(uint32_t);
+    return f;
 }
 
 void rides_fold_destroy(struct rides_fold *f) {
@@ -27,6 +47,8 @@ void rides_fold_destroy(struct rides_fold *f) {
         return;
     names_free(&f->ids);
     names_free(&f->people);
+    keyed_free(&f->open);
+    free(f->holds);
     free(f->rides);
     free(f);
 }
@@ -79,12 +101,80 @@ static const char *fault(const struct entry *from, const struct entry *to) {
     return !legal ? "a step that there is not" : !same_driver ? "a second driver" : NULL;
 }
 
-void rides_fold_ride(struct rides_fold *f, struct audit *a, struct audit_at at, const struct ride *r) {
+static const char *role(const struct rides_fold *f, uint32_t who) {
+    return f->people.text[who][0] == 'r' ? "rider" : "driver";
+}
+
+/* The ride that somebody has in this partition. */
+static uint32_t *open_ride(struct rides_fold *f, uint32_t who, int32_t partition) {
+    _cleanup_(buf_free) struct buf key = {0};
+    buf_printf(&key, "%s %" PRId32, f->people.text[who], partition);
+    return keyed_at(&f->open, buf_slice(&key));
+}
+
+/* From here on. Within a partition the log says what is at once. */
+static uint32_t begin_hold(struct rides_fold *f, struct audit *a, struct audit_at at, uint32_t who,
+                           uint32_t ride) {
+    uint32_t *other = open_ride(f, who, at.partition);
+    if (*other != 0 && *other != ride + 1)
+        audit_violation(a, AUDIT_RIDES, "%s %s has %s from %s/%d/%" PRId64 " on, and still %s", role(f, who),
+                        f->people.text[who] + 1, f->ids.text[ride], topic_rides.name, at.partition, at.offset,
+                        f->ids.text[*other - 1]);
+    *other = ride + 1;
+    if (f->hold_count == f->hold_capacity) {
+        f->hold_capacity = f->hold_capacity * 2 + 256;
+        f->holds = xrealloc(f->holds, f->hold_capacity * sizeof *f->holds);
+    }
+    f->holds[f->hold_count] =
+        (struct hold){.person = who, .ride = ride, .partition = at.partition, .first = INT64_MAX};
+    return (uint32_t)f->hold_count++;
+}
+
+static void end_hold(struct rides_fold *f, const struct hold *h) {
+    uint32_t *open = open_ride(f, h->person, h->partition);
+    if (*open == h->ride + 1)
+        *open = 0;
+}
+
+static void note_hold(struct rides_fold *f, uint32_t hold, int64_t time, bool command) {
+    struct hold *h = &f->holds[hold];
+    if (command && time < h->first)
+        h->first = time;
+    if (h->last < time)
+        h->last = time;
+}
+
+/* The record's effect on who has the ride. `from`: NULL: it is the ride's first. */
+static void follow_holds(struct rides_fold *f, struct audit *a, struct audit_at at, int64_t time, uint32_t n,
+                         const struct entry *from, struct entry *to) {
+    bool given_back = to->state == RIDE_STATE_REQUESTED;
+    bool same_driver = from != NULL && from->driver == to->driver;
+    to->rider_hold = from == NULL ? begin_hold(f, a, at, to->rider, n) : from->rider_hold;
+    note_hold(f, to->rider_hold, time, !given_back);
+    if (from != NULL && from->driver != NAMES_NONE) {
+        note_hold(f, from->driver_hold, time, same_driver);
+        if (!same_driver)
+            end_hold(f, &f->holds[from->driver_hold]);
+    }
+    to->driver_hold = same_driver                ? from->driver_hold
+                      : to->driver != NAMES_NONE ? begin_hold(f, a, at, to->driver, n)
+                                                 : 0;
+    if (!same_driver && to->driver != NAMES_NONE)
+        note_hold(f, to->driver_hold, time, false);
+    if (!over(to->state))
+        return;
+    end_hold(f, &f->holds[to->rider_hold]);
+    if (to->driver != NAMES_NONE)
+        end_hold(f, &f->holds[to->driver_hold]);
+}
+
+void rides_fold_ride(struct rides_fold *f, struct audit *a, struct audit_at at, int64_t time,
+                     const struct ride *r) {
     uint32_t known = f->ids.count, n = names_add(&f->ids, r->id);
-    const struct entry to = {.rider = person(f, 'r', r->rider_id),
-                             .driver = person(f, 'd', r->driver_id),
-                             .at = at,
-                             .state = (uint8_t)r->state};
+    struct entry to = {.rider = person(f, 'r', r->rider_id),
+                       .driver = person(f, 'd', r->driver_id),
+                       .at = at,
+                       .state = (uint8_t)r->state};
     if (n >= f->capacity)
         f->rides = xrealloc(f->rides, (f->capacity = f->capacity * 2 + 256) * sizeof *f->rides);
     const char *why = n < known ? fault(&f->rides[n], &to)
@@ -96,6 +186,7 @@ void rides_fold_ride(struct rides_fold *f, struct audit *a, struct audit_at at, 
                         event_enum_name(&ride_state_enum, to.state), topic_rides.name, at.partition,
                         at.offset,
                         n < known ? event_enum_name(&ride_state_enum, f->rides[n].state) : "nothing", why);
+    follow_holds(f, a, at, time, n, n < known ? &f->rides[n] : NULL, &to);
     f->rides[n] = to;
     audit_checked(a, AUDIT_RIDES, n < known ? 0 : 1);
 }
@@ -128,14 +219,45 @@ void rides_fold_suspect(struct rides_fold *f) {
 }
 
 static void convict(void *context, struct rides_fold *f, uint32_t who, uint32_t one, uint32_t other) {
-    const char *name = f->people.text[who];
-    if (f->rides[one].suspect && f->rides[other].suspect)
-        audit_violation(context, AUDIT_RIDES, "%s %s has two rides: %s and %s",
-                        name[0] == 'r' ? "rider" : "driver", name + 1, f->ids.text[one], f->ids.text[other]);
+    bool told = f->rides[one].at.partition == f->rides[other].at.partition;
+    if (f->rides[one].suspect && f->rides[other].suspect && !told)
+        audit_violation(context, AUDIT_RIDES, "%s %s has two rides: %s and %s", role(f, who),
+                        f->people.text[who] + 1, f->ids.text[one], f->ids.text[other]);
 }
 
+static int by_person_and_time(const void *x, const void *y) {
+    const struct hold *a = x, *b = y;
+    if (a->person != b->person)
+        return a->person < b->person ? -1 : 1;
+    return (a->first > b->first) - (a->first < b->first);
+}
+
+/* Those who had two for longer than the times can be apart; whose rides are not over are judged by the looks.
+ */
+static void judge_holds(struct rides_fold *f, struct audit *a) {
+    if (f->hold_count > 0)
+        qsort(f->holds, f->hold_count, sizeof *f->holds, by_person_and_time);
+    const struct hold *longest = NULL; /* of those before: the one that ended last */
+    for (size_t i = 0; i < f->hold_count; i++) {
+        const struct hold *h = &f->holds[i];
+        if (h->first == INT64_MAX)
+            continue;
+        bool pair = longest != NULL && longest->person == h->person;
+        int64_t end = !pair ? 0 : longest->last < h->last ? longest->last : h->last;
+        if (pair && longest->partition != h->partition && end - h->first > APART_MS &&
+            (over(f->rides[h->ride].state) || over(f->rides[longest->ride].state)))
+            audit_violation(a, AUDIT_RIDES, "%s %s had two rides for %" PRId64 " s: %s and %s",
+                            role(f, h->person), f->people.text[h->person] + 1, (end - h->first) / 1000,
+                            f->ids.text[longest->ride], f->ids.text[h->ride]);
+        if (!pair || longest->last < h->last)
+            longest = h;
+    }
+}
+
+/* Once. */
 void rides_fold_judge(struct rides_fold *f, struct audit *a) {
     two_at_once(f, a, convict);
+    judge_holds(f, a);
 }
 
 uint32_t rides_fold_count(const struct rides_fold *f) {

@@ -677,7 +677,11 @@ static void add_group(struct world *w, const struct topology *t, int instances) 
 
 struct world *world_create(const struct plan *plan, FILE *trace, struct buf *why) {
     struct world *w = xcalloc(1, sizeof *w);
-    *w = (struct world){.now = 1000, .plan = plan, .rng = plan->seed ^ 0x5eed, .trace = trace, .why = why};
+    *w = (struct world){.now = plan->workload->begins > 0 ? plan->workload->begins : 1000,
+                        .plan = plan,
+                        .rng = plan->seed ^ 0x5eed,
+                        .trace = trace,
+                        .why = why};
     w->broker = (struct broker){.world = w, .arena = &w->arena, .partition_count = plan->partitions};
     schemas_take(w);
     plan->workload->topologies(plan, w->topologies);

@@ -80,6 +80,7 @@ struct workload {
     void (*write)(struct world *w, const struct item *item);
     void (*check)(struct world *w); /* all is quiet */
     bool keeps_offsets;             /* FAULT_OFFSETS does nothing: what it checks is more than state */
+    int64_t begins;                 /* the clock at first, ms since 1970; 0: some small time */
 };
 
 /* Numbers from a seed. */
