@@ -15,8 +15,8 @@ bool cause_next(struct slice *text, struct cause *cause);
 struct caused { /* a record */
     struct slice topic;
     int32_t partition;
-    int64_t offset, timestamp;
-    struct slice causes; /* its header; data NULL: none */
+    int64_t offset, timestamp; /* or when it was written, where that is known */
+    struct slice causes;       /* its header; data NULL: none */
 };
 
 /* An order in which each record comes behind its causes and behind those before it in its partition; among

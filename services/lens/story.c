@@ -179,7 +179,7 @@ static void put_story(struct story *s, bool complete) {
         s->nodes[n] = s->nodes[i];
         const struct node *node = &s->nodes[n];
         records[n++] = (struct caused){slice_of(node->place.topic), node->place.partition, node->place.offset,
-                                       node->timestamp, node->causes};
+                                       node->written != 0 ? node->written : node->timestamp, node->causes};
     }
     causal_order(records, n, order);
     json_begin_object(&json);

@@ -25,3 +25,21 @@ export function cents(text) {
   const amount = Number(match[2]) * 100 + Number((match[3] ?? "0").padEnd(2, "0"));
   return match[1] === "-" && amount !== 0 ? -amount : amount;
 }
+
+const countFormat = new Intl.NumberFormat("en");
+const instantFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+
+/** A whole number with its thousands apart. */
+export const count = (n) => countFormat.format(n);
+
+/** "512 bytes", "48 KB", "3.1 MB" */
+export function bytes(n) {
+  if (n < 1000) return `${n} bytes`;
+  const units = ["KB", "MB", "GB", "TB"];
+  const power = Math.min(Math.floor(Math.log10(n) / 3), units.length);
+  const value = n / 1000 ** power;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power - 1]}`;
+}
+
+/** To the millisecond. */
+export const instant = (ms) => `${instantFormat.format(new Date(ms))}.${String(ms % 1000).padStart(3, "0")}`;

@@ -197,6 +197,12 @@ function tick() {
   $("eta").replaceChildren(clock, element("small", "", ride.state === "ON_TRIP" ? " to your destination" : " until it is here"));
 }
 
+function rideStory(id) {
+  const link = element("a", "", id);
+  link.href = `/lens/key/${encodeURIComponent(id)}`;
+  return link;
+}
+
 function showReceipt() {
   const rows = [
     ["Driver", ride.driverName ?? ride.driverId],
@@ -205,7 +211,7 @@ function showReceipt() {
     ["Distance", plan.route ? kilometres(plan.route.distanceM) : ""],
     ["Started", moment(ride.startedAt)],
     ["Time", `${Math.floor((ride.endedAt - ride.startedAt) / 60000)} min ${Math.round(((ride.endedAt - ride.startedAt) % 60000) / 1000)} s`],
-    ["Ride", ride.id],
+    ["Ride", rideStory(ride.id)],
   ];
   $("paid").textContent = money(ride.fareCents);
   $("receipt").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]));

@@ -34,9 +34,11 @@ function draw() {
     const light = element("span", "lamp");
     light.dataset.state = lamp;
     const driver = ride.driverId ? ` ${ride.driverName ?? ride.driverId}` : "";
+    const story = element("a", "word", light, ride.state.toLowerCase().replace("_", " "));
+    story.href = `/lens/key/${encodeURIComponent(ride.id)}`;
+    story.title = "Its story in the log";
     return element("li", "card", element("div", "row",
-      element("span", "", element("span", "who", ride.riderName ?? ride.riderId), ` ${says}${driver}`),
-      element("span", "word", light, ride.state.toLowerCase().replace("_", " "))));
+      element("span", "", element("span", "who", ride.riderName ?? ride.riderId), ` ${says}${driver}`), story));
   }));
 }
 

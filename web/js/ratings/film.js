@@ -37,6 +37,8 @@ function showSpread(distribution) {
 function showFigures() {
   setText($("film-title"), title(film));
   setText($("film-year"), film.releaseYear === null ? "" : String(film.releaseYear));
+  $("film-story").firstChild.href = `/lens/key/${film.movieId}`;
+  $("film-story").hidden = false;
   setText($("film-average"), average(film));
   setText($("film-votes"), film.ratingCount === 1 ? "1 rating" : `${count(film.ratingCount)} ratings`);
 }
@@ -112,6 +114,7 @@ export function closeFilm(text) {
   film = null;
   $("film-body").hidden = true;
   $("film-figure").hidden = true;
+  $("film-story").hidden = true;
   setText($("film-title"), "Choose a film");
   setText($("film-year"), text);
 }

@@ -266,6 +266,7 @@ function show(w) {
   $("order").dataset.state = life.state;
   document.title = `${headline(life, w.trouble)} · insideout`;
   setText($("order-id"), life.id);
+  $("order-story").href = `/lens/key/${segment(life.id)}`;
   const o = life.order;
   // <bdi>: a name that turns the direction of text turns its own only
   const what = o ? [`${o.quantity} × `, element("bdi", "", productName(o.productId)), `, ${money(o.quantity * o.priceCents)}`] : [];
