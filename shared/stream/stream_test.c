@@ -1664,6 +1664,13 @@ static void a_clock_that_is_set_back_makes_no_bad_records(void **state) {
     assert_topic(f, &topic_letters, "");
     assert_topic(f, &topic_balances, "a=5 b=6 ");
     assert_int_equal(metric(f, "refused_transactions_total"), 0);
+
+    crash(f); /* and the next process never saw the right time: its store did */
+    start(f);
+    append_at(f, T + 10 * HOUR_MS, "c", bank_deposit(f->bank, 7, ""));
+    rounds(f, 5);
+    assert_topic(f, &topic_letters, "");
+    assert_topic(f, &topic_balances, "a=5 b=6 c=7 ");
 }
 
 /* ---- what state says of positions ---- */
