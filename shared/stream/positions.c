@@ -5,6 +5,7 @@
 #include "stream/transaction.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum {
     RENEW_FIRST_MS = 60 * 1000,
@@ -112,10 +113,14 @@ bool age_check(struct stream *s, const struct topic *t, int32_t p, const struct 
     if (!*stale)
         return true;
     counter_add(&s->outdated, 1);
+    char hours[40] = "of an unknown age";
+    if (current > 0)
+        snprintf(hours, sizeof hours, "%" PRId64 " hours old", age / 3600000);
     notice(s,
-           "%s/%d: what the store has of it is %" PRId64
-           " hours old; what was deleted since may be gone from the log, so it is read anew",
-           t->name, p, age / 3600000);
+           "%s/%d: what the store has of it is %s; what was deleted since may be gone from the log, so it is "
+           "read "
+           "anew",
+           t->name, p, hours);
     return true;
 }
 
