@@ -166,13 +166,17 @@ is_ready() { # is_ready KEY
     kafka-*) is_open "$port" ;;
     registry-*) get "http://127.0.0.1:$port/apis/ccompat/v7/subjects" >/dev/null ;;
     postgres-*) PGCONNECT_TIMEOUT=2 pg_isready -q -h 127.0.0.1 -p "$port" ;;
-    connect-*) get "http://127.0.0.1:$port/connectors/legacy/status" |
-        jq -e '[.connector, .tasks[]] | length > 1 and all(.state == "RUNNING")' >/dev/null 2>&1 ;;
+    connect-*) [ "$(connector_state)" = ready ] ;;
     gateway-*) is_open "$port" ;;
     simulator-*) ;;
     prometheus-*) get "http://127.0.0.1:$port/-/ready" >/dev/null ;;
     *) get "http://127.0.0.1:$port/readyz" >/dev/null ;;
     esac
+}
+
+# What the connector of legacy tables says while Kafka is there to take them: ready, starting, or failed and why.
+connector_state() {
+    if is_ready kafka-0; then PGCONNECT_TIMEOUT=2 "$ROOT/compose/connect/register" state; else echo starting; fi
 }
 
 # Did its last run end by itself, with an exit code that is a failure?
@@ -183,7 +187,15 @@ failed_last() { # failed_last KEY
 
 state_of() { # state_of KEY: ready, starting, stopped or failed
     case $(supervised_state "$1") in
-    run) if is_ready "$1"; then echo ready; else echo starting; fi ;;
+    run)
+        if is_ready "$1"; then
+            echo ready
+        elif [[ $1 == connect-* && $(connector_state) == failed* ]]; then
+            echo failed
+        else
+            echo starting
+        fi
+        ;;
     finish | pause) if failed_last "$1"; then echo failed; else echo starting; fi ;;
     down) echo stopped ;;
     *) if [ -e "$RUN/$1/down" ]; then echo stopped; else echo failed; fi ;;
@@ -195,6 +207,9 @@ why_not_ready() { # why_not_ready KEY
     local detail=
     if is_service "${1%-*}" && [ "$(supervised_state "$1")" = run ]; then
         detail=$(curl -s -m 2 "http://127.0.0.1:$(ports_of "$1")/readyz" | jq -r '.detail // empty' 2>/dev/null) || true
+    fi
+    if [ "${1%-*}" = connect ] && [ "$(supervised_state "$1")" = run ]; then
+        detail=$(connector_state | sed -n 's/^failed //p')
     fi
     is_supervised "$1" || detail="it ended with its supervisor; ./demo up starts it again"
     [ -n "$detail" ] || detail=$(last_line "$1")

@@ -219,7 +219,7 @@ await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
     local key deadline=$((SECONDS + 60))
     want "$1" || return 0
     key=$(PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtc \
-        "SELECT $3 FROM $2 WHERE $3::text ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1" legacy) || return 0
+        "SELECT $3 FROM insideout.$2 WHERE $3::text ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1" legacy) || return 0
     [ -n "$key" ] || return 0
     until get "http://127.0.0.1:$(ports_of "$1-0")$4/$key" >/dev/null; do
         [ $SECONDS -lt $deadline ] || die "the legacy table $2 does not arrive; log: $DATA_DIR/log/connect-0/current"

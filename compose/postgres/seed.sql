@@ -12,8 +12,6 @@ CREATE TABLE movies (
     release_year int
 );
 
-CREATE PUBLICATION legacy FOR TABLE stock, movies;
-
 INSERT INTO stock (product_id, name, quantity) VALUES
     ('turntable-mk2',        'Direct-drive turntable MK2',             24),
     ('turntable-belt',       'Belt-drive turntable, walnut',           31),

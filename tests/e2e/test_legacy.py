@@ -1,6 +1,6 @@
 """What the legacy database says is what the suite sells, within seconds."""
 
-from suite import SuiteTest, wait_until
+from suite import LONG, SuiteTest, is_open, wait_until
 
 
 class Legacy(SuiteTest):
@@ -42,3 +42,113 @@ class Legacy(SuiteTest):
         self.suite.sql("DELETE FROM stock WHERE product_id LIKE 'bulk-%'")
         wait_until(lambda: not [p for p in self.suite.http("GET", "/v1/stock").json["stock"] if p["productId"].startswith("bulk-")],
                    10, "all are deleted")
+
+
+class Monday(SuiteTest):
+    """What administrators do to tables; tests/component/legacy_test.py has more of it."""
+
+    def tearDown(self):
+        self.suite.sql("DELETE FROM stock WHERE product_id LIKE 'monday-%'")
+
+    def assert_seen(self, product, quantity, within=10):
+        wait_until(lambda: self.suite.stock(product)["onHand"] == quantity, within, f"{quantity} of {product}")
+
+    def test_other_types_columns_and_constraints(self):
+        self.suite.sql("INSERT INTO stock VALUES ('monday-1', 'One', 1)")
+        for n, change in enumerate(["ALTER quantity TYPE bigint", "ALTER quantity TYPE numeric(12,2)", "ADD added numeric NOT NULL DEFAULT 1, ADD shape point",
+                                    "ADD CHECK (quantity < 100000)", "DROP added, DROP shape, DROP CONSTRAINT stock_quantity_check",
+                                    "ALTER name TYPE varchar(2000), ALTER quantity TYPE text",
+                                    "ALTER name TYPE text, ALTER quantity TYPE int USING quantity::numeric::int"], 2):
+            self.suite.sql(f"ALTER TABLE stock {change}")
+            self.suite.sql(f"UPDATE stock SET quantity = '{n}' WHERE product_id = 'monday-1'")
+            self.assert_seen("monday-1", n)
+
+    def test_truncate(self):
+        self.suite.sql("CREATE TABLE saved AS SELECT * FROM stock; TRUNCATE stock")
+        wait_until(lambda: self.suite.http("GET", "/v1/stock").json["stock"] == [], 10, "nothing is on stock")
+        self.suite.sql("INSERT INTO stock SELECT * FROM saved; DROP TABLE saved")
+        self.assert_seen("turntable-mk2", 24)
+
+    def test_a_long_value_that_an_update_leaves_alone(self):
+        name = self.suite.sql("INSERT INTO stock SELECT 'monday-long', string_agg(md5(n::text), ''), 1 FROM generate_series(1, 1000) n RETURNING name")
+        self.suite.sql("UPDATE stock SET quantity = 2 WHERE product_id = 'monday-long'")
+        self.assert_seen("monday-long", 2)
+        self.assertEqual(self.suite.stock("monday-long")["name"], name.splitlines()[0])
+
+    def test_rows_that_are_kept_out(self):
+        self.suite.sql("ALTER TABLE stock ALTER quantity TYPE text; INSERT INTO stock VALUES"
+                       " ('monday-word', 'W', 'abc'), ('monday-huge', repeat('h', 2000000), '1'), ('monday-good', 'G', '7')")
+        self.assert_seen("monday-good", 7)
+        for product in ("monday-word", "monday-huge"):
+            self.assertEqual(self.suite.http("GET", f"/v1/stock/{product}").status, 404)
+        said = "2 rows of stock kept out, such as 'monday-huge': name is longer than 1000000 bytes"
+        self.assertIn(said, self.suite.demo("status").stdout)
+        self.assertIn(said, self.suite.demo("up").stdout)
+        self.suite.sql("DELETE FROM stock WHERE product_id = 'monday-huge'; UPDATE stock SET quantity = '8' WHERE quantity = 'abc';"
+                       "ALTER TABLE stock ALTER quantity TYPE int USING quantity::int")
+        self.assert_seen("monday-word", 8)
+        self.assertNotIn("kept out", self.suite.demo("status").stdout)
+
+
+class Connector(SuiteTest):
+    def connect(self, method, path, body=None):
+        return self.suite.http(method, f"/connectors/legacy{path}", body, port=self.suite.ports["CONNECT_PORT"])
+
+    def state(self):
+        [connect] = [process for process in self.suite.status() if process["name"] == "connect"]
+        return connect["state"]
+
+    def assert_follows(self, within=15):
+        quantity = int(self.suite.sql("UPDATE stock SET quantity = quantity + 1 WHERE product_id = 'slipmat-felt' RETURNING quantity").splitlines()[0])
+        wait_until(lambda: self.suite.stock("slipmat-felt")["onHand"] == quantity, within, "a change is seen")
+
+    def test_kafka_killed(self):
+        for _ in range(10 if LONG else 2):
+            before = self.suite.pid("kafka")
+            self.suite.demo("kill", "kafka")
+            wait_until(lambda: self.suite.pid("kafka") not in (None, before) and is_open(self.suite.ports["KAFKA_PORT"]), 60, "Kafka is back")
+            self.assert_follows(15)
+            wait_until(lambda: self.state() == "ready", 15, "Connect says so")
+
+    def test_paused(self):
+        self.assertEqual(self.connect("PUT", "/pause").status, 202)
+        wait_until(lambda: self.state() == "failed", 10, "Connect is not ready")
+        self.assertIn("paused", self.suite.demo("status").stdout)
+        self.assertIn("it goes on", self.suite.demo("up").stdout)
+        self.assert_follows()
+
+    def test_a_task_that_has_failed(self):
+        self.connect("PUT", "/config", self.connect("GET", "/config").json | {"value.converter.apicurio.registry.url": "http://127.0.0.1:9/"})
+        wait_until(lambda: self.state() == "ready", 60, "it runs again")
+        self.suite.sql("UPDATE stock SET quantity = quantity + 1 WHERE product_id = 'slipmat-felt'")
+        wait_until(lambda: self.state() == "failed", 60, "Connect has failed")
+        self.assertRegex(self.suite.demo("status").stdout, "connect-0: .*(127.0.0.1:9|refused)")
+        self.suite.demo("up")
+        self.assertEqual(self.state(), "ready")
+        self.assert_follows()
+
+    def test_a_connector_that_does_not_answer_any_more(self):
+        """It retries for ever with a publication that is not there, and cannot be stopped."""
+        self.connect("PUT", "/config", self.connect("GET", "/config").json | {"publication.name": "nobody's"})
+        wait_until(lambda: self.state() != "ready", 60, "it is told")
+        self.suite.demo("up")
+        self.assertEqual(self.state(), "ready")
+        self.assert_follows()
+
+    def test_a_replication_slot_that_is_gone(self):
+        self.suite.sql("INSERT INTO stock VALUES ('slot-old', 'Old', 1)")
+        wait_until(lambda: self.suite.stock("slot-old"), 10, "the row is seen")
+        self.suite.demo("stop", "connect")
+        self.suite.sql("SELECT pg_drop_replication_slot('legacy'); DELETE FROM stock WHERE product_id = 'slot-old'; INSERT INTO stock VALUES ('slot-new', 'New', 2)")
+        self.assertIn("a new snapshot", self.suite.demo("start", "connect").stdout)
+        wait_until(lambda: self.suite.stock("slot-new"), 10, "the new row is seen")
+        wait_until(lambda: self.suite.http("GET", "/v1/stock/slot-old").status == 404, 10, "the old one is gone")
+        self.suite.sql("DELETE FROM stock WHERE product_id = 'slot-new'")
+
+    def test_a_replication_slot_that_is_lost_at_work(self):
+        """Debezium makes a new one and goes on, as if nothing had been lost."""
+        self.suite.sql("DO $$ BEGIN LOOP PERFORM pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active; BEGIN"
+                       " PERFORM pg_drop_replication_slot('legacy'); EXIT; EXCEPTION WHEN object_in_use THEN NULL; END; END LOOP; END $$")
+        wait_until(lambda: self.state() == "failed", 60, "it is told")
+        self.assertIn("a new snapshot", self.suite.demo("up").stdout)
+        self.assert_follows()
