@@ -15,6 +15,8 @@ command_down() {
         if is_infrastructure "${key%-*}"; then rest+=("$key"); else services+=("$key"); fi
     done
     end_processes 12 ${services[@]+"${services[@]}"}
+    # shellcheck disable=SC2046
+    end_processes 20 $(instances_of connect) # its last word is a question to Kafka
     end_processes 20 ${rest[@]+"${rest[@]}"}
     rm -rf "$RUN"
     say "stopped"

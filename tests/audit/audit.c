@@ -5,13 +5,15 @@
  * Takes the log up to its ends at the moment of the call; what is in flight then is counted and named. With
  * --wait it first waits until nothing is in flight and nobody writes (60 s unless said otherwise); what is
  * still in flight after that is a violation.
- * Environment: KAFKA_BROKERS, REGISTRY_URL, GATEWAY_URL (unset: the views are not checked).
- * Exit codes: 0 all invariants hold; 1 a violation; 2 usage, or Kafka, registry or gateway away. */
+ * Environment: KAFKA_BROKERS, REGISTRY_URL, GATEWAY_URL (unset: the views are not checked), LEGACY_URL
+ * (unset: nor the legacy tables). Exit codes: 0 all invariants hold; 1 a violation; 2 usage, or Kafka,
+ * registry or gateway away. */
 #include "audit_fold.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "legacy.h"
 #include "ratings_fold.h"
 #include "reader.h"
 #include "recount.h"
@@ -53,6 +55,8 @@ enum { TOPICS = sizeof read_topics / sizeof *read_topics - 1 };
 struct program {
     struct audit *audit;
     struct ratings_fold *ratings;
+    struct legacy_fold *legacy;
+    const char *gateway_url, *legacy_url; /* NULL: not looked at */
     struct rides_fold *rides;
     struct recount *recount;
     struct reader *reader;
@@ -61,7 +65,7 @@ struct program {
     bool json;
     bool quiescent, timed_out;
     struct audit_flight flight;
-    uint64_t movies_in_flight, counts_in_flight;
+    uint64_t movies_in_flight, counts_in_flight, legacy_in_flight;
     int64_t *next[2];  /* by partition: the offset behind the last one of stock, and of customers */
     struct buf flying; /* names of some */
 };
@@ -118,7 +122,7 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
     else if (r->topic == &topic_reserved_stock)
         audit_reserved(p->audit, value);
     else if (r->topic == &topic_stock)
-        audit_stock(p->audit, r->key, r->timestamp, value);
+        audit_stock(p->audit, r->key, r->timestamp, value), legacy_fold_stock(p->legacy, r->key, value);
     else if (r->topic == &topic_customers)
         audit_customer(p->audit, r->key, r->timestamp, value);
     else if (r->topic == &topic_shipments)
@@ -128,7 +132,7 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
     else if (r->topic == &topic_raw_ratings)
         ratings_fold_rating(p->ratings, r->key, value);
     else if (r->topic == &topic_movies)
-        ratings_fold_movie(p->ratings, r->key, value);
+        ratings_fold_movie(p->ratings, r->key, value), legacy_fold_movie(p->legacy, r->key, value);
     else if (r->topic == &topic_rating_totals)
         ratings_fold_totals(p->ratings, r->key, value);
     else if (r->topic == &topic_rated_movies)
@@ -230,7 +234,10 @@ static bool read_log(struct program *p, struct err *err) {
         p->flight = audit_in_flight(p->audit, &p->flying);
         p->movies_in_flight = ratings_fold_in_flight(p->ratings, &p->flying);
         p->counts_in_flight = recount_in_flight(p->recount);
-        p->flight.total += p->movies_in_flight + p->counts_in_flight;
+        if (p->legacy_url != NULL && !legacy_read(p->legacy_url, p->legacy, err))
+            return false;
+        p->legacy_in_flight = p->legacy_url == NULL ? 0 : legacy_fold_in_flight(p->legacy, &p->flying);
+        p->flight.total += p->movies_in_flight + p->counts_in_flight + p->legacy_in_flight;
         p->quiescent = p->wait_ms >= 0 && p->flight.total == 0 && written(p) == before;
         p->timed_out = before >= 0 && !p->quiescent && clock_mono_us() > deadline;
         if (p->wait_ms < 0 || p->quiescent || p->timed_out)
@@ -260,6 +267,7 @@ static const struct {
     {AUDIT_RATINGS, "movies have the count and sum of their ratings"},
     {AUDIT_RIDES, "rides follow their state machine, and nobody has two at once"},
     {AUDIT_VIEWS, "answers over HTTP equal the fold of their topics"},
+    {AUDIT_LEGACY, "rows of the legacy tables are what their topics have"},
 };
 enum { INVARIANTS = sizeof invariants / sizeof *invariants };
 
@@ -275,19 +283,27 @@ static void print_flight(const struct program *p) {
     if (f->total > 0)
         printf("in flight: %" PRIu64 " requests, %" PRIu64 " orders, %" PRIu64
                " checks of decided orders, %" PRIu64 " shipments, %" PRIu64 " products, %" PRIu64
-               " movies, %" PRIu64 " authorizations or counts of them, %" PRIu64 " bad records: " SLICE_FMT
-               "%s\n",
+               " movies, %" PRIu64 " authorizations or counts of them, %" PRIu64 " legacy rows, %" PRIu64
+               " bad records: " SLICE_FMT "%s\n",
                f->requests, f->orders, f->checks, f->shipments, f->products, p->movies_in_flight,
-               p->counts_in_flight, f->records, SLICE_ARG(buf_slice(&p->flying)),
+               p->counts_in_flight, p->legacy_in_flight, f->records, SLICE_ARG(buf_slice(&p->flying)),
                f->total > AUDIT_EXAMPLES ? ", …" : "");
 }
 
-static void print(const struct program *p, bool views) {
+/* The setting without which an invariant cannot be checked; NULL: it was checked. */
+static const char *missing(const struct program *p, int invariant) {
+    return invariant == AUDIT_VIEWS && p->gateway_url == NULL   ? "GATEWAY_URL"
+           : invariant == AUDIT_LEGACY && p->legacy_url == NULL ? "LEGACY_URL"
+                                                                : NULL;
+}
+
+static void print(const struct program *p) {
     struct audit_counts c = audit_counts(p->audit);
     for (int i = 0; i < INVARIANTS; i++) {
         const struct audit_result *r = audit_result(p->audit, invariants[i].number);
-        if (invariants[i].number == AUDIT_VIEWS && !views) {
-            printf("%d  not checked: GATEWAY_URL is not set\n", AUDIT_VIEWS);
+        if (missing(p, invariants[i].number) != NULL) {
+            printf("%d  not checked: %s is not set\n", invariants[i].number,
+                   missing(p, invariants[i].number));
             continue;
         }
         printf("%d  %" PRIu64 " %s: ", invariants[i].number, r->checked, invariants[i].holds);
@@ -304,13 +320,13 @@ static void print(const struct program *p, bool views) {
            " ratings; %" PRIu64 " repeats changed nothing; %" PRIu64 " dead letters skipped\n",
            c.created, c.validated, c.failed, c.validations, c.shipments, c.emails, c.products,
            ratings_fold_ratings(p->ratings), c.repeats, c.skipped);
-    if (views)
+    if (p->gateway_url != NULL)
         printf("views: %" PRIu64 " orders, %" PRIu64 " products, %" PRIu64 " customers, %" PRIu64
                " shipments, %" PRIu64 " emails; %" PRIu64 " newer than the log was read\n",
                c.view_orders, c.view_products, c.view_customers, c.view_shipments, c.view_emails, c.newer);
 }
 
-static void print_json(const struct program *p, bool views) {
+static void print_json(const struct program *p) {
     _cleanup_(buf_free) struct buf out = {0};
     struct json j = {.out = &out};
     struct audit_counts c = audit_counts(p->audit);
@@ -326,7 +342,7 @@ static void print_json(const struct program *p, bool views) {
     json_key(&j, "invariants"), json_begin_array(&j);
     for (int i = 0; i < INVARIANTS; i++) {
         const struct audit_result *r = audit_result(p->audit, invariants[i].number);
-        if (invariants[i].number == AUDIT_VIEWS && !views)
+        if (missing(p, invariants[i].number) != NULL)
             continue;
         json_begin_object(&j);
         json_key(&j, "invariant"), json_put_int(&j, invariants[i].number);
@@ -351,7 +367,8 @@ static const char *setting(const char *name, const char *fallback) {
 }
 
 static bool run(struct program *p, struct err *err) {
-    const char *gateway = setting("GATEWAY_URL", NULL);
+    p->gateway_url = setting("GATEWAY_URL", NULL);
+    p->legacy_url = setting("LEGACY_URL", NULL);
     if (!reader_create(setting("KAFKA_BROKERS", "localhost:9092"),
                        setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), read_topics,
                        topics_count, &p->reader, err) ||
@@ -360,14 +377,16 @@ static bool run(struct program *p, struct err *err) {
     audit_judge(p->audit, p->quiescent);
     recount_judge(p->recount, p->audit, p->quiescent);
     ratings_fold_judge(p->ratings, p->audit, p->quiescent);
+    if (p->legacy_url != NULL)
+        legacy_fold_judge(p->legacy, p->audit, p->quiescent || p->timed_out);
     rides_fold_judge(p->rides, p->audit);
     if (p->timed_out)
         audit_violation(p->audit, AUDIT_ORDERS, "not quiescent after %lld s: %" PRIu64 " in flight",
                         (long long)p->wait_ms / 1000, p->flight.total);
-    if (gateway != NULL &&
-        !views_check(p->audit, p->ratings, p->rides, p->reader, gateway, !p->quiescent, err))
+    if (p->gateway_url != NULL &&
+        !views_check(p->audit, p->ratings, p->rides, p->reader, p->gateway_url, !p->quiescent, err))
         return false;
-    (p->json ? print_json : print)(p, gateway != NULL);
+    (p->json ? print_json : print)(p);
     return true;
 }
 
@@ -397,6 +416,7 @@ int main(int argc, char **argv) {
     }
     p.audit = audit_create();
     p.ratings = ratings_fold_create();
+    p.legacy = legacy_fold_create();
     p.rides = rides_fold_create();
     p.recount = recount_create();
     bool ok = run(&p, &err);
@@ -406,6 +426,7 @@ int main(int argc, char **argv) {
     reader_destroy(p.reader);
     audit_destroy(p.audit);
     ratings_fold_destroy(p.ratings);
+    legacy_fold_destroy(p.legacy);
     rides_fold_destroy(p.rides);
     recount_destroy(p.recount);
     free(p.next[0]);

@@ -17,7 +17,8 @@ enum {
     AUDIT_RATINGS = 5,
     AUDIT_RIDES = 6,
     AUDIT_VIEWS = 7,
-    AUDIT_INVARIANTS = 8
+    AUDIT_LEGACY = 8,
+    AUDIT_INVARIANTS = 9
 };
 enum { AUDIT_EXAMPLES = 5 };
 
