@@ -50,6 +50,16 @@ CREATE OR REPLACE FUNCTION insideout.is_whole(value text, lowest numeric, highes
     SELECT CASE WHEN value ~ '^[+-]?[0-9]{1,30}(\.0*)?$' THEN value::numeric BETWEEN lowest AND highest ELSE value IS NULL END
 $$;
 
+-- Can two rows have one key? Then a statement's own rows do not tell what becomes of the other.
+CREATE OR REPLACE FUNCTION insideout.has_unique_key(f insideout.followed) RETURNS boolean LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = insideout.source(f) AND a.attname = f.key_column
+          AND (f.key_cast = 'text' OR a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype))
+          AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL)
+$$;
+
 -- A query for what the rows of FROM_ROWS (those of the legacy table, or a trigger's) are to the suite: raw_key as it stands there;
 -- key, words and number cast; reason, where the row is to be kept out. A column that is not there is null.
 CREATE OR REPLACE FUNCTION insideout.reading(f insideout.followed, from_rows text) RETURNS text LANGUAGE plpgsql STABLE
@@ -68,12 +78,13 @@ BEGIN
                 WHEN octet_length(raw_key) > 1000 THEN %2$L || ' is longer than 1000 bytes'
                 WHEN %6$L AND NOT insideout.is_whole(raw_key, -9223372036854775808, 9223372036854775807)
                     THEN %2$L || ' is no bigint: ' || left(raw_key, 40)
-                WHEN count(*) OVER (PARTITION BY raw_key) > 1 THEN %2$L || ' is not unique'
+                %8$s
                 WHEN octet_length(words) > 1000000 THEN %3$L || ' is longer than 1000000 bytes'
                 WHEN NOT insideout.is_whole(amount, -2147483648, 2147483647) THEN %4$L || ' is no int: ' || left(amount, 40)
               END AS reason
-              FROM (SELECT %1$s FROM %7$s s) r) judged
-        $q$, columns, f.key_column, f.text_column, f.number_column, f.key_cast, f.key_cast <> 'text', from_rows);
+              FROM (SELECT %1$s FROM %7$s s) r OFFSET 0) judged
+        $q$, columns, f.key_column, f.text_column, f.number_column, f.key_cast, f.key_cast <> 'text', from_rows,
+                     CASE WHEN NOT insideout.has_unique_key(f) THEN format('WHEN count(*) OVER (PARTITION BY raw_key) > 1 THEN %L', f.key_column || ' is not unique') END);
 END $$;
 
 -- A query that puts rows, as reading() has them, into the suite's table; what is the same already stays untouched.
@@ -86,6 +97,12 @@ SET search_path = pg_catalog, pg_temp AS $$
         $q$, f.name, f.key_column, f.text_column, f.number_column, rows)
 $$;
 
+-- The part of a query that tells of the rows in FRESH that are kept out.
+CREATE OR REPLACE FUNCTION insideout.telling(f insideout.followed) RETURNS text LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('told AS (INSERT INTO insideout.refused SELECT %L, left(raw_key, 200), reason FROM fresh WHERE reason IS NOT NULL)', f.name)
+$$;
+
 -- Compares all rows.
 CREATE OR REPLACE FUNCTION insideout.compare(f insideout.followed) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -95,19 +112,9 @@ DECLARE
 BEGIN
     EXECUTE format('%s DELETE FROM insideout.%I c WHERE NOT EXISTS (SELECT FROM fresh WHERE reason IS NULL AND key = c.%I)',
                    fresh, f.name, f.key_column);
-    EXECUTE fresh || insideout.putting(f, 'fresh');
     DELETE FROM insideout.refused WHERE table_name = f.name;
-    EXECUTE format('%s INSERT INTO insideout.refused SELECT %L, left(raw_key, 200), reason FROM fresh WHERE reason IS NOT NULL', fresh, f.name);
+    EXECUTE format('%s, %s ', fresh, insideout.telling(f)) || insideout.putting(f, 'fresh');
 END $$;
-
--- Can two rows have one key? Then a statement's own rows do not tell what becomes of the other.
-CREATE OR REPLACE FUNCTION insideout.has_unique_key(f insideout.followed) RETURNS boolean LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (
-        SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-        WHERE i.indrelid = insideout.source(f) AND a.attname = f.key_column
-          AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL)
-$$;
 
 CREATE OR REPLACE FUNCTION insideout.note(f insideout.followed, problem text) RETURNS void LANGUAGE sql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -130,18 +137,17 @@ BEGIN
         PERFORM insideout.compare(f);
         RETURN NULL;
     END IF;
-    IF TG_OP <> 'INSERT' THEN
+    -- A row that was and is not any more is deleted, and what is said of it; a good one is put, a bad one told of.
+    IF TG_OP = 'INSERT' THEN
+        EXECUTE format('WITH fresh AS MATERIALIZED (%s), %s ', insideout.reading(f, 'new_rows'), insideout.telling(f)) || insideout.putting(f, 'fresh');
+    ELSE
         EXECUTE format($q$
-            WITH old AS MATERIALIZED (%s), gone AS (DELETE FROM insideout.refused WHERE table_name = %L AND key IN (SELECT left(raw_key, 200) FROM old))
-            DELETE FROM insideout.%I c USING old WHERE c.%I = old.key %s
-            $q$, insideout.reading(f, 'old_rows'), f.name, f.name, f.key_column, CASE WHEN TG_OP = 'UPDATE' THEN format(
-                'AND NOT EXISTS (SELECT FROM (%s) n WHERE n.reason IS NULL AND n.key = old.key)', insideout.reading(f, 'new_rows')) ELSE '' END);
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        EXECUTE format($q$
-            WITH fresh AS MATERIALIZED (%s),
-                 bad AS (INSERT INTO insideout.refused SELECT %L, left(raw_key, 200), reason FROM fresh WHERE reason IS NOT NULL)
-            $q$, insideout.reading(f, 'new_rows'), f.name) || insideout.putting(f, 'fresh');
+            WITH fresh AS MATERIALIZED (%1$s), old AS MATERIALIZED (%2$s), %3$s,
+                 forgotten AS (DELETE FROM insideout.refused WHERE table_name = %4$L AND key IN (SELECT left(raw_key, 200) FROM old)),
+                 gone AS (DELETE FROM insideout.%4$I c USING old
+                          WHERE c.%5$I = old.key AND NOT EXISTS (SELECT FROM fresh WHERE fresh.reason IS NULL AND fresh.key = old.key))
+            $q$, insideout.reading(f, CASE TG_OP WHEN 'UPDATE' THEN 'new_rows' ELSE '(SELECT * FROM old_rows WHERE false)' END),
+            insideout.reading(f, 'old_rows'), insideout.telling(f), f.name, f.key_column) || insideout.putting(f, 'fresh');
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
