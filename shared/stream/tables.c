@@ -217,6 +217,7 @@ static bool partitions_forget(struct stream *s, const struct table *t, const str
     _cleanup_(buf_free) struct buf key = {0};
     struct store_change gone[n];
     size_t count = 0;
+    memset(gone, 0, sizeof gone); /* gcc does not see that no more than `count` are read */
     for (int32_t p = 0; p < n; p++) {
         if (!partitions_has(which, p))
             continue;
