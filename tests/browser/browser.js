@@ -79,7 +79,7 @@ async function assertFits(page) {
 
 /**
  * A test with browsers. `t.open(path, options)` opens a page in a browser profile of its own and returns Playwright's
- * page; options: width, height, dark, still (reduced motion). `t.shot`, `t.assertAccessible` and `t.assertFits` take a
+ * page; options: width, height, dark, still (reduced motion), keeps (false: localStorage is forbidden). `t.shot`, `t.assertAccessible` and `t.assertFits` take a
  * page. An error on a page's console, an exception, or a request to anywhere but the suite fails the test, unless the
  * test said `t.expectErrors(pattern)` about it.
  */
@@ -96,7 +96,7 @@ export function browserTest(name, body) {
       expectErrors(pattern) {
         expected = pattern;
       },
-      async open(path, { width = 1280, height = 900, dark = false, still = true } = {}) {
+      async open(path, { width = 1280, height = 900, dark = false, still = true, keeps = true } = {}) {
         browser ??= await chromium.launch({
           executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
           chromiumSandbox: process.getuid() !== 0,
@@ -111,6 +111,14 @@ export function browserTest(name, body) {
         });
         contexts.push(context);
         context.setDefaultTimeout(PATIENCE_MS);
+        if (!keeps) {
+          await context.addInitScript(() => {
+            const get = () => {
+              throw new DOMException("forbidden", "SecurityError");
+            };
+            Object.defineProperty(globalThis, "localStorage", { get });
+          });
+        }
         const page = await context.newPage();
         page.on("console", (message) => {
           if (message.type() === "error") errors.push(`console: ${message.text()} ${message.location().url}`);

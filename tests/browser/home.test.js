@@ -23,3 +23,11 @@ browserTest("by keyboard the first stop leads past the header", async (t) => {
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
 });
+
+browserTest("a browser that may keep nothing shows every page", async (t) => {
+  for (const path of ["/", "/shop", "/ratings", "/rides", "/rides/rider", "/rides/driver"]) {
+    const page = await t.open(path, { keeps: false });
+    await page.getByRole("main").waitFor();
+    await page.waitForLoadState("load"); // all modules have run; an exception in one fails the test
+  }
+});
