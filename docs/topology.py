@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws docs/topology.md from what the services say of themselves with --topology.
+"""Draws docs/topology.md, and web/topology.json for the first page, from what the services say of themselves with --topology.
 
-usage: docs/topology.py BUILD_DIR            writes the file
-       docs/topology.py BUILD_DIR --check    exit 1 where the file says something else
+usage: docs/topology.py BUILD_DIR            writes the files
+       docs/topology.py BUILD_DIR --check    exit 1 where a file says something else
 """
 
 import json
@@ -12,6 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topology.md"
+GRAPH = ROOT / "web/topology.json"
 LEGEND = """# Data flow
 
 Generated from the services' `--topology` and the catalogue of topics (`docs/topology.py`); a test keeps it true.
@@ -79,15 +80,38 @@ def page(build):
     return LEGEND + "```mermaid\nflowchart LR\n" + "".join(f"    {line}\n" for line in lines) + "```\n\n" + "\n".join(table(build)) + "\n"
 
 
+def graph(build):
+    """The same for a page: changelogs that nobody else reads are left out."""
+    catalogue = json.loads((ROOT / "schemas/topics.json").read_text())["topics"]
+    boxes = []
+    for name, paths, topologies in services(build):
+        if not topologies and paths.startswith("/v1/log"):
+            continue  # the lens reads everything
+        changelogs = {v["changelog"] for t in topologies for v in t["views"]}
+        reads = {s["topic"] for t in topologies for s in t["sources"] if s["handled"]} | {r["topic"] for t in topologies for r in t["tables"]}
+        writes = {t["name"] for t in catalogue if name in t["writers"]} | {topic for t in topologies for topic in t["outputs"]}
+        boxes.append({"name": name, "groups": [t["name"] for t in topologies], "views": sorted(v["name"] for t in topologies for v in t["views"]),
+                      "changelogs": sorted(changelogs), "reads": sorted(reads), "writes": sorted((writes | changelogs) - {"dead-letters"})})
+    boxes.append({"name": "connect", "groups": [], "views": [], "changelogs": [], "reads": [],
+                  "writes": sorted(t["name"] for t in catalogue if "connect" in t["writers"])})
+    others = {topic: {b["name"] for b in boxes if topic in b["reads"] or topic in b["writes"]} for b in boxes for topic in b["reads"] + b["writes"]}
+    shown = sorted(t["name"] for t in catalogue if t["name"] in others and (not t.get("internal") or len(others[t["name"]]) > 1))
+    for box in boxes:
+        box["reads"] = [topic for topic in box["reads"] if topic in shown]
+        box["writes"] = [topic for topic in box["writes"] if topic in shown]
+        del box["changelogs"]
+    return json.dumps({"services": boxes, "topics": shown}, indent=1) + "\n"
+
+
 def main():
     if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--check"]):
         sys.exit(__doc__)
-    text = page(pathlib.Path(sys.argv[1]).resolve())
-    if sys.argv[2:]:
-        if not PAGE.exists() or PAGE.read_text() != text:
-            sys.exit(f"{PAGE.relative_to(ROOT)} is not what the services say: run docs/topology.py {sys.argv[1]}")
-    else:
-        PAGE.write_text(text)
+    build = pathlib.Path(sys.argv[1]).resolve()
+    for path, text in ((PAGE, page(build)), (GRAPH, graph(build))):
+        if not sys.argv[2:]:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            sys.exit(f"{path.relative_to(ROOT)} is not what the services say: run docs/topology.py {sys.argv[1]}")
 
 
 if __name__ == "__main__":
