@@ -13,6 +13,7 @@
 
 enum {
     BATCH = 100,
+    BATCH_MS = 20 * 1000, /* of slow deliveries: the group must hear of us */
     LAZY_COMMIT_MS = 1000,
     RETRY_MS = 200,
     AWAY_FIRST_MS = 250, /* doubles from pause to pause */
@@ -439,10 +440,12 @@ static bool round_(struct deliverer *d, int wait_ms, struct err *e) {
     size_t n = 0;
     TRY(LOG(d, poll, true, d->records, BATCH, wait_ms, &n, e));
     bool ok = true;
-    for (size_t i = 0; i < n && ok && !atomic_load(&d->stopping); i++)
-        ok = d->records[i].end || process(d, &d->records[i], e);
+    size_t done = 0;
+    int64_t until = now_ms(d) + BATCH_MS;
+    for (; done < n && ok && !atomic_load(&d->stopping) && (done == 0 || now_ms(d) < until); done++)
+        ok = d->records[done].end || process(d, &d->records[done], e);
     LOG(d, release, d->records, n);
-    if (!ok || atomic_load(&d->stopping)) /* what was not processed is read again */
+    if (!ok || done < n || atomic_load(&d->stopping)) /* what was not processed is read again */
         for (size_t i = 0; i < d->lane_count; i++)
             lane_unread(d, &d->lanes[i]);
     return ok;
@@ -465,8 +468,12 @@ bool deliverer_step(struct deliverer *d, int wait_ms, struct err *e) {
         atomic_store_explicit(&d->lanes[i].shown, d->lanes[i].held ? d->lanes[i].next : -1,
                               memory_order_relaxed);
     if (ok) {
-        atomic_store(&d->ready, d->joined);
-        if (d->away_ms == 0)
+        char trouble[300];
+        bool troubled = log_troubled(d->o.log, trouble, sizeof trouble);
+        atomic_store(&d->ready, d->joined && !troubled);
+        if (troubled)
+            status_trouble(&d->status, trouble);
+        else if (d->away_ms == 0)
             status_set(&d->status, d->joined ? "running" : "joining the group");
         return true;
     }

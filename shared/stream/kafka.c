@@ -453,16 +453,28 @@ static bool kafka_leave(struct log *l, struct err *e) {
  * what it had left: a static member needs no rebalance, and the coordinator does not mind that tasks are
  * missing. So who has not all of them looks, and when some are missing for long, one leaves and joins again.
  */
+/* Instances of a service are <group>-<slot>. */
+static bool is_stranger(const struct kafka *k, const char *instance) {
+    size_t n = strlen(k->group);
+    return instance == NULL || strncmp(instance, k->group, n) != 0 || instance[n] != '-';
+}
+
 static bool mend_group(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group, const void *context,
                        struct err *e) {
     int32_t had = 0;
     bool first = true;
+    k->strangers[0] = 0;
     for (size_t m = 0; m < rd_kafka_ConsumerGroupDescription_member_count(group); m++) {
         const rd_kafka_MemberDescription_t *member = rd_kafka_ConsumerGroupDescription_member(group, m);
         const char *instance = rd_kafka_MemberDescription_group_instance_id(member);
         const rd_kafka_topic_partition_list_t *tasks =
             rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(member));
         had += tasks == NULL ? 0 : tasks->cnt;
+        if (tasks != NULL && tasks->cnt > 0 && is_stranger(k, instance))
+            snprintf(k->strangers, sizeof k->strangers,
+                     "waiting for the group %s: %d of its %d tasks are with a stranger, %s at %s", k->group,
+                     tasks->cnt, k->partitions[k->lead->index], rd_kafka_MemberDescription_client_id(member),
+                     rd_kafka_MemberDescription_host(member));
         first = first && (instance == NULL || strcmp(k->identity, instance) <= 0);
     }
     bool lacks = rd_kafka_ConsumerGroupDescription_state(group) == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
@@ -499,6 +511,8 @@ static void look_at_group(struct kafka *k) {
         note_member_id(k, k->member);
         if (k->tasks < k->partitions[k->lead->index])
             (void)!ask_group(k, &k->look, &e);
+        else
+            k->strangers[0] = 0;
     }
 }
 
@@ -514,6 +528,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topi
     note_member_id(k, rk);
     rd_kafka_error_t *error;
     if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        k->member_error = RD_KAFKA_RESP_ERR_NO_ERROR;
         k->tasks += list->cnt;
         error = rd_kafka_incremental_assign(rk, list);
         rd_kafka_pause_partitions(rk, list); /* the member never reads: the readers do */
@@ -576,6 +591,8 @@ static bool serve_member(struct kafka *k, struct err *e) {
         rd_kafka_message_destroy(m);
         if (error == RD_KAFKA_RESP_ERR__FATAL)
             return fatal(k->member, e);
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR && error != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            k->member_error = error;
     }
     if (k->fenced.kind == ERR_NONE)
         return true;
@@ -837,6 +854,19 @@ void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
         kafka_traffic_metrics(&kafka_of(l)->traffic[i], topology, roles[i], m);
 }
 
+/* A member that has tasks got over what it met. */
+static bool kafka_troubled(struct log *l, char *text, size_t size) {
+    struct kafka *k = kafka_of(l);
+    bool stays_out = k->member_error != RD_KAFKA_RESP_ERR_NO_ERROR && k->tasks == 0;
+    if (k->strangers[0] != 0)
+        snprintf(text, size, "%s", k->strangers);
+    else if (stays_out)
+        snprintf(text, size, "waiting for the group %s: %s", k->group, rd_kafka_err2str(k->member_error));
+    else if (k->troubles > 0)
+        snprintf(text, size, "%s", k->trouble);
+    return k->strangers[0] != 0 || stays_out || k->troubles > 0;
+}
+
 static void kafka_wake(struct log *l) {
     uint64_t one = 1;
     if (write(kafka_of(l)->event, &one, sizeof one) < 0)
@@ -883,6 +913,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
         .commit = kafka_commit,
         .abort = kafka_abort,
         .seen_end = kafka_seen_end,
+        .troubled = kafka_troubled,
         .wake = kafka_wake,
         .destroy = kafka_destroy,
     };
@@ -897,6 +928,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
     k->group = o->group == NULL ? NULL : xstrdup(o->group);
     k->identity = xstrdup(o->identity);
     k->topic_count = o->topic_count;
+    k->watch.pause_ms = o->watch_ms > 0 ? o->watch_ms : WATCH_MS;
     k->patient = o->patient;
     k->partitions = xcalloc(o->topic_count, sizeof *k->partitions);
     k->producer_topics = xcalloc(o->topic_count, sizeof(rd_kafka_topic_t *));

@@ -12,6 +12,7 @@ struct kafka_options {
     /* Of many small records, for which there is time: they are fetched together, some 100 ms late.
      * NULL-terminated, or NULL. */
     const struct topic *const *patient;
+    int watch_ms; /* between two looks at readers that get nothing; 0: 3 s */
 };
 
 /* No I/O yet. ERR_CONFIG when librdkafka refuses a setting. */

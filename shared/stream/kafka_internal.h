@@ -10,7 +10,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { CALL_MS = 2000 }; /* metadata, offsets */
+enum {
+    CALL_MS = 2000, /* metadata, offsets */
+    WATCH_MS = 3000,
+};
 
 /* A reader for each queue, and behind them those of topics for which there is time. */
 enum { PATIENT_INPUTS = LOG_QUEUES, PATIENT_TABLES, READERS };
@@ -53,6 +56,7 @@ struct kafka {
     size_t lost;                                                           /* readings that are */
     int64_t locate_at; /* they are looked for not before */
     struct {
+        int64_t pause_ms;        /* between two looks */
         int64_t at;              /* of the next look, */
         rd_kafka_queue_t *queue; /* or what the answer comes into; NULL: nothing was asked */
         bool committed;          /* asked for the ends of committed readers */
@@ -61,9 +65,10 @@ struct kafka {
     bool drained[READERS]; /* all that had come was taken since the last look */
     bool renew[READERS];   /* to be made anew */
     counter renewed[READERS];
-    size_t troubles;         /* readings with trouble; */
-    char trouble[300];       /* the latest of it */
-    char group_trouble[300]; /* "": none */
+    size_t troubles;                  /* readings with trouble; */
+    char trouble[300];                /* the latest of it */
+    char strangers[300];              /* of the group: who has tasks of it; "": nobody */
+    rd_kafka_resp_err_t member_error; /* why it is no member; NO_ERROR: it is, or nobody said why not */
     struct log_listener listener;
     const struct topic *lead; /* what the group divides; NULL: not subscribed */
     int32_t tasks;            /* that this member has */

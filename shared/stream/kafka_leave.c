@@ -32,6 +32,7 @@ static int connect_to(const char *host, uint16_t port) {
         fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct timeval wait = {.tv_sec = ANSWER_MS / 1000};
         if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) != 0 ||
+                        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0 ||
                         connect(fd, a->ai_addr, a->ai_addrlen) != 0)) {
             close(fd);
             fd = -1;

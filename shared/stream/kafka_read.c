@@ -7,7 +7,6 @@
 
 enum {
     LOCATE_MS = 200,  /* between two tries to find out what a lost reader can go on from */
-    WATCH_MS = 3000,  /* between two looks at who gets nothing */
     STUCK_LOOKS = 2,  /* so often in a row: its reader is stuck, or the error that it met lasts */
     HIDDEN_LOOKS = 5, /* longer than transaction.timeout.ms: nobody of ours has this transaction open */
     RENEWALS_MAX = 4, /* each time it takes twice as many looks, up to here */
@@ -445,7 +444,7 @@ static void watch_ask(struct kafka *k, bool committed) {
     for (int q = 0; q < READERS; q++)
         each_reading(k, q, add, list);
     k->watch.committed = committed;
-    k->watch.at = now_ms() + WATCH_MS;
+    k->watch.at = now_ms() + k->watch.pause_ms;
     if (list->cnt > 0 && !kafka_ask_offsets(k, list, committed, &k->watch.queue, &e))
         k->watch.queue = NULL; /* at the next look, then */
     rd_kafka_topic_partition_list_destroy(list);

@@ -2,17 +2,24 @@
 #include "stream/kafka.h"
 
 #include "bank.h"
+#include "base/clock.h"
+#include "stream/kafka_client.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-enum { LIST_OFFSETS = 2, END_TXN = 26 }; /* in Kafka's protocol */
+enum { FETCH = 1, LIST_OFFSETS = 2, END_TXN = 26 }; /* in Kafka's protocol */
 
 /* A log on two brokers; the first leads partition 0 of the topic, the other partition 1. */
 struct fixture {
@@ -40,6 +47,7 @@ static int setup(void **state) {
     struct kafka_options options = {.brokers = rd_kafka_mock_cluster_bootstraps(f->cluster),
                                     .group = "test",
                                     .identity = "test-0",
+                                    .watch_ms = 100,
                                     .topic_count = (size_t)topic->index + 1};
     assert_true(kafka_create(&options, &f->log, &f->err));
     return 0;
@@ -122,12 +130,115 @@ static void a_coordinator_that_has_gone_holds_up_no_commit(void **state) {
     }
 }
 
+/* ---- readers ---- */
+
+static void write_one(struct fixture *f) {
+    const struct log_message m = {.topic = topic, .timestamp = 1, .key = SLICE("a"), .value = SLICE("b")};
+    assert_true(f->log->ops->init(f->log, &f->err));
+    assert_true(f->log->ops->begin(f->log, &f->err));
+    assert_true(f->log->ops->produce(f->log, &m, &f->err));
+    assert_true(f->log->ops->commit(f->log, NULL, 0, &f->err));
+}
+
+/* Polls until a record has come, or trouble. */
+static bool polls_until(struct fixture *f, bool record, char *trouble, size_t size) {
+    for (int i = 0; i < 600; i++) {
+        struct log_record records[4];
+        size_t n;
+        bool got = false;
+        assert_true(f->log->ops->poll(f->log, false, records, 4, 20, &n, &f->err));
+        for (size_t k = 0; k < n; k++)
+            got = got || !log_is_news(&records[k]);
+        f->log->ops->release(f->log, records, n);
+        if (record ? got : log_troubled(f->log, trouble, size))
+            return true;
+    }
+    return false;
+}
+
+static long renewals(struct fixture *f) {
+    struct metrics all = {0};
+    struct buf out = {0};
+    static const char sample[] =
+        "\ninsideout_kafka_readers_renewed_total{topology=\"bank\",client=\"tables\"} ";
+    kafka_metrics(f->log, "bank", &all);
+    metrics_write(&all, &out);
+    buf_append_byte(&out, 0);
+    const char *at = strstr(out.data, sample);
+    assert_non_null(at);
+    long n = atol(at + sizeof sample - 1);
+    buf_free(&out);
+    metrics_free(&all);
+    return n;
+}
+
+static void fetches_fail(struct fixture *f, rd_kafka_resp_err_t error) {
+    rd_kafka_resp_err_t errors[4000];
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        errors[i] = error;
+    rd_kafka_mock_push_request_errors_array(f->cluster, FETCH, sizeof errors / sizeof *errors, errors);
+}
+
+static void reads_through(struct fixture *f, rd_kafka_resp_err_t error, const char *says) {
+    char trouble[300] = "";
+    write_one(f);
+    fetches_fail(f, error);
+    assert_true(f->log->ops->read(f->log, LOG_TABLES, &(struct log_position){topic, 0, 0}, &f->err));
+    assert_true(polls_until(f, false, trouble, sizeof trouble));
+    if (strstr(trouble, says) == NULL || strstr(trouble, "deposits/0 from 0 on") == NULL)
+        fail_msg("it says \"%s\"", trouble);
+    rd_kafka_mock_clear_request_errors(f->cluster, FETCH);
+    assert_true(polls_until(f, true, trouble, sizeof trouble));
+    assert_false(log_troubled(f->log, trouble, sizeof trouble));
+    assert_true(renewals(f) > 0);
+}
+
+/* librdkafka tries it again and again, without a word. */
+static void a_reader_that_gets_nothing_is_made_anew(void **state) {
+    reads_through(*state, RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+                  "does not come, and its reader is made anew");
+}
+
+/* It says so once, and reads no more. */
+static void a_reader_that_may_not_says_so(void **state) {
+    reads_through(*state, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "authorization failed");
+}
+
+/* A coordinator that takes the request and says half of an answer. */
+static void who_leaves_waits_not_for_ever(void **state) {
+    (void)state;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int fd = accept(listener, NULL, NULL);
+        char request[200];
+        if (read(fd, request, sizeof request) > 0 && write(fd, "\0\0\0\x0a", 4) == 4)
+            pause();
+        _exit(0);
+    }
+    int64_t since = clock_mono_us() / 1000;
+    assert_false(kafka_leave_group("127.0.0.1", ntohs(at.sin_port), "test", "test-0"));
+    assert_in_range(clock_mono_us() / 1000 - since, 0, 10000);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(listener);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_partition_whose_leader_hangs_up_has_no_end),
         TEST(who_is_told_that_its_transaction_has_ended_begins_anew),
         TEST(a_coordinator_that_has_gone_holds_up_no_commit),
+        TEST(a_reader_that_gets_nothing_is_made_anew),
+        TEST(a_reader_that_may_not_says_so),
+        TEST(who_leaves_waits_not_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

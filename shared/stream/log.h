@@ -167,7 +167,16 @@ struct log_ops {
      * more. Asks nobody. Any thread, from after poll has returned first until destroy. */
     int64_t (*seen_end)(struct log *l, enum log_queue q, const struct topic *t, int32_t partition);
 
+    /* What has hindered a reader, or the membership, for some seconds, and does not mend itself: a permission
+     * that is missing, a topic that is gone, somebody else's open transaction. For people; what it does not
+     * concern goes on. False: nothing. NULL: it cannot be. */
+    bool (*troubled)(struct log *l, char *text, size_t size);
+
     void (*wake)(struct log *l);
     /* Leaves everything: an open transaction is aborted. */
     void (*destroy)(struct log *l);
 };
+
+static inline bool log_troubled(struct log *l, char *text, size_t size) {
+    return l->ops->troubled != NULL && l->ops->troubled(l, text, size);
+}

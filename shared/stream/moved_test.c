@@ -322,9 +322,11 @@ static void a_changelog_that_lost_its_last_records(void **state) {
 /* ---- deliveries ---- */
 
 static struct fixture *delivers; /* one test at a time */
+static int64_t slow_ms;
 
 static enum delivery_result deliver(const struct event *in, const atomic_bool *stopping, struct err *e) {
     (void)stopping, (void)e;
+    delivers->log->now += slow_ms;
     buf_printf(&delivers->seen, SLICE_FMT " ", SLICE_ARG(((const struct deposit *)in->value)->note));
     return DELIVERY_DONE;
 }
@@ -396,6 +398,51 @@ static void a_delivery_that_lost_its_last_records(void **state) {
     expect(&f->seen, "newer ");
     assert_int_equal(group_of(f, &topic_deposits), 2);
     expect(&f->notices, "deposits/0: it was read up to 2 and ends at 1; going on from there, ");
+}
+
+/* However slow, the group hears of it between two of them. */
+static void slow_deliveries_do_not_overrun_the_poll(void **state) {
+    struct fixture *f = *state;
+    start_delivery(f);
+    for (int i = 0; i < 100; i++)
+        deposit(f, "a", 1, "slow");
+    int64_t longest = 0;
+    for (int i = 0; i < 100 && group_of(f, &topic_deposits) < 100; i++) {
+        int64_t since = f->log->now;
+        slow_ms = 10000;
+        steps(f, 1);
+        slow_ms = 0;
+        longest = f->log->now - since > longest ? f->log->now - since : longest;
+    }
+    assert_int_equal(group_of(f, &topic_deposits), 100);
+    assert_in_range(longest, 10000, 60000);
+}
+
+/* A missing permission, say: what it does not concern goes on. */
+static void whoever_has_trouble_is_not_ready(void **state) {
+    struct fixture *f = *state;
+    char text[600];
+    start(f);
+    f->log->trouble = "waiting for Kafka: owners/0 from 3 on: not authorized";
+    deposits(f, 1);
+    rounds(f, 5);
+    assert_false(stream_ready(f->stream));
+    assert_true(stream_status(f->stream, text, sizeof text));
+    assert_string_equal(text, f->log->trouble);
+    assert_int_equal(latest_balance(f), 1);
+    f->log->trouble = NULL;
+    settle(f);
+    stream_status(f->stream, text, sizeof text);
+    assert_string_equal(text, "running");
+    crash(f);
+    f->log->trouble = "waiting for the group out: a stranger";
+    start_delivery(f);
+    assert_false(deliverer_ready(f->deliverer));
+    assert_true(deliverer_status(f->deliverer, text, sizeof text));
+    assert_string_equal(text, f->log->trouble);
+    f->log->trouble = NULL;
+    steps(f, 1);
+    assert_true(deliverer_ready(f->deliverer));
 }
 
 /* ---- tails ---- */
@@ -498,7 +545,8 @@ int main(void) {
         TEST(an_input_that_lost_its_last_records),    TEST(a_table_whose_front_is_deleted),
         TEST(a_table_that_lost_its_last_records),     TEST(a_changelog_whose_front_is_deleted),
         TEST(a_changelog_that_lost_its_last_records), TEST(a_delivery_whose_front_is_deleted),
-        TEST(a_delivery_that_lost_its_last_records),  TEST(a_cursor_whose_records_are_deleted),
+        TEST(a_delivery_that_lost_its_last_records),  TEST(slow_deliveries_do_not_overrun_the_poll),
+        TEST(whoever_has_trouble_is_not_ready),       TEST(a_cursor_whose_records_are_deleted),
         TEST(a_cursor_at_records_that_are_lost),      TEST(a_cursor_that_begins_beyond_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -668,14 +668,21 @@ static bool inputs_reread(struct stream *s, struct err *e) {
     return true;
 }
 
+static bool not_fresh(struct stream *s, struct err *e) {
+    char trouble[300];
+    if (log_troubled(s->o.log, trouble, sizeof trouble))
+        return err_set(e, ERR_RETRY, "%s", trouble);
+    return err_set(e, ERR_RETRY, "waiting for Kafka: the tables of %s are not read to their end yet",
+                   s->topology->name);
+}
+
 /* Hydrates fresh tables to where their topics end, at the first time all tables. */
 static bool freshen(struct stream *s, struct err *e) {
     TRY(tables_aim(s, true, e));
     int64_t until = now_ms(s) + FRESH_MS;
     while (!tables_reached(s, s->tables_known)) {
         if (now_ms(s) >= until || atomic_load(&s->stopping))
-            return err_set(e, ERR_RETRY, "waiting for Kafka: the tables of %s are not read to their end yet",
-                           s->topology->name);
+            return not_fresh(s, e);
         TRY(poll_aside(s, RETRY_MS, e));
     }
     s->tables_known = true; /* from an empty one nobody would be known */
@@ -934,8 +941,10 @@ static void report(struct stream *s) {
         running += s->tasks[p].state == TASK_RUNNING;
     }
     bool hydrated = atomic_load(&s->ready) || tables_reached(s, false);
-    bool ready =
-        hydrated && running == assigned && (s->joined || s->source_count == 0) && s->mend == MEND_NONE;
+    char trouble[300];
+    bool troubled = log_troubled(s->o.log, trouble, sizeof trouble);
+    bool ready = hydrated && running == assigned && (s->joined || s->source_count == 0) &&
+                 s->mend == MEND_NONE && !troubled;
     if (!hydrated)
         snprintf(text, sizeof text, "hydrating tables");
     else if (s->source_count > 0 && !s->joined)
@@ -943,8 +952,10 @@ static void report(struct stream *s) {
     else if (running < assigned)
         snprintf(text, sizeof text, "restoring, %d of %d tasks are done", running, assigned);
     if (ready != atomic_load(&s->ready) || !ready || strcmp(s->status.text, "running") != 0)
-        if (ready || (now_ms(s) >= s->tasks_retry_at && now_ms(s) >= s->trouble_until))
+        if (!troubled && (ready || (now_ms(s) >= s->tasks_retry_at && now_ms(s) >= s->trouble_until)))
             status_set(&s->status, text);
+    if (troubled)
+        status_trouble(&s->status, trouble);
     atomic_store(&s->ready, ready);
     atomic_store(&s->left, left(s));
     places_update(s);

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -407,6 +408,12 @@ static int64_t log_seen_end(struct log *log, enum log_queue q, const struct topi
     return atomic_load(&part(of(log), t, partition)->readers[q].end_seen) - 1;
 }
 
+static bool troubled(struct log *log, char *text, size_t size) {
+    if (of(log)->trouble != NULL)
+        snprintf(text, size, "%s", of(log)->trouble);
+    return of(log)->trouble != NULL;
+}
+
 static void log_wake(struct log *log) {
     atomic_store(&of(log)->woken, true);
 }
@@ -437,6 +444,7 @@ struct memory_log *memory_log_create(int32_t partitions) {
         .commit = log_commit,
         .abort = log_abort,
         .seen_end = log_seen_end,
+        .troubled = troubled,
         .wake = log_wake,
     };
     struct memory_log *l = xcalloc(1, sizeof *l);

@@ -72,6 +72,7 @@ struct memory_log {
                              does not */
     bool refused;         /* a record of the open transaction */
     int unstable_tasks;   /* the committed offsets of these, from 0 on, cannot be had yet */
+    const char *trouble;  /* NULL: none */
     bool reports_lost;    /* no delivery report has an offset */
     bool tables_lag;      /* tables come only when they are all that is asked for */
     bool tables_stuck;    /* tables do not come at all */
