@@ -1,13 +1,22 @@
 #include "events/schemas.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "events/plan.h"
+#include "events/schema.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { BUCKETS = 64, PREFIX = 5 };
+enum {
+    BUCKETS = 64,
+    PREFIX = 5,
+    KNOWN_MAX = 256,   /* ids that are remembered, */
+    MISSING_MAX = 256, /* and ids that are not there */
+    MISSING_MS = 10 * 1000,
+    CONFIRMED_MS = 1000, /* what the registry has just said it need not say again */
+};
 
 /* How the schema `id` is read as the type `as`; as == NULL: as JSON. All entries of an id are in one bucket.
  */
@@ -25,19 +34,41 @@ struct registered {
     int32_t id;
 };
 
+/* What the registry has said, and when it said so last, in µs. */
+struct said {
+    struct schema_known known;
+    int64_t at;
+};
+
+/* An id that is not there, until it is asked for again. */
+struct missing {
+    int32_t id;
+    int64_t until;
+};
+
 /* Lists only grow, at their head, under the lock, and what is in them never changes: readers need no lock. */
 struct schemas {
     struct registry *registry;
+    int64_t (*now_us)(void);
     pthread_mutex_t lock; /* also around the registry */
     struct entry *_Atomic entries[BUCKETS];
     struct registered *_Atomic registered[BUCKETS];
+    struct said said[KNOWN_MAX];
+    atomic_size_t said_count;
+    struct missing missing[MISSING_MAX]; /* by id */
+    atomic_bool foreign;                 /* the registry was another than the one of before */
 };
 
 struct schemas *schemas_create(struct registry *registry) {
     struct schemas *s = xcalloc(1, sizeof *s);
     s->registry = registry;
+    s->now_us = clock_mono_us;
     pthread_mutex_init(&s->lock, NULL);
     return s;
+}
+
+void schemas_set_clock(struct schemas *s, int64_t (*now_us)(void)) {
+    s->now_us = now_us;
 }
 
 void schemas_destroy(struct schemas *s) {
@@ -67,6 +98,87 @@ static void unlock(pthread_mutex_t **lock) {
     pthread_mutex_lock(&(s)->lock);                                                                          \
     __attribute__((unused)) _cleanup_(unlock) pthread_mutex_t *locked = &(s)->lock
 
+/* --- Whether it is the same registry --- */
+
+static struct said *find_said(struct schemas *s, int32_t id) {
+    for (size_t i = 0; i < s->said_count; i++)
+        if (s->said[i].known.id == id)
+            return &s->said[i];
+    return NULL;
+}
+
+static void note_said(struct schemas *s, const struct schema_known *known) {
+    struct said *said = find_said(s, known->id);
+    if (said == NULL && s->said_count == KNOWN_MAX)
+        return;
+    if (said == NULL)
+        said = &s->said[s->said_count++];
+    *said = (struct said){*known, s->now_us()};
+}
+
+/* False with *differs: it says something else, and otherwise it says nothing. */
+static bool confirm(struct schemas *s, const struct schema_known *known, bool *differs, struct err *err) {
+    const struct said *said = find_said(s, known->id);
+    bool found = false;
+    _cleanup_(buf_free) struct buf text = {0};
+    *differs = false;
+    if (said != NULL && said->known.fingerprint == known->fingerprint &&
+        s->now_us() - said->at < CONFIRMED_MS * (int64_t)1000)
+        return true;
+    if (!s->registry->schema_by_id(s->registry, known->id, &found, &text, err))
+        return false;
+    *differs = !found || schema_fingerprint(buf_slice(&text)) != known->fingerprint;
+    if (*differs)
+        return err_set(
+            err, ERR_RETRY,
+            "the registry is not the one of before: schema %d is %s; give it its data back, or begin "
+            "without what was written by the other",
+            known->id, found ? "another one there" : "not there");
+    note_said(s, known);
+    return true;
+}
+
+/* By the youngest id that is known: what an old backup lacks, and what ids given anew come to last. */
+static bool same_registry(struct schemas *s, struct err *err) {
+    const struct said *last = NULL;
+    bool differs;
+    for (size_t i = 0; i < s->said_count; i++)
+        if (last == NULL || s->said[i].known.id > last->known.id)
+            last = &s->said[i];
+    if (last == NULL)
+        return true;
+    struct schema_known known = last->known;
+    return confirm(s, &known, &differs, err);
+}
+
+size_t schemas_known_count(const struct schemas *s) {
+    return atomic_load(&s->said_count);
+}
+
+size_t schemas_known(struct schemas *s, struct schema_known *known, size_t max) {
+    LOCKED(s);
+    size_t n = 0;
+    for (; n < s->said_count && n < max; n++)
+        known[n] = s->said[n].known;
+    return n;
+}
+
+bool schemas_recognise(struct schemas *s, const struct schema_known *known, size_t n, struct err *err) {
+    LOCKED(s);
+    for (size_t i = 0; i < n; i++) {
+        bool differs;
+        if (confirm(s, &known[i], &differs, err))
+            continue;
+        if (differs)
+            atomic_store(&s->foreign, true);
+        return false;
+    }
+    if (atomic_load(&s->foreign))
+        return err_set(err, ERR_FATAL,
+                       "the registry is the one of before again; this process has learned from another one");
+    return true;
+}
+
 /* --- Registering, encoding --- */
 
 static const struct registered *find_registered(struct schemas *s, const struct topic *topic) {
@@ -89,6 +201,18 @@ static bool add_to_registry(struct registry *r, const char *subject, const char 
     return found || err_set(err, ERR_RETRY, "the registry does not know the subject that it just took");
 }
 
+/* How the registry itself gives what it took. */
+static bool note_registered(struct schemas *s, int32_t id, struct err *err) {
+    bool found;
+    _cleanup_(buf_free) struct buf text = {0};
+    if (!s->registry->schema_by_id(s->registry, id, &found, &text, err))
+        return false;
+    if (!found)
+        return err_set(err, ERR_RETRY, "the registry does not know the schema %d that it just took", id);
+    note_said(s, &(struct schema_known){id, schema_fingerprint(buf_slice(&text))});
+    return true;
+}
+
 bool schemas_register(struct schemas *s, const struct topic *topic, struct err *err) {
     LOCKED(s);
     if (find_registered(s, topic) != NULL)
@@ -96,7 +220,9 @@ bool schemas_register(struct schemas *s, const struct topic *topic, struct err *
     _cleanup_(buf_free) struct buf subject = {0};
     buf_printf(&subject, "%s-value%c", topic->name, 0);
     int32_t id;
-    if (!add_to_registry(s->registry, subject.data, topic->value->schema, &id, err))
+    if (!same_registry(s, err) ||
+        !add_to_registry(s->registry, subject.data, topic->value->schema, &id, err) ||
+        !note_registered(s, id, err))
         return err_prefix(err, "schema of %s", subject.data);
     struct registered *r = xmalloc(sizeof *r);
     struct registered *_Atomic *head = &s->registered[topic->index % BUCKETS];
@@ -110,6 +236,8 @@ bool schemas_encode(struct schemas *s, const struct topic *topic, const void *va
     const struct registered *r = find_registered(s, topic);
     if (r == NULL)
         return err_set(err, ERR_CONFIG, "%s: not registered by this process", topic->name);
+    if (atomic_load_explicit(&s->foreign, memory_order_relaxed))
+        return err_set(err, ERR_RETRY, "the registry is not the one of before");
     uint8_t prefix[PREFIX] = {0};
     for (int i = 0; i < 4; i++)
         prefix[1 + i] = (uint8_t)((uint32_t)r->id >> (24 - 8 * i));
@@ -137,9 +265,14 @@ static bool schema_text(struct schemas *s, int32_t id, struct buf *text, struct 
             return true;
         }
     }
-    bool found;
-    if (!s->registry->schema_by_id(s->registry, id, &found, text, err))
-        return false;
+    struct missing *missing = &s->missing[(uint32_t)id % MISSING_MAX];
+    bool found = false;
+    if (missing->id != id || s->now_us() >= missing->until) {
+        if (!same_registry(s, err) || !s->registry->schema_by_id(s->registry, id, &found, text, err))
+            return false;
+        if (!found)
+            *missing = (struct missing){id, s->now_us() + MISSING_MS * (int64_t)1000};
+    }
     return found || err_set(err, ERR_POISON, "the registry has no schema %d", id);
 }
 
@@ -151,6 +284,8 @@ static bool add_entry(struct schemas *s, int32_t id, const struct event_type *as
     _cleanup_(buf_free) struct buf text = {0};
     if (!schema_text(s, id, &text, err))
         return false;
+    if (as != NULL)
+        note_said(s, &(struct schema_known){id, schema_fingerprint(buf_slice(&text))});
     struct entry *e = xmalloc(sizeof *e);
     struct entry *_Atomic *head = &s->entries[(uint32_t)id % BUCKETS];
     *e = (struct entry){*head, id, as, plan_create(buf_slice(&text), as), text};

@@ -43,12 +43,25 @@ static bool moody_set_compatibility(struct registry *r, const char *subject, con
     return moody.inner->set_compatibility(moody.inner, subject, level, found, err);
 }
 
+static int64_t now_us;
+
+static int64_t now(void) {
+    return now_us;
+}
+
+static struct schemas *process(void) {
+    struct schemas *s = schemas_create(&moody.base);
+    schemas_set_clock(s, now);
+    return s;
+}
+
 static int setup(void **state) {
     moody = (struct moody){{moody_add, moody_schema_by_id, moody_set_compatibility, NULL},
                            registry_memory_create(),
                            0,
                            ERR_NONE};
-    *state = schemas_create(&moody.base);
+    *state = process();
+    now_us = 1000 * 1000 * 1000;
     return 0;
 }
 
@@ -205,6 +218,99 @@ static void threads_share(void **state) {
     assert_int_equal(shared.failures, 0);
 }
 
+static const struct topic topic_other = {.name = "other", .value = &inner_type, .index = 1};
+
+/* It is lost and begins anew: another schema comes first, so that the ids are others. */
+static struct registry *lose_registry(void) {
+    struct registry *before = moody.inner;
+    int32_t id;
+    now_us += 2 * 1000 * 1000;
+    moody.inner = registry_memory_create();
+    assert_true(moody.inner->add(moody.inner, "other-value", "\"int\"", &id, NULL));
+    return before;
+}
+
+static void bring_back(struct registry *before) {
+    registry_destroy(moody.inner);
+    moody.inner = before;
+    now_us += 2 * 1000 * 1000;
+}
+
+static void what_is_not_there_is_not_asked_for_each_time(void **state) {
+    struct schemas *s = *state;
+    _cleanup_(arena_free) struct arena arena = {0};
+    struct defaults out;
+    struct err err = {0};
+    moody.calls = 0;
+    for (int i = 0; i < 1000; i++) {
+        assert_false(schemas_decode(s, &defaults_type, SLICE("\0\0\0\0\7"), &arena, &out, &err));
+        assert_int_equal(err.kind, ERR_POISON);
+        now_us += 1000;
+    }
+    assert_int_equal(moody.calls, 1);
+    now_us += 20 * 1000 * 1000; /* it may be there by now */
+    assert_false(schemas_decode(s, &defaults_type, SLICE("\0\0\0\0\7"), &arena, &out, &err));
+    assert_int_equal(moody.calls, 2);
+}
+
+/* The next process remembers. */
+static void a_registry_is_known_by_what_it_said(void **state) {
+    struct schema_known known[8];
+    struct err err = {0};
+    _cleanup_(buf_free) struct buf payload = {0};
+    assert_int_equal(schemas_known_count(*state), 0);
+    assert_true(schemas_register(*state, &topic_every_default, &err));
+    assert_int_equal(schemas_known_count(*state), 1);
+    assert_int_equal(schemas_known(*state, known, 8), 1);
+
+    struct schemas *next = process();
+    assert_true(schemas_recognise(next, known, 1, &err));
+    schemas_destroy(next);
+
+    struct registry *before = lose_registry();
+    next = process();
+    assert_true(schemas_register(next, &topic_every_default, &err));
+    assert_false(schemas_recognise(next, known, 1, &err));
+    assert_int_equal(err.kind, ERR_RETRY);
+    assert_non_null(strstr(err.text, "the registry is not the one of before: schema 1 is another one there"));
+    assert_false(schemas_encode(next, &topic_every_default, &sample, &payload, &err));
+    assert_int_equal(err.kind, ERR_RETRY);
+    moody.mood = ERR_RETRY;
+    assert_false(schemas_recognise(next, known, 1, &err));
+    assert_string_equal(err.text, "in its own words");
+    moody.mood = ERR_NONE;
+    bring_back(before);
+    assert_false(schemas_recognise(next, known, 1, &err));
+    assert_int_equal(err.kind, ERR_FATAL); /* what it has registered is the other's */
+    schemas_destroy(next);
+    next = process();
+    assert_true(schemas_recognise(next, known, 1, &err));
+    schemas_destroy(next);
+}
+
+/* While the process runs, too: neither a new id nor that there is none is believed of another registry. */
+static void nothing_is_learned_from_another_registry(void **state) {
+    struct schemas *s = *state;
+    _cleanup_(arena_free) struct arena arena = {0};
+    struct defaults out;
+    struct err err = {0};
+    int32_t id;
+    assert_true(schemas_register(s, &topic_every_default, &err));
+    struct registry *before = lose_registry();
+    assert_true(moody.inner->add(moody.inner, "x", defaults_type.schema, &id, NULL));
+    assert_int_equal(id, 2);
+    assert_false(schemas_decode(s, &defaults_type, SLICE("\0\0\0\0\2\0\0"), &arena, &out, &err));
+    assert_int_equal(err.kind, ERR_RETRY);
+    assert_false(schemas_decode(s, &defaults_type, SLICE("\0\0\0\0\7\0\0"), &arena, &out, &err));
+    assert_int_equal(err.kind, ERR_RETRY);
+    assert_false(schemas_register(s, &topic_other, &err));
+    assert_int_equal(err.kind, ERR_RETRY);
+    bring_back(before);
+    assert_false(schemas_decode(s, &defaults_type, SLICE("\0\0\0\0\7\0\0"), &arena, &out, &err));
+    assert_int_equal(err.kind, ERR_POISON);
+    assert_true(schemas_register(s, &topic_other, &err));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -215,6 +321,9 @@ int main(void) {
         TEST(bad_payloads_are_poison),
         TEST(a_refused_schema_says_so),
         TEST(what_cannot_be_encoded_leaves_nothing),
+        TEST(what_is_not_there_is_not_asked_for_each_time),
+        TEST(a_registry_is_known_by_what_it_said),
+        TEST(nothing_is_learned_from_another_registry),
         TEST(threads_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
