@@ -122,8 +122,8 @@ static bool confirm(struct schemas *s, const struct schema_known *known, bool *d
     bool found = false;
     _cleanup_(buf_free) struct buf text = {0};
     *differs = false;
-    if (said != NULL && said->known.fingerprint == known->fingerprint &&
-        s->now_us() - said->at < CONFIRMED_MS * (int64_t)1000)
+    int64_t age = said == NULL ? -1 : s->now_us() - said->at;
+    if (age >= 0 && age < CONFIRMED_MS * (int64_t)1000 && said->known.fingerprint == known->fingerprint)
         return true;
     if (!s->registry->schema_by_id(s->registry, known->id, &found, &text, err))
         return false;

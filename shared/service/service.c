@@ -231,9 +231,15 @@ static void notice(void *context, const char *text) {
     logger_write(LEVEL_WARN, "%s: %s", ((struct worker *)context)->name, text);
 }
 
+static bool same_registry(struct worker *w, struct err *e) {
+    return stream_recognise_registry(w->store, w->instance->schemas, e);
+}
+
+/* Nothing is registered before it is known who is asked. */
 static bool run_stream(struct worker *w, struct err *e) {
     struct instance *i = w->instance;
-    if (!persist(w, open_store, e) || !persist(w, same_cluster, e) || !persist(w, identity_free, e))
+    if (!persist(w, open_store, e) || !persist(w, same_cluster, e) || !persist(w, same_registry, e) ||
+        !persist(w, register_schemas, e) || !persist(w, identity_free, e))
         return false;
     struct stream_options options = {.topology = w->topology,
                                      .partitions = i->settings.partitions,
@@ -260,14 +266,14 @@ static bool run_delivery(struct worker *w, struct err *e) {
                                        .log = w->log,
                                        .notice = notice,
                                        .context = w};
-    if (!persist(w, identity_free, e))
+    if (!persist(w, register_schemas, e) || !persist(w, identity_free, e))
         return false;
     atomic_store(&w->deliverer, deliverer_create(&options));
     return atomic_load(&i->stopping) || deliverer_run(atomic_load(&w->deliverer), e);
 }
 
 static bool work(struct worker *w, struct err *e) {
-    if (!persist(w, register_schemas, e) || !open_log(w, e))
+    if (!open_log(w, e))
         return false;
     return w->topology != NULL ? run_stream(w, e) : run_delivery(w, e);
 }

@@ -3,6 +3,7 @@
  *   stream_time.c  event time: what is due goes, ticks
  *   tables.c       tables: hydrating them, and how far they are
  *   positions.c    what state says of positions: where the inputs are, how old it is
+ *   recognise.c    whether the registry is the one of before
  *   stream_read.c  what other threads read and see
  * Everything here is for the stream's thread, unless it says otherwise. */
 #pragma once
@@ -51,7 +52,7 @@ struct topic_counts {
     const struct topic *topic;
     bool input, output, table, changelog;
     counter in, out, hydrated, restored; /* as each of these; a changelog is an output too */
-    counter skipped, dead_letters;
+    counter skipped, dead_letters, unreadable;
     counter deleted, lost; /* positions moved: to where it begins, and to where it ends */
 };
 
@@ -106,8 +107,11 @@ struct stream {
     int32_t tasks_first;
     struct err callback_err; /* what went wrong inside a callback of the group */
     uint64_t refresh_started;
-    bool tables_known; /* every table was hydrated once */
-    int fruitless;     /* rewinds since the last commit */
+    bool tables_known;              /* every table was hydrated once */
+    int fruitless;                  /* rewinds since the last commit */
+    bool recognised;                /* the registry */
+    size_t remembered;              /* how many of its ids are in the store */
+    struct log_position unreadable; /* the record of our own for which a task waits; topic NULL: none */
     int64_t renew_at;
     int64_t clock;  /* by how much the time of day is ahead of the monotonic clock, at the most so far */
     int64_t latest; /* what is later than that is no timestamp, in this batch */
@@ -186,6 +190,10 @@ int64_t time_of_day(struct stream *s);
 static inline bool same_place(const struct log_position *p, const struct log_record *r) {
     return p->topic == r->topic && p->partition == r->partition && p->offset == r->offset;
 }
+
+/* Before anything is read; and what it has said since then, as soon as that is more. */
+WARN_UNUSED bool registry_recognise(struct stream *s, struct err *e);
+WARN_UNUSED bool registry_remember(struct stream *s, struct err *e);
 
 /* Ends the transaction, then moves the store to what it says. */
 WARN_UNUSED bool commit(struct stream *s, struct err *e);

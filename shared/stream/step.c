@@ -246,11 +246,11 @@ static struct slice record_key(const struct step *s) {
     return (struct slice){s->key.data + s->prefix, s->key.size - s->prefix};
 }
 
-/* Our own state cannot be read, which is no fault of the record. */
+/* Our own state cannot be read, which is no fault of the record: it waits. */
 static bool unreadable(struct step *s, const char *what, const char *name, struct slice key) {
     err_prefix(&s->err, "%s %s, key " SLICE_FMT, what, name, SLICE_ARG(key));
     if (s->err.kind == ERR_POISON)
-        s->err.kind = ERR_FATAL;
+        s->err.kind = ERR_RETRY;
     return false;
 }
 
@@ -369,6 +369,11 @@ static const char *trace_of(struct slice t) {
     return valid ? t.data + 3 : NULL;
 }
 
+/* Of what a topology makes of an input. */
+static void append_span(const struct topology *t, const struct cause *in, struct buf *out) {
+    buf_append_hex(out, trace_number(in, t->name) | 1);
+}
+
 /* Of what follows from an input: the trace that the input has (NULL: one of its own) with a span of ours. */
 static void append_traceparent(struct step *s, const struct cause *in, const char *trace, struct buf *out) {
     buf_append_slice(out, SLICE("00-"));
@@ -379,7 +384,7 @@ static void append_traceparent(struct step *s, const struct cause *in, const cha
         buf_append_hex(out, trace_number(in, "b"));
     }
     buf_append_byte(out, '-');
-    buf_append_hex(out, trace_number(in, s->topology->name) | 1);
+    append_span(s->topology, in, out);
     buf_append_slice(out, SLICE("-01"));
 }
 
@@ -389,6 +394,43 @@ static void append_cause(struct buf *out, const struct cause *in) {
     buf_append_int(out, in->partition);
     buf_append_byte(out, '/');
     buf_append_int(out, in->offset);
+}
+
+static bool digits(struct slice text, int64_t *number) {
+    *number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || i == 18)
+            return false;
+        *number = *number * 10 + text.data[i] - '0';
+    }
+    return text.size > 0;
+}
+
+bool step_wrote(const struct topology *t, struct slice traceparent, struct slice caused_by) {
+    const char *end = caused_by.data + caused_by.size, *at = end, *part[2];
+    char name[250];
+    if (trace_of(traceparent) == NULL || caused_by.data == NULL)
+        return false;
+    for (int i = 0; i < 2; i++) { /* topic/partition/offset: the slashes, from behind */
+        while (at > caused_by.data && *--at != '/')
+            ;
+        if (at == caused_by.data)
+            return false;
+        part[i] = at;
+    }
+    while (at > caused_by.data && at[-1] != ',')
+        at--;
+    int64_t partition, offset;
+    size_t size = (size_t)(part[1] - at);
+    if (size >= sizeof name ||
+        !digits((struct slice){part[1] + 1, (size_t)(part[0] - part[1] - 1)}, &partition) ||
+        !digits((struct slice){part[0] + 1, (size_t)(end - part[0] - 1)}, &offset))
+        return false;
+    memcpy(name, at, size);
+    name[size] = 0;
+    _cleanup_(buf_free) struct buf span = {0};
+    append_span(t, &(struct cause){&(struct topic){.name = name}, (int32_t)partition, offset}, &span);
+    return span.size == 16 && memcmp(traceparent.data + 36, span.data, 16) == 0;
 }
 
 /* The headers of everything that is emitted for the input: its trace, and its place. */

@@ -273,6 +273,21 @@ static bool changelog_moved(struct stream *s, size_t i, const struct log_record 
     return true;
 }
 
+/* Of what this topology wrote itself nothing may be missing: the task waits for it, as long as it takes. What
+ * others wrote there, and is no record, is as if it were not there. */
+static bool wait_for_own(struct stream *s, const struct log_record *r, struct err *e) {
+    e->kind = ERR_RETRY;
+    err_prefix(e, "%s/%d/%lld, which %s wrote itself, cannot be read", r->topic->name, r->partition,
+               (long long)r->offset, s->topology->name);
+    s->tasks_retry_at = now_ms(s) + RETRY_MS;
+    if (same_place(&s->unreadable, r))
+        return false;
+    s->unreadable = (struct log_position){r->topic, r->partition, r->offset};
+    counter_add(&s->counts[r->topic->index].unreadable, 1);
+    notice(s, "%s; it waits", e->text);
+    return false;
+}
+
 static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     for (size_t i = 0; i < s->view_count; i++) {
@@ -292,6 +307,9 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
                          !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
                 if (!none && e->kind != ERR_POISON)
                     return false;
+                if (!none && step_wrote(s->topology, s->o.log->ops->header(r, "traceparent"),
+                                        s->o.log->ops->header(r, "caused-by")))
+                    return wait_for_own(s, r, e);
                 counter_add(&s->counts[r->topic->index].skipped, 1);
             } else {
                 TRY(restore_row(s, v, r, e));
@@ -803,7 +821,7 @@ static bool start(struct stream *s, struct err *e) {
     static const struct log_listener listener = {.assigned = on_assigned, .revoked = on_revoked};
     if (s->step_started == 0) {
         int32_t count;
-        TRY(topology_check(t, e));
+        TRY(topology_check(t, e) && registry_recognise(s, e));
         for (size_t i = 0; i < s->source_count; i++) {
             TRY(count_partitions(s, t->sources[i].topic, &count, e));
             if (s->tasks == NULL) {
@@ -981,7 +999,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(tasks_progress(s, e));
     TRY(tables_follow(s, e));
     TRY(refresh(s, e));
-    TRY(renew(s, e));
+    TRY(renew(s, e) && registry_remember(s, e));
     if (s->dirty_since != 0)
         wait_ms = least(wait_ms, awaited(s) ? BUSY_MS / 4 : has_output(s) ? TRANSACTION_MS : LAZY_COMMIT_MS);
     for (int32_t p = 0; p < s->partitions; p++)

@@ -55,6 +55,11 @@ struct stream_options {
 struct stream *stream_create(const struct stream_options *options);
 void stream_destroy(struct stream *s);
 
+/* Whether the registry is the one by which the store was written, from what the store remembers of it. A
+ * stream asks this first; who registers schemas before there is a stream asks before that. ERR_RETRY: it is
+ * another one, or away; ERR_FATAL: see schemas_recognise. */
+WARN_UNUSED bool stream_recognise_registry(struct store *store, struct schemas *schemas, struct err *e);
+
 /* One round: news of the group, restoring, one batch, a commit when it is time. Waits up to `wait_ms` when
  * there is nothing to do. ERR_RETRY has been dealt with (see stream_status); any other error ends the
  * stream: ERR_FENCED, ERR_CONFIG, ERR_FATAL. */

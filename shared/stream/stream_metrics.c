@@ -30,6 +30,10 @@ const struct metric figure_committed = {"insideout_transactions_committed_total"
                                         "Transactions committed."};
 const struct metric figure_aborted = {"insideout_transactions_aborted_total", METRIC_COUNTER,
                                       "Transactions aborted."};
+static const struct metric unreadable = {
+    "insideout_unreadable_records_total", METRIC_COUNTER,
+    "Records of a changelog that it wrote itself and cannot read: a task "
+    "waits for each."};
 static const struct metric duration = {"insideout_transaction_duration_seconds", METRIC_HISTOGRAM,
                                        "From the begin of a transaction to its commit."};
 static const struct metric batch = {"insideout_transaction_input_records", METRIC_HISTOGRAM,
@@ -105,6 +109,7 @@ static void show_topic(const struct topology *by, const struct topic_counts *c, 
         {c->output, &records_out, &c->out},
         {c->table, &hydrated, &c->hydrated},
         {c->changelog, &restored, &c->restored},
+        {c->changelog, &unreadable, &c->unreadable},
         {c->input || c->table || c->changelog, &figure_skipped, &c->skipped},
         {c->input && sends_letters(by, c->topic), &figure_dead_letters, &c->dead_letters},
     };

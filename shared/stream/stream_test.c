@@ -823,7 +823,8 @@ static void a_stream_has_the_partitions_that_it_shall_hold(void **state) {
     struct buf part = {0};
     struct store_metrics m;
     store_metrics(f->bank->store, &m);
-    assert_int_equal(m.keys, in_partitions(accounts, "23") + 4); /* and two positions, with their ages */
+    assert_int_equal(m.keys, in_partitions(accounts, "23") + 4 +
+                                 1); /* and two positions, with their ages; the registry */
     buf_free(&part);
 
     hold(f, "03"); /* what was deleted is read again */
@@ -958,6 +959,117 @@ static void poison_in_a_changelog_is_skipped(void **state) {
     assert_receipts(f, "a:nobody=6 ");
     assert_topic(f, &topic_letters, "");
     assert_int_equal(metric(f, "skipped_records_total"), 3);
+}
+
+/* A new process, at a registry that has what the test says. */
+static void restart_at(struct fixture *f, struct registry *registry) {
+    crash(f);
+    f->bank->registry = registry;
+    schemas_destroy(f->bank->schemas);
+    f->bank->schemas = schemas_create(&f->bank->away_or_not);
+    for (size_t i = 0; registry != NULL && i < topics_count; i++)
+        assert_true(schemas_register(f->bank->schemas, topics[i], NULL));
+    create(f);
+    memory_log_assign(f->log, f->log->partitions[0]);
+    rounds(f, 6);
+}
+
+/* What it wrote itself, unlike the garbage of others, is not left out when it cannot be read: there is a
+ * store that remembers no registry, and another registry. */
+static void own_records_are_waited_for(void **state) {
+    struct fixture *f = *state;
+    struct registry *right = f->bank->registry, *wrong = registry_memory_create();
+    int32_t id;
+    for (int i = 0; i < 20; i++) { /* ids that mean something else, then none */
+        char schema[60];
+        snprintf(schema, sizeof schema, "{\"type\":\"fixed\",\"name\":\"F\",\"size\":%d}", 40 + i);
+        assert_true(wrong->add(wrong, "x", schema, &id, NULL));
+    }
+    start(f);
+    memory_log_append(f->log, &topic_balances, -1, SLICE("a"), SLICE("garbage"));
+    deposit(f, "a", 5, "");
+    rounds(f, 1);
+    assert_topic(f, &topic_receipts, "a:nobody=5 ");
+    deposit(f, "a", 1, "");
+    crash(f);
+    lose_views(f);
+    restart_at(f, wrong);
+    assert_false(stream_ready(f->stream));
+    assert_true(in_trouble(f));
+    assert_non_null(strstr(status_of(f), "balances/0/1, which bank wrote itself, cannot be read"));
+    assert_int_equal(metric(f, "unreadable_records_total"), 1);
+    buf_append_byte(&f->notices, 0);
+    assert_non_null(strstr(f->notices.data, "cannot be read"));
+    rounds(f, 5);
+    assert_int_equal(metric(f, "unreadable_records_total"), 1); /* it is the same one */
+    assert_int_equal(metric(f, "skipped_records_total"), 1);    /* garbage of somebody else */
+    crash(f);
+    lose_views(f);
+    restart_at(f, right);
+    registry_destroy(wrong);
+    assert_true(stream_ready(f->stream));
+    rounds(f, 1);
+    assert_topic(f, &topic_receipts, "a:nobody=5 a:nobody=6 ");
+}
+
+static int64_t later_us;
+
+static int64_t later(void) {
+    return later_us += 10 * 1000 * 1000; /* nothing is as it just was */
+}
+
+/* The store remembers what the registry said: another one is refused before a record is read or written. */
+static void another_registry_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct registry *right = f->bank->registry, *wrong = registry_memory_create();
+    int32_t id;
+    struct err e = {0};
+    assert_true(wrong->add(wrong, "x", "\"int\"", &id, NULL)); /* all ids are others */
+    start(f);
+    deposit(f, "a", 5, "");
+    rounds(f, 2);
+    owner(f, "a", "Bob");
+    deposit(f, "a", 1, "");
+    restart_at(f, wrong);
+    assert_false(stream_ready(f->stream));
+    assert_true(in_trouble(f));
+    assert_non_null(strstr(status_of(f), "the registry is not the one of before"));
+    assert_int_equal(metric(f, "skipped_records_total"), 0);
+    assert_int_equal(metric(f, "restored_records_total"), 0);
+    assert_receipts(f, "a:nobody=5 ");
+    f->bank->registry = right; /* what this process has registered is still the other's */
+    schemas_set_clock(f->bank->schemas, later);
+    assert_false(stream_step(f->stream, WAIT_MS, &e));
+    assert_int_equal(e.kind, ERR_FATAL);
+    restart_at(f, right);
+    registry_destroy(wrong);
+    assert_true(stream_ready(f->stream));
+    rounds(f, 1);
+    assert_receipts(f, "a:nobody=5 a:Bob=6 ");
+}
+
+/* Nor is it believed that there is no such schema, when it is another registry that says so. */
+static void another_registry_makes_no_letters(void **state) {
+    struct fixture *f = *state;
+    struct registry *right = f->bank->registry, *empty = registry_memory_create();
+    start(f);
+    deposit(f, "a", 1, "");
+    rounds(f, 1);
+    struct slice foreign = bank_foreign(f->bank, &topic_deposits, bank_deposit(f->bank, 2, ""));
+    schemas_set_clock(f->bank->schemas, later);
+    f->bank->registry = empty;
+    memory_log_append(f->log, &topic_deposits, -1, SLICE("a"), foreign);
+    memory_log_append(f->log, &topic_owners, -1, SLICE("a"),
+                      bank_bytes(f->bank, &topic_owners, &(struct owner){SLICE("Ann"), SLICE("Rome")}));
+    rounds(f, 3);
+    assert_false(stream_ready(f->stream));
+    assert_non_null(strstr(status_of(f), "the registry is not the one of before"));
+    f->bank->registry = right;
+    registry_destroy(empty);
+    rounds(f, 3);
+    assert_topic(f, &topic_letters, "");
+    assert_true(stream_ready(f->stream));
+    assert_topic(f, &topic_balances, "a=1 a=3 ");
 }
 
 /* A dead instance's transaction may still become committed: inputs wait until that is known. */
@@ -1936,6 +2048,9 @@ int main(void) {
         TEST(goes_on_where_it_was),
         TEST(a_lost_view_is_restored_from_its_changelog),
         TEST(poison_in_a_changelog_is_skipped),
+        TEST(own_records_are_waited_for),
+        TEST(another_registry_is_refused),
+        TEST(another_registry_makes_no_letters),
         TEST(restoring_waits_for_open_transactions),
         TEST(unstable_offsets_are_asked_for_again),
         TEST_4(tasks_do_not_wait_for_each_other),

@@ -127,8 +127,8 @@ static bool row_before(const struct table *t, struct overlay *o, struct schemas 
         return false;
     if (stored.data == NULL || table_row(t, schemas, key, stored, &o->arena, old, e))
         return true;
-    if (e->kind == ERR_POISON) /* what is stored cannot be read: no fault of the new record */
-        e->kind = ERR_FATAL;
+    if (e->kind == ERR_POISON) /* what is stored cannot be read: no fault of the new record, which waits */
+        e->kind = ERR_RETRY;
     return false;
 }
 

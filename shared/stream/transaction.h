@@ -25,7 +25,8 @@ struct step *step_create(const struct topology *t, struct schemas *schemas, stru
 void step_destroy(struct step *s);
 
 /* Decodes the record, runs the handler and keeps what follows. False: nothing of it is kept, and the error
- * says why: ERR_POISON (dead-letter it), ERR_RETRY (the registry is away), ERR_FATAL (the store is broken).
+ * says why: ERR_POISON (dead-letter it), ERR_RETRY (the registry is away, or our own state cannot be
+ * read), ERR_FATAL (the store is broken).
  * Stream time moves with a record that a handler has seen, also where that rejects it, and with no other.
  * Nothing points into `record` afterwards. */
 WARN_UNUSED bool step_run(struct step *s, const struct source *source, const struct log_record *record,
@@ -56,6 +57,10 @@ WARN_UNUSED bool record_well_formed(const struct log_record *r, int32_t partitio
 /* The dead letter of a record, headers kept as far as there is room. */
 void step_dead_letter(struct step *s, const struct log_record *record, const struct log_header *headers,
                       size_t header_count, const char *reason);
+
+/* Whether a record with these headers was written by a step of this topology: the span in its trace follows
+ * from its (last) cause and the topology's name. */
+bool step_wrote(const struct topology *t, struct slice traceparent, struct slice caused_by);
 
 /* A tick of topology->ticks for a partition of `partitions`, in ms since 1970. ERR_RETRY: the registry is
  * away. */
