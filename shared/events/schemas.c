@@ -116,9 +116,11 @@ static void note_said(struct schemas *s, const struct schema_known *known) {
     *said = (struct said){*known, s->now_us()};
 }
 
-/* False with *differs: it says something else, and otherwise it says nothing. */
-static bool confirm(struct schemas *s, const struct schema_known *known, bool *differs, struct err *err) {
-    const struct said *said = find_said(s, known->id);
+/* What it has just said will do, unless it is asked anew. False with *differs: it says something else;
+ * otherwise it says nothing. */
+static bool confirm(struct schemas *s, const struct schema_known *known, bool anew, bool *differs,
+                    struct err *err) {
+    const struct said *said = anew ? NULL : find_said(s, known->id);
     bool found = false;
     _cleanup_(buf_free) struct buf text = {0};
     *differs = false;
@@ -148,7 +150,7 @@ static bool same_registry(struct schemas *s, struct err *err) {
     if (last == NULL)
         return true;
     struct schema_known known = last->known;
-    return confirm(s, &known, &differs, err);
+    return confirm(s, &known, true, &differs, err);
 }
 
 size_t schemas_known_count(const struct schemas *s) {
@@ -163,20 +165,38 @@ size_t schemas_known(struct schemas *s, struct schema_known *known, size_t max) 
     return n;
 }
 
+/* It is the one of before again. What was learned meanwhile may be of the other. */
+static bool check_learned(struct schemas *s, struct err *err) {
+    for (size_t i = 0; i < s->said_count; i++) {
+        struct schema_known known = s->said[i].known;
+        bool differs;
+        if (confirm(s, &known, true, &differs, err))
+            continue;
+        return differs
+                   ? err_set(
+                         err, ERR_FATAL,
+                         "the registry is the one of before again; this process has learned from another one")
+                   : false;
+    }
+    atomic_store(&s->foreign, false);
+    return true;
+}
+
 bool schemas_recognise(struct schemas *s, const struct schema_known *known, size_t n, struct err *err) {
     LOCKED(s);
     for (size_t i = 0; i < n; i++) {
         bool differs;
-        if (confirm(s, &known[i], &differs, err))
+        if (confirm(s, &known[i], atomic_load(&s->foreign), &differs, err))
             continue;
         if (differs)
             atomic_store(&s->foreign, true);
         return false;
     }
-    if (atomic_load(&s->foreign))
-        return err_set(err, ERR_FATAL,
-                       "the registry is the one of before again; this process has learned from another one");
-    return true;
+    if (!atomic_load(&s->foreign))
+        return true;
+    if (n == 0) /* whoever remembers more will say when it is back */
+        return err_set(err, ERR_RETRY, "the registry is not the one of before");
+    return check_learned(s, err);
 }
 
 /* --- Registering, encoding --- */
@@ -268,7 +288,7 @@ static bool schema_text(struct schemas *s, int32_t id, struct buf *text, struct 
     struct missing *missing = &s->missing[(uint32_t)id % MISSING_MAX];
     bool found = false;
     if (missing->id != id || s->now_us() >= missing->until) {
-        if (!same_registry(s, err) || !s->registry->schema_by_id(s->registry, id, &found, text, err))
+        if (!s->registry->schema_by_id(s->registry, id, &found, text, err) || !same_registry(s, err))
             return false;
         if (!found)
             *missing = (struct missing){id, s->now_us() + MISSING_MS * (int64_t)1000};

@@ -1,5 +1,5 @@
-/* What the registry has said is kept with the state that was written by it: ids that mean something else now, or
- * nothing, would make other records of it, or none. */
+/* What the registry has said is kept with the state that was written by it: ids that mean something else now,
+ * or nothing, would make other records of it, or none. */
 #include "base/cleanup.h"
 #include "stream/runtime.h"
 

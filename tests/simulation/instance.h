@@ -17,13 +17,14 @@ struct instance {
     struct client *client; /* NULL: it is down */
     struct store *store;
     struct stream *stream;
-    int64_t up_at;          /* while down */
-    int64_t sleeps_until;   /* its poll found nothing */
-    uint64_t seen;          /* the broker's version then */
-    int64_t isolated_until; /* its heartbeats get lost */
-    int64_t gone_at;        /* of a twin; 0: it belongs here */
-    int64_t skew;           /* of its clock */
-    bool stopping, looked;  /* looked: it has once seen where topics end, and acted on it */
+    struct schemas *schemas; /* its own, where the plan says so */
+    int64_t up_at;           /* while down */
+    int64_t sleeps_until;    /* its poll found nothing */
+    uint64_t seen;           /* the broker's version then */
+    int64_t isolated_until;  /* its heartbeats get lost */
+    int64_t gone_at;         /* of a twin; 0: it belongs here */
+    int64_t skew;            /* of its clock */
+    bool stopping, looked;   /* looked: it has once seen where topics end, and acted on it */
 
     /* A step runs on a stack of its own, so that others can go on in the middle of it. */
     ucontext_t context;

@@ -21,6 +21,7 @@ FILES = {  # others: stream.c
     "poison_moves_time": "step.c",
     "poison_expires": "stream_time.c",
     "inputs_of_another_log": "positions.c",
+    "registry_believed": "../events/schemas.c",
 }
 
 MUTATIONS = {
@@ -84,6 +85,9 @@ MUTATIONS = {
     # A registry that is away makes poison of good records.
     "away_is_poison": [("        if (e->kind != ERR_POISON)\n            return false;\n        bad_record",
                         "        if (e->kind != ERR_POISON && e->kind != ERR_RETRY)\n            return false;\n        bad_record")],
+    # What another registry says of an id is believed.
+    "registry_believed": [("        if (!s->registry->schema_by_id(s->registry, id, &found, text, err) || !same_registry(s, err))",
+                           "        if (!s->registry->schema_by_id(s->registry, id, &found, text, err))")],
     # Tables are looked up as they are.
     "stale_lookup": [("    step_tables_fresh(s->step, false);\n", "")],
     # A store that is longer than its log is kept.

@@ -17,13 +17,15 @@ struct world {
     struct broker broker;
     struct arena arena;
     struct registry *registry;
-    struct schemas *schemas;
+    struct schemas
+        *schemas; /* of whoever writes and checks; and of the instances that have none of their own */
     const struct topology *topologies[MAX_GROUPS + 1];
     struct instance instances[MAX_INSTANCES];
     int instance_count;
     int calls, steps, next_item, next_fault;
     ucontext_t scheduler;
     int64_t away_until, registry_until;
+    bool registry_is_empty; /* until then: another one, that knows nothing */
     FILE *trace;
     struct buf *why;
     bool violated;
@@ -133,8 +135,9 @@ static bool proxy_add(struct registry *r, const char *subject, const char *schem
 /* Ids from 1000000 on are the schemas 1, 2, … once more, each a million apart; others are unknown. */
 static bool proxy_schema(struct registry *r, int32_t id, bool *found, struct buf *schema, struct err *e) {
     struct registry *real = ((struct registry_proxy *)r)->real;
+    *found = false;
     if (registry_world != NULL && registry_world->now < registry_world->registry_until)
-        return err_set(e, ERR_RETRY, "waiting for the registry");
+        return registry_world->registry_is_empty || err_set(e, ERR_RETRY, "waiting for the registry");
     return real->schema_by_id(real, id % 1000000, found, schema, e);
 }
 
@@ -156,36 +159,53 @@ static struct registry *proxy_create(void) {
     return &p->base;
 }
 
-static struct schemas *schemas_for(const struct workload *workload, struct registry **registry) {
+static int64_t registry_clock(void) {
+    return registry_world == NULL ? 0 : registry_world->now * 1000;
+}
+
+/* What outlives worlds must not remember how long ago something was in another one. */
+static int64_t long_after(void) {
+    static int64_t now_us;
+    return now_us += 60 * 1000 * 1000;
+}
+
+static struct schemas *schemas_for(const struct workload *workload, struct registry *registry,
+                                   int64_t (*clock)(void)) {
     struct err e = {0};
-    *registry = proxy_create();
-    struct schemas *s = schemas_create(*registry);
+    struct schemas *s = schemas_create(registry);
+    schemas_set_clock(s, clock);
     for (size_t i = 0; workload->topics[i] != NULL; i++)
         if (!schemas_register(s, workload->topics[i], &e))
             abort();
     return s;
 }
 
-/* Schemas are made once for each workload, but where the plan wants them unknown. */
+/* Schemas are made once for each workload. */
 static void schemas_take(struct world *w) {
     static struct {
         const struct workload *workload;
         struct registry *registry;
         struct schemas *schemas;
     } kept[4];
-    registry_world = w;
     size_t i = 0;
     while (kept[i].workload != NULL && kept[i].workload != w->plan->workload)
         i++;
-    if (w->plan->own_schemas) {
-        w->schemas = schemas_for(w->plan->workload, &w->registry);
-        return;
-    }
     if (kept[i].workload == NULL) {
         kept[i].workload = w->plan->workload;
-        kept[i].schemas = schemas_for(w->plan->workload, &kept[i].registry);
+        kept[i].registry = proxy_create();
+        kept[i].schemas = schemas_for(w->plan->workload, kept[i].registry, long_after);
     }
+    registry_world = w;
+    w->registry = kept[i].registry;
     w->schemas = kept[i].schemas;
+}
+
+/* Of a process that knows nothing yet. */
+static struct schemas *own_schemas(struct world *w) {
+    registry_world = NULL; /* it starts when the registry is well */
+    struct schemas *s = schemas_for(w->plan->workload, w->registry, registry_clock);
+    registry_world = w;
+    return s;
 }
 
 /* ---- instances ---- */
@@ -215,9 +235,10 @@ static void instance_start(struct instance *i) {
     if (!store_create_filtered(disk_open(i->disk, i->client), NULL, &i->store, NULL, &damaged))
         abort();
     i->store = store_create_buffered(i->store, buffers[w->plan->seed % 3]);
+    i->schemas = w->plan->own_schemas ? own_schemas(w) : NULL;
     struct stream_options options = {.topology = i->topology,
                                      .partitions = w->broker.partition_count,
-                                     .schemas = w->schemas,
+                                     .schemas = i->schemas != NULL ? i->schemas : w->schemas,
                                      .store = i->store,
                                      .expiry_rows = 1 + w->plan->seed % 3,
                                      .held_outputs = 1 + w->plan->seed % 4,
@@ -239,6 +260,8 @@ static void instance_end(struct instance *i, int64_t back_in) {
             i->member->expires = w->now + SESSION_MS;
     }
     stream_destroy(i->stream);
+    schemas_destroy(i->schemas);
+    i->schemas = NULL;
     i->client->dead = true; /* what its buffer still has is lost */
     store_close(i->store);
     client_destroy(i->client);
@@ -377,6 +400,7 @@ static void strike(struct world *w, struct instance *i, const struct fault *f) {
         break;
     case FAULT_REGISTRY:
         w->registry_until = w->now + soon_or_late(f->arg, 4);
+        w->registry_is_empty = w->plan->own_schemas && (f->arg >> 4) % 2 == 0;
         break;
     case FAULT_CLOCK:
         i->skew += f->arg % 30000;
@@ -704,10 +728,6 @@ void world_destroy(struct world *w) {
         for (int32_t p = 0; w->broker.topics[t] != NULL && p < MAX_PARTITIONS; p++)
             free(w->broker.topics[t][p].entries);
         free(w->broker.topics[t]);
-    }
-    if (w->plan->own_schemas) {
-        schemas_destroy(w->schemas);
-        registry_destroy(w->registry);
     }
     registry_world = NULL;
     arena_free(&w->arena);

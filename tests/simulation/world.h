@@ -36,7 +36,7 @@ enum fault_kind {
     FAULT_REPORT,    /* the next delivery report has no offset */
     FAULT_MARKERS,   /* the next transaction's markers come late, each when it likes */
     FAULT_STALL,     /* a partition gives nothing for a while */
-    FAULT_REGISTRY,  /* the schema registry does not answer */
+    FAULT_REGISTRY,  /* the schema registry does not answer, or another one that is empty does */
     FAULT_CLOCK,     /* its clock jumps ahead */
     FAULT_OFFSETS,   /* the offsets of its group are gone */
     FAULT_KINDS
