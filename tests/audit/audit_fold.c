@@ -86,6 +86,7 @@ struct bad {
 
 struct audit {
     struct names order_ids, product_ids, customer_ids, dead;
+    struct names excused; /* of the dead: what was wrong was not the record itself */
     struct entry *orders; /* by number, as are the next two */
     struct product *products;
     struct buyer *customers;
@@ -126,6 +127,7 @@ void audit_destroy(struct audit *a) {
     names_free(&a->product_ids);
     names_free(&a->customer_ids);
     names_free(&a->dead);
+    names_free(&a->excused);
     arena_free(&a->texts);
     free(a);
 }
@@ -178,18 +180,37 @@ static void place(struct buf *out, const char *topic, int32_t partition, int64_t
     buf_printf(out, "%s/%" PRId32 "/%" PRId64, topic, partition, offset);
 }
 
+/* Reasons that lie in the clock of then, or in what followed from the record. */
+static bool is_excused(struct slice reason) {
+    static const char *const reasons[] = {"its timestamp", "Kafka refuses", "a record for "};
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons && reason.data != NULL; i++)
+        if (slice_starts_with(reason, slice_of(reasons[i])))
+            return true;
+    return false;
+}
+
 void audit_dead_letter(struct audit *a, const struct dead_letter *d) {
     _cleanup_(buf_free) struct buf name = {0};
     buf_printf(&name, SLICE_FMT "/%" PRId32 "/%" PRId64, SLICE_ARG(d->topic), d->partition, d->offset);
     uint32_t known = a->dead.count;
     names_add(&a->dead, buf_slice(&name));
+    if (is_excused(d->reason))
+        names_add(&a->excused, buf_slice(&name));
     if (a->dead.count == known)
         audit_violation(a, AUDIT_ORDERS, SLICE_FMT " has two dead letters", SLICE_ARG(buf_slice(&name)));
 }
 
 void audit_good_dead(struct audit *a, const struct topic *t, struct audit_at at) {
+    _cleanup_(buf_free) struct buf name = {0};
+    place(&name, t->name, at.partition, at.offset);
+    if (names_find(&a->excused, buf_slice(&name)) != NAMES_NONE)
+        return;
     audit_violation(a, AUDIT_ORDERS, "%s/%d/%" PRId64 " is a good record, and a dead letter names it",
                     t->name, at.partition, at.offset);
+}
+
+bool audit_has_gap(const struct audit *a, const struct topic *t) {
+    return t == &topic_stock ? a->stock_gaps : a->customer_gaps;
 }
 
 void audit_gap(struct audit *a, const struct topic *t) {

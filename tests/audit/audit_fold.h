@@ -50,11 +50,13 @@ void audit_destroy(struct audit *a); /* takes NULL */
 /* ---- the log ---- */
 
 void audit_dead_letter(struct audit *a, const struct dead_letter *d);
-/* A dead letter names a record that its reader could have processed. */
+/* A dead letter names a record that its reader could have processed: a violation, unless the letter's reason
+ * lies outside of the record. */
 void audit_good_dead(struct audit *a, const struct topic *t, struct audit_at at);
 /* Of a topic of rows not all versions are in the log any more (compaction): what somebody saw may have been
  * one of these. */
 void audit_gap(struct audit *a, const struct topic *t);
+bool audit_has_gap(const struct audit *a, const struct topic *t);
 /* Does a dead letter name this record? Then it is to be skipped. */
 bool audit_is_dead(const struct audit *a, const struct topic *t, struct audit_at at);
 /* A record that its reader has to send to the dead letters. */

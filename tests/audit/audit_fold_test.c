@@ -879,6 +879,11 @@ static void dead_letters_come_once_and_of_bad_records(void **state) {
     expect_text(w, AUDIT_ORDERS, "orders/1/43 has two dead letters");
     audit_good_dead(w->audit, &topic_orders, (struct audit_at){1, 42});
     expect(w, 2, 0, 0, 0);
+    d.offset = 44;
+    d.reason = SLICE("Kafka refuses a record for orders: too large");
+    audit_dead_letter(w->audit, &d);
+    audit_good_dead(w->audit, &topic_orders, (struct audit_at){1, 44});
+    expect(w, 2, 0, 0, 0);
 }
 
 int main(void) {
