@@ -175,9 +175,9 @@ command_scale() {
     return $failed
 }
 
-# The sum of a counter over its labels, from a service's /metrics.
+# The sum of a counter over its labels, from a service's /metrics; 0 where it does not answer.
 metric() { # metric KEY NAME
-    get "http://127.0.0.1:$(ports_of "$1")/metrics" | awk -v name="$2" '$1 ~ "^" name "({|$)" { sum += $2 } END { printf "%d", sum }'
+    get "http://127.0.0.1:$(ports_of "$1")/metrics" | awk -v name="$2" '$1 ~ "^" name "({|$)" { sum += $2 } END { printf "%d", sum }' || true
 }
 
 command_rewind() {

@@ -91,19 +91,20 @@ look_at_ports() {
 }
 
 look_at_processes() {
-    local key state restarts
+    local key state fencings ready=0 count=0
     for key in $(all_keys); do
+        count=$((count + 1))
         state=$(state_of "$key")
         case $state in
-        ready) ;;
+        ready) ready=$((ready + 1)) ;;
         stopped) note "$key" "stopped: ./demo start ${key%-*}" ;;
         *) bad "$key" "$state: $(why_not_ready "$key")" "./demo logs ${key%-*}; ./demo up when the cause is gone" ;;
         esac
-        restarts=$(get "http://127.0.0.1:$(ports_of "$key" | cut -d ' ' -f 1)/metrics" | awk '/^insideout_fencings_total/ { n += $2 } END { print n + 0 }')
-        [ "${restarts:-0}" = 0 ] || note "$key" "fenced $restarts times: is there another suite with this Kafka?"
+        is_service "${key%-*}" || continue
+        fencings=$(metric "$key" insideout_fencings_total)
+        [ "$fencings" = 0 ] || note "$key" "fenced $fencings times: is there another suite with this Kafka?"
     done
-    [ "$(all_keys | wc -l)" = "$(for key in $(all_keys); do state_of "$key"; done | grep -c ready)" ] && good processes "all $(all_keys | wc -l) are ready"
-    return 0
+    [ $ready != $count ] || good processes "all $count are ready"
 }
 
 lag_of() { metric "$1" insideout_input_lag_records; }
