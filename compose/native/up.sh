@@ -185,6 +185,7 @@ command_up() {
     if want connect; then
         await_snapshot inventory stock product_id /v1/stock
         await_snapshot ratings movies movie_id /v1/movies
+        "$ROOT/compose/connect/rules" || die "log: $DATA_DIR/log/registry-0/current"
     fi
     simulate
     observe " $* "
