@@ -9,7 +9,6 @@ static void on_request(struct step *s, const struct event *in);
 static void on_validation(struct step *s, const struct event *in);
 static void on_cancellation(struct step *s, const struct event *in);
 static void index_order(struct index *to, const struct event *row);
-static bool order_before(const struct event *row, void *value);
 
 /* What an order is, is what the topic says: it is its own changelog. */
 const struct view orders_made = {.name = "made", .changelog = &topic_orders, .events = true};
@@ -36,7 +35,6 @@ const struct table orders_table = {
     .index = index_order,
     .index_version = 1,
     .passing = "0/", /* the lists of orders without an outcome */
-    .replaced = order_before,
     .partitioned_with = &orders_topology,
 };
 
@@ -178,16 +176,6 @@ bool orders_list_place_valid(struct slice place) {
     while (n < place.size && n < 16 && memchr("0123456789abcdef", place.data[n], 16) != NULL)
         n++;
     return n == 16 && id_valid((struct slice){place.data + n, place.size - n});
-}
-
-/* An outcome takes the place of the same order, CREATED. */
-static bool order_before(const struct event *row, void *value) {
-    struct order *before = value;
-    *before = *(const struct order *)row->value;
-    if (before->state == ORDER_STATE_CREATED)
-        return false;
-    before->state = ORDER_STATE_CREATED;
-    return true;
 }
 
 /* Two lists have it, and what they do not have is merged when somebody reads: writing is what there is most

@@ -540,7 +540,14 @@ static bool all_consumed(struct world *w, const struct group *g, const struct in
         const struct source *source = &g->topology->sources[s];
         const struct topic *t = source->topic;
         const struct partition *part = broker_partition(&w->broker, t, p);
-        for (int64_t o = g->committed[s][p].offset < 0 ? 0 : g->committed[s][p].offset; o < part->count; o++)
+        int64_t from = g->committed[s][p].offset;
+        if (from < 0 &&
+            plan_loses_offsets(w->plan)) { /* what is done and idle has no reason to say so again */
+            from = part->count;
+            if (owner->stream->dirty_since != 0)
+                return false;
+        }
+        for (int64_t o = from < 0 ? 0 : from; o < part->count; o++)
             if (broker_visible(&part->entries[o]))
                 return false;
         if (!client_reads_to_end(owner->client, source_queue(source), t, p))
