@@ -240,7 +240,7 @@ stand_apart() {
     move_ports
     DATA_DIR=$data RUN=$data/run
     # shellcheck disable=SC2064
-    trap "'$ROOT/demo' reset >/dev/null 2>&1; rm -rf '$data'" EXIT
+    trap "unlock; '$ROOT/demo' reset >/dev/null 2>&1; rm -rf '$data'" EXIT
     trap 'exit 130' INT TERM
 }
 

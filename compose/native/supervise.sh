@@ -81,7 +81,8 @@ supervised_state() { # supervised_state KEY
     local stat
     is_supervised "$1" || return 0
     read -r stat <"$RUN/$1/supervise/stat" || return 0
-    if [ "$stat" = "down, want up" ]; then echo pause; else echo "${stat%%,*}"; fi
+    # The file says what is meant: stat does not.
+    if [ "$stat" = down ] && [ ! -e "$RUN/$1/down" ]; then echo pause; else echo "${stat%%,*}"; fi
 }
 
 process_id() { # process_id KEY: of the running process, else nothing

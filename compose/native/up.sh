@@ -42,7 +42,7 @@ process_age() { # process_age KEY: in seconds; 0: it does not run
 
 # "ready" is a promise: all are ready that were, as the same processes, until the youngest has run for five seconds.
 stay_ready() { # stay_ready KEY…
-    local key young failed=0
+    local key young failed=0 announced=0
     local -A pid=()
     for key; do pid[$key]=$(process_id "$key"); done
     while :; do
@@ -56,6 +56,7 @@ stay_ready() { # stay_ready KEY…
             fi
         done
         [ $failed = 0 ] && [ $young = 1 ] || break
+        [ $announced = 1 ] || { say "all are up; do they stay?" && announced=1; }
         sleep 0.2
     done
     [ $failed = 0 ] && wait_ready 10 "$@"

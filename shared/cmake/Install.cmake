@@ -11,8 +11,9 @@ install(FILES
     ${PROJECT_BINARY_DIR}/insideoutConfigVersion.cmake
     ${CMAKE_CURRENT_LIST_DIR}/Dependencies.cmake
     ${CMAKE_CURRENT_LIST_DIR}/Schemas.cmake
+    ${CMAKE_CURRENT_LIST_DIR}/librdkafka.patch
     DESTINATION ${INSIDEOUT_PACKAGE_DIR})
-install(PROGRAMS ${PROJECT_SOURCE_DIR}/shared/events/codegen.py DESTINATION ${INSIDEOUT_PACKAGE_DIR})
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/shared/events/codegen.py ${CMAKE_CURRENT_LIST_DIR}/librdkafka.sh DESTINATION ${INSIDEOUT_PACKAGE_DIR})
 
 # Made when it is installed: only then is the prefix known (cmake --install --prefix).
 foreach(variable CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR INSIDEOUT_PACKAGE_DIR PROJECT_DESCRIPTION

@@ -73,15 +73,23 @@ class Launcher(SuiteTest):
         """A service that dies behind the first look is no ready one."""
         self.suite.demo("stop", "shipping")
         up = subprocess.Popen([str(ROOT / "demo"), "up"], env=self.suite.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        killed = None
-        while up.poll() is None:  # whenever it has been ready
-            pid = self.suite.pid("shipping")
-            if pid != killed and self.suite.is_ready("shipping"):
-                os.kill(pid, signal.SIGKILL)
-                killed = pid
-        said = up.communicate(timeout=120)[0]
+        said = ""
+        while "do they stay?" not in said:
+            line = up.stdout.readline()
+            self.assertTrue(line, said)
+            said += line
+        os.kill(self.suite.pid("shipping"), signal.SIGKILL)
+        said += up.communicate(timeout=120)[0]
         self.assertEqual(up.returncode, 1, said)
         self.assertRegex(said, r"shipping-0 did not stay(?s:.*)log: ")
+        wait_until(lambda: self.suite.is_ready("shipping"), 30, "shipping is back")
+
+    def test_who_comes_back_again_and_again_is_not_stopped(self):
+        """A process that lives for less than a second waits before its next start."""
+        for _ in range(2):
+            before = wait_until(lambda: self.suite.pid("shipping"), 10, "shipping runs")
+            os.kill(before, signal.SIGKILL)
+        self.assertNotEqual([row["state"] for row in self.suite.status() if row["name"] == "shipping"], ["stopped"])
         wait_until(lambda: self.suite.is_ready("shipping"), 30, "shipping is back")
 
     def test_each_process_has_a_user_of_its_own_and_few_settings(self):
