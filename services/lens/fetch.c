@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FETCH = 1, VERSION = 5, ANSWER_MS = 3000, ANSWER_MAX = 64 << 20, KEPT = 1 << 20 };
+enum { FETCH = 1, VERSION = 5, ANSWER_MS = 3000, ANSWER_MAX = 64 << 20, KEPT = 2 << 20 };
 
 struct fetcher {
     char *host;

@@ -24,7 +24,7 @@ enum {
     WAIT_MS = 250,      /* a broker waits so long for something new, … */
     WAITED_FOR_MS = 20, /* … and where a request waits for the index */
     PART_BYTES = 128 << 10,
-    ROUND_BYTES = 4 << 20,
+    ROUND_BYTES = 1 << 20,
     BUSY_RECORDS = 500, /* of a round: then the next one comes later, and has more */
     BUSY_PAUSE_MS = 40,
     PAUSE_MS = 5,
@@ -38,7 +38,9 @@ struct part {
     int64_t next, stable; /* stable -1: not known */
     uint64_t records, bytes, rate_records;
     double rate;
-    bool changed, alone; /* alone: its next batch is larger than its share */
+    bool changed;
+    bool alone;       /* its next batch is larger than its share, or it has none: it is asked alone */
+    bool passed_over; /* the last answer had nothing of it, and there is more */
 };
 
 struct index {
@@ -54,9 +56,9 @@ struct index {
     pthread_cond_t caught_up;
     struct part *parts;
     size_t part_count;
-    int64_t caught_up_of_us; /* when the last round began after which nothing was left */
-    bool once, partial;      /* not all parts were asked in this round */
-    size_t waiting;
+    int64_t caught_up_of_us;        /* when the last round began after which nothing was left */
+    bool once, partial;             /* not all parts were asked in this round */
+    size_t waiting, answered_bytes; /* requests; of a broker's answer */
     char trouble[480];
 
     /* Of a round. */
@@ -271,11 +273,14 @@ static bool take_part(struct index *x, struct part *p, const struct fetch_part *
         return out_of_range(x, p, e);
     if (answer->error != 0)
         return err_set(e, ERR_RETRY, "%s/%d: error %d", x->names[p->topic], p->partition, answer->error);
+    tape.crowded = !p->alone;
     x->taking = p;
     if (!tape_take(&tape, answer, true, e))
         return false;
     p->changed = p->changed || tape.next != p->next;
     p->alone = tape.next == p->next && answer->batches.size > 0;
+    p->passed_over = tape.next == p->next && answer->batches.size == 0 && p->next < answer->stable;
+    x->answered_bytes += answer->batches.size;
     p->next = tape.next;
     p->stable = answer->stable;
     return true;
@@ -423,6 +428,7 @@ static bool ask_broker(struct index *x, const struct cluster_broker *b, int wait
                                     .min_bytes = 1,
                                     .part_bytes = alone < x->part_count ? ROUND_BYTES : PART_BYTES,
                                     .max_bytes = ROUND_BYTES};
+    x->answered_bytes = 0;
     bool ok = n == 0 || reader_ask(x->reader, b, wants, n, &options, &f, e);
     while (ok && n > 0 && fetcher_next(f, &answer)) {
         int number = name_find(x, answer.topic);
@@ -430,6 +436,9 @@ static bool ask_broker(struct index *x, const struct cluster_broker *b, int wait
         ok = p == NULL || take_part(x, p, &answer, e);
     }
     free(wants);
+    /* There was room, and nothing came: asked alone, it will be clear that nothing is there. */
+    for (size_t i = 0; ok && x->answered_bytes < PART_BYTES && i < x->part_count; i++)
+        x->parts[i].alone = x->parts[i].alone || (x->parts[i].passed_over && x->parts[i].broker == b->id);
     return ok;
 }
 

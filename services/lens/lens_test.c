@@ -93,7 +93,7 @@ struct answer {
     int64_t from, to, stable, end;
     int64_t aborted[4][2]; /* producer, first offset */
     int aborted_count;
-    bool uncommitted;
+    enum { OF_COMMITTED, OF_UNCOMMITTED, CROWDED } how;
     const char *expected;
     int64_t next;
 };
@@ -113,9 +113,10 @@ static void check_answer(const struct answer *a) {
                      .to = a->to < a->end ? a->to : a->end,
                      .visit = note,
                      .unpack = unpack_none,
-                     .context = &out};
+                     .context = &out,
+                     .crowded = a->how == CROWDED};
     struct err e;
-    assert_true(tape_take(&t, &part, !a->uncommitted, &e));
+    assert_true(tape_take(&t, &part, a->how != OF_UNCOMMITTED, &e));
     buf_append_byte(&out, 0);
     assert_string_equal(out.data, a->expected);
     assert_int_equal(t.next, a->next);
@@ -138,7 +139,7 @@ static void no_offset_is_left_out(void **state) {
          5,
          {{0}},
          0,
-         false,
+         OF_COMMITTED,
          "0R 1R 2M 3R 4M",
          5},
         /* one is aborted, between those of another producer, of which one goes on behind */
@@ -154,7 +155,7 @@ static void no_offset_is_left_out(void **state) {
          6,
          {{7, 0}},
          1,
-         false,
+         OF_COMMITTED,
          "0A 1R 2X 3R 4M 5M",
          6},
         /* an aborted one that began before this answer does */
@@ -168,7 +169,7 @@ static void no_offset_is_left_out(void **state) {
          14,
          {{7, 2}},
          1,
-         false,
+         OF_COMMITTED,
          "10A 11X 12R 13M",
          14},
         /* the same producer aborts twice */
@@ -183,7 +184,7 @@ static void no_offset_is_left_out(void **state) {
          5,
          {{7, 0}, {7, 2}},
          2,
-         false,
+         OF_COMMITTED,
          "0A 1X 2A 3X 4R",
          5},
         /* compaction: within a batch, between batches, a batch of which nothing is left, a marker that is
@@ -195,11 +196,13 @@ static void no_offset_is_left_out(void **state) {
          12,
          {{0}},
          0,
-         false,
+         OF_COMMITTED,
          "0C 1C 2C 3R 4C 5R 6C 7C 8C 9C 10C 11R",
          12},
         /* compacted up to the end */
-        {{{0}}, 5, 100, 8, 8, {{0}}, 0, false, "5C 6C 7C", 8},
+        {{{0}}, 5, 100, 8, 8, {{0}}, 0, OF_COMMITTED, "5C 6C 7C", 8},
+        /* nothing came of it, but others took the room: that says nothing */
+        {.from = 5, .to = 100, .stable = 8, .end = 8, .how = CROWDED, .expected = "", .next = 5},
         /* from the middle of a batch, and not beyond what is asked for */
         {{{0, 3, {0, 1, 2, 3}, 4, 7, DATA}, {4, 4, {0}, 0, 7, COMMIT}},
          1,
@@ -208,11 +211,11 @@ static void no_offset_is_left_out(void **state) {
          5,
          {{0}},
          0,
-         false,
+         OF_COMMITTED,
          "1R 2R",
          3},
         /* the committed answer ends at the last stable offset; the rest comes uncommitted */
-        {{{0, 0, {0}, 1, -1, DATA}}, 0, 100, 1, 4, {{0}}, 0, false, "0R", 1},
+        {{{0, 0, {0}, 1, -1, DATA}}, 0, 100, 1, 4, {{0}}, 0, OF_COMMITTED, "0R", 1},
         {{{1, 2, {1, 2}, 2, 7, DATA}, {3, 3, {0}, 0, 9, COMMIT}},
          1,
          100,
@@ -220,11 +223,20 @@ static void no_offset_is_left_out(void **state) {
          4,
          {{0}},
          0,
-         true,
+         OF_UNCOMMITTED,
          "1U 2U 3M",
          4},
         /* what became stable meanwhile is asked for again: this answer does not say what was aborted */
-        {{{1, 2, {1, 2}, 2, 7, DATA}, {3, 3, {0}, 0, 7, ABORT}}, 1, 100, 4, 4, {{0}}, 0, true, "", 1},
+        {{{1, 2, {1, 2}, 2, 7, DATA}, {3, 3, {0}, 0, 7, ABORT}},
+         1,
+         100,
+         4,
+         4,
+         {{0}},
+         0,
+         OF_UNCOMMITTED,
+         "",
+         1},
     };
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
         check_answer(&answers[i]);

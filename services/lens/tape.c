@@ -108,7 +108,8 @@ bool tape_take(struct tape *t, const struct fetch_part *part, bool committed, st
         if (ok)
             emit_gap(t, b.last + 1);
     }
-    if (!some && part->batches.size == 0) /* there is nothing up to where such readers may read */
+    if (!some && part->batches.size == 0 &&
+        !t->crowded) /* there is nothing up to where such readers may read */
         emit_gap(t, committed ? part->stable : part->end);
     buf_free(&r.ended);
     return ok;

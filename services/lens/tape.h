@@ -33,6 +33,7 @@ typedef bool tape_unpack(void *context, const struct batch *b, struct batch_reco
 struct tape {
     int64_t next, to; /* where to go on; before what */
     bool stopped;     /* by the visitor */
+    bool crowded;     /* others are in the answer too, so that nothing came for this partition says nothing */
     tape_visit *visit;
     tape_unpack *unpack;
     void *context;
