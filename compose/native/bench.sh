@@ -2,7 +2,7 @@
 # ports and data of its own. Sourced by demo.
 # shellcheck shell=bash
 
-BENCHES="flood latency ratings positions"
+BENCHES="flood latency ratings positions lens"
 
 bench_program() { # bench_program NAME ARGUMENT…   In a subshell, whose process it becomes.
     look_from_outside
@@ -87,6 +87,36 @@ bench_positions() { # bench_positions CARS
     rm -f "$peer"
 }
 
+# Milliseconds of requests to the lens, one after the other, as {p50, max}; the paths come from standard input.
+lens_ms() {
+    while read -r path; do
+        curl -sf -o /dev/null -w '%{time_total}\n' "http://127.0.0.1:$(ports_of lens-0)$path" || return
+    done | jq -s 'sort | {p50: (.[length / 2 | floor] * 1000), max: (.[-1] * 1000)}'
+}
+
+# A log of so many ratings: the first page of a partition, jumps in it, a key's story; beside an empty answer.
+bench_lens() { # bench_lens COUNT
+    local topic=/v1/log/topics/raw-ratings/0 n end first last peer page offset time story rss
+    "$ROOT/demo" load ratings --direct --rate 50000 --count "$1" >&2 || return
+    for ((n = 0; n < 900; n++)); do # until its index has it all
+        [ "$(curl -s "http://127.0.0.1:$(ports_of lens-0)/v1/log/keys/1" | jq .complete)" != true ] || break
+        sleep 1
+    done
+    read -r end first last < <(curl -s "http://127.0.0.1:$(ports_of lens-0)$topic?from=first&limit=1" |
+        jq -r '"\(.end) \(.records[0].timestamp)"' | tr '\n' ' ' && date +%s%3N)
+    peer=$(seq 50 | sed "s|.*|/livez|" | lens_ms) &&
+        page=$(seq 50 | sed "s|.*|$topic|" | lens_ms) &&
+        offset=$(shuf -n 50 -i "0-$((end - 100))" | sed "s|^|$topic?from=|" | lens_ms) &&
+        time=$(shuf -n 50 -i "0-$((last - first))" | awk -v first="$first" -v topic="$topic" '{ printf "%s?from=@%.0f\n", topic, first + $1 }' | lens_ms) &&
+        story=$(seq 50 | sed 's|^|/v1/log/keys/|' | lens_ms) || return
+    rss=$(awk '/VmHWM/ { print $2 * 1024 }' "/proc/$(process_id lens-0)/status")
+    jq -n --argjson peer "$peer" --argjson page "$page" --argjson offset "$offset" --argjson time "$time" --argjson story "$story" \
+        --argjson rss "$rss" --argjson count "$1" '{
+        name: "lens", unit: "ms for the first page of \($count) records, p50", value: $page.p50,
+        peer: "an empty answer of the same service", peerValue: $peer.p50, ratio: ($page.p50 / $peer.p50),
+        pageMs: $page, offsetMs: $offset, timeMs: $time, storyMs: $story, peakRssBytes: $rss}'
+}
+
 command_bench() {
     local name json=0 count= names=() results=
     while (($#)); do
@@ -116,6 +146,7 @@ command_bench() {
         ratings) results+=$(bench_ratings "${count:-2000000}") || die "ratings failed" ;;
         latency) results+=$(bench_latency "${count:-300}") || die "latency failed" ;;
         positions) results+=$(bench_positions "${count:-5000}") || die "positions failed" ;;
+        lens) results+=$(bench_lens "${count:-10000000}") || die "lens failed" ;;
         esac
     done
     if [ $json = 1 ]; then
