@@ -1,8 +1,11 @@
 """kill -9 in the middle of load leaves no trace in the results."""
 
-from suite import LONG, SERVICES, Load, SuiteTest, wait_until
+import time
+
+from suite import LONG, SERVICES, Load, SuiteTest, is_open, wait_until
 
 ROUNDS = 10 if LONG else 1
+KILLS = 20 if LONG else 3  # of Kafka
 
 
 class Crash(SuiteTest):
@@ -33,6 +36,30 @@ class Crash(SuiteTest):
         for i in load.ids:
             self.suite.outcome(i, 60)
         self.assert_each_order_once(load.ids)
+
+    def test_kafka_is_killed_over_and_over(self):
+        """No reader is stuck afterwards: with each return of Kafka orders are decided again, within 15 s."""
+        port = self.suite.ports["KAFKA_PORT"]
+        self.suite.put_customer("ada")
+        with Load(self.suite, "kills") as load:
+            load.wait_for(30)
+            for n in range(KILLS):
+                before = self.suite.pid("kafka")
+                self.suite.demo("kill", "kafka")
+                wait_until(lambda: self.suite.pid("kafka") not in (None, before), 30, "Kafka is started again")
+                wait_until(lambda: is_open(port), 60, "Kafka is back")
+                since, order = time.monotonic(), f"kills-after-{n}"
+                wait_until(lambda: self.suite.post_order(id=order).status in (200, 201), 15, f"an order after kill {n + 1}")
+                self.suite.outcome(order, 15)
+                took = time.monotonic() - since
+                print(f"kill {n + 1}: an order was decided {took:.1f} s after Kafka's return", flush=True)
+                self.assertLess(took, 15)
+                load.wait_for(10, 60)
+        self.assertEqual(load.refused, [])
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        self.assert_each_order_once(load.ids)
+        self.suite.wait_ready()
 
     def test_stop_and_start_in_the_middle_of_load(self):
         """A clean end, too, loses nothing and takes less than ten seconds."""
