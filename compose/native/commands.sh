@@ -57,8 +57,7 @@ command_status() {
         [ "$(state_of "$key")" != failed ] || echo "$key: $(why_not_ready "$key")"
     done
     if [ -n "$(process_id postgres-0)" ]; then
-        PGCONNECT_TIMEOUT=2 PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtqc 'SELECT problem FROM insideout.problems' legacy \
-            2>/dev/null | sed 's/^/legacy data: /' || true
+        legacy_query 'SELECT problem FROM insideout.problems' 2>/dev/null | sed 's/^/legacy data: /' || true
     fi
 }
 

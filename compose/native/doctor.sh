@@ -134,7 +134,7 @@ look_at_dead_letters() {
         for key in $(instances_of "$name"); do count=$((count + $(metric "$key" insideout_dead_letters_total))); done
     done
     if [ $count = 0 ]; then good dead-letters "none since the services started"; else
-        note dead-letters "$count since the services started; each says why: build/$BUILD/tests/logtool read dead-letters"
+        note dead-letters "$count since the services started; each says why: http://localhost:$PORT/lens?topic=dead-letters"
     fi
 }
 
@@ -151,8 +151,8 @@ look_at_transactions() {
 
 look_at_legacy() {
     local kb active
-    read -r kb active < <(PGCONNECT_TIMEOUT=2 PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtF ' ' -c \
-        "SELECT (pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) / 1024)::bigint, active FROM pg_replication_slots WHERE slot_name = 'legacy'" legacy 2>/dev/null) || true
+    read -r kb active < <(legacy_query "SELECT (pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) / 1024)::bigint, active
+        FROM pg_replication_slots WHERE slot_name = 'legacy'" 2>/dev/null) || true
     if [ -z "$kb" ]; then
         bad legacy "its database has no replication slot: changes of stock and movies do not come" "./demo up"
     elif ((kb > WAL_MB * 1024)); then

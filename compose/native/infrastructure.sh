@@ -186,12 +186,14 @@ failed_last() { # failed_last KEY
 } 2>/dev/null
 
 state_of() { # state_of KEY: ready, starting, stopped or failed
+    local state
     case $(supervised_state "$1") in
     run)
-        if is_ready "$1"; then
+        if [[ $1 == connect-* ]]; then
+            state=$(connector_state) || true
+            state=${state%% *} && echo "${state:-starting}"
+        elif is_ready "$1"; then
             echo ready
-        elif [[ $1 == connect-* && $(connector_state) == failed* ]]; then
-            echo failed
         else
             echo starting
         fi
@@ -214,6 +216,11 @@ why_not_ready() { # why_not_ready KEY
     is_supervised "$1" || detail="it ended with its supervisor; ./demo up starts it again"
     [ -n "$detail" ] || detail=$(last_line "$1")
     echo "${detail:-no word from it}"
+}
+
+# What the legacy database answers, fields apart by spaces.
+legacy_query() { # legacy_query SQL
+    PGCONNECT_TIMEOUT=2 PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtqF ' ' -c "$1" legacy
 }
 
 # Who listens at a port; fails where nobody does.

@@ -186,7 +186,7 @@ command_up() {
     if want connect; then
         await_snapshot inventory stock product_id /v1/stock
         await_snapshot ratings movies movie_id /v1/movies
-        "$ROOT/compose/connect/rules" || die "log: $DATA_DIR/log/registry-0/current"
+        "$ROOT/compose/connect/rules" stock-value movies-value || die "log: $DATA_DIR/log/registry-0/current"
     fi
     simulate
     observe " $* "
@@ -220,8 +220,7 @@ observe() { # observe NAMES
 await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
     local key deadline=$((SECONDS + 60))
     want "$1" || return 0
-    key=$(PGPASSWORD=legacy psql -h 127.0.0.1 -p "$POSTGRES_PORT" -U legacy -XAtc \
-        "SELECT $3 FROM insideout.$2 WHERE $3::text ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1" legacy) || return 0
+    key=$(legacy_query "SELECT $3 FROM insideout.$2 WHERE $3::text ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1") || return 0
     [ -n "$key" ] || return 0
     until get "http://127.0.0.1:$(ports_of "$1-0")$4/$key" >/dev/null; do
         [ $SECONDS -lt $deadline ] || die "the legacy table $2 does not arrive; log: $DATA_DIR/log/connect-0/current"
@@ -232,8 +231,7 @@ await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
 # What legacy tables become; the registry first gets its rule for every subject.
 register_connector() {
     local url=http://127.0.0.1:$CONNECT_PORT/connectors deadline=$((SECONDS + 120)) again
-    until curl -s -f -m 5 -X PUT -H 'Content-Type: application/json' -d '{"compatibility":"BACKWARD"}' \
-        "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7/config" >/dev/null; do
+    until "$ROOT/compose/connect/rules" 2>/dev/null; do
         [ $SECONDS -lt $deadline ] || die "the registry refuses a compatibility rule; log: $DATA_DIR/log/registry-0/current"
         sleep 0.1
     done
