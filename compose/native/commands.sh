@@ -214,7 +214,7 @@ command_audit() {
     exec "$BUILD_DIR/tests/audit" "$@"
 }
 
-TEST_LABELS="unit component simulation e2e browser faults compose"
+TEST_LABELS="unit component simulation e2e browser faults compose workshop"
 
 # Moves every port to where nobody listens, below those that the kernel gives to clients.
 move_ports() {

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { MAX_INSTANCES = 16, MAX_STEPS = 20000, STACK = 256 * 1024 };
+enum { MAX_STEPS = 20000, STACK = 256 * 1024 };
 
 struct world {
     uint64_t rng;
@@ -225,6 +225,13 @@ static struct instance *instance_add(struct world *w, struct member *m, const st
     return i;
 }
 
+/* Before anything of the topology's runs for it. */
+static void enter(struct instance *i, bool begins) {
+    struct world *w = i->world;
+    if (w->plan->workload->enter != NULL)
+        w->plan->workload->enter(w, (int)(i - w->instances), begins);
+}
+
 static void instance_start(struct instance *i) {
     struct world *w = i->world;
     world_trace(w, "%s starts%s", i->member->name, i->gone_at > 0 ? " (twin)" : "");
@@ -243,6 +250,7 @@ static void instance_start(struct instance *i) {
                                      .expiry_rows = 1 + w->plan->seed % 3,
                                      .held_outputs = 1 + w->plan->seed % 4,
                                      .log = log};
+    enter(i, true);
     i->stream = stream_create(&options);
     i->sleeps_until = 0;
     i->isolated_until = 0;
@@ -315,6 +323,7 @@ static void instance_step(struct instance *i) {
         if (i->member->live == i->client && i->member->present)
             i->member->expires = 0;
     }
+    enter(i, false);
     swapcontext(&w->scheduler, &i->context);
     if (i->stepping || (i->alive && !i->client->dead && !i->stopping))
         return;
@@ -726,6 +735,7 @@ void world_destroy(struct world *w) {
         while (w->instances[k]
                    .stepping) { /* whatever it is in the middle of fails now, so that it gives back all */
             w->instances[k].client->dead = true;
+            enter(&w->instances[k], false);
             swapcontext(&w->scheduler, &w->instances[k].context);
         }
         instance_end(&w->instances[k], 0);

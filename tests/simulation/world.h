@@ -7,8 +7,8 @@
  *   world.c    time, who steps next, faults
  *   plan.c     what a seed stands for; how a failing plan is made smaller
  *
- * A workload (toy.c, kept.c, suite.c) says which topologies run, what clients write, and what must be true in
- * the end. */
+ * A workload (toy.c, kept.c, suite.c; workshop/check) says which topologies run, what clients write, and what
+ * must be true in the end. */
 #pragma once
 
 #include "base/buf.h"
@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_GROUPS = 7, MAX_ITEMS = 64, MAX_FAULTS = 16, MAX_PARTITIONS = 3 };
+enum { MAX_GROUPS = 7, MAX_ITEMS = 64, MAX_FAULTS = 16, MAX_PARTITIONS = 3, MAX_INSTANCES = 16 };
 
 enum fault_kind {
     FAULT_CRASH,   /* the process is gone at once, with the buffer of its store, and comes back */
@@ -79,8 +79,11 @@ struct workload {
     void (*topologies)(const struct plan *p, const struct topology **topologies);
     void (*write)(struct world *w, const struct item *item);
     void (*check)(struct world *w); /* all is quiet */
-    bool keeps_offsets;             /* FAULT_OFFSETS does nothing: what it checks is more than state */
-    int64_t begins;                 /* the clock at first, ms since 1970; 0: some small time */
+    /* For handlers that may keep something in variables: this instance goes on from here, or begins its life
+     * anew. Each has memory of its own, which the workload must put in place. NULL: they are pure. */
+    void (*enter)(struct world *w, int instance, bool begins);
+    bool keeps_offsets; /* FAULT_OFFSETS does nothing: what it checks is more than state */
+    int64_t begins;     /* the clock at first, ms since 1970; 0: some small time */
 };
 
 /* Numbers from a seed. */

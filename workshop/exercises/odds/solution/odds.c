@@ -1,0 +1,38 @@
+/* Three things in one topology: each number doubled (map); the odd ones (filter) under one key (re-key); and
+ * their sum (reduce). */
+#include "schemas/schemas.gen.h"
+#include "stream/step.h"
+#include "stream/topology.h"
+
+/* The sum so far, a row for each key: a table in RocksDB, restored from its changelog. */
+static const struct view sums = {.name = "sums", .changelog = &topic_odd_sum_changes};
+
+/* A record of numbers: the key is who said it. */
+static void on_number(struct step *s, const struct event *in) {
+    const struct number *n = in->value;
+    step_emit(s, &topic_doubled, in->key, &(struct number){.number = 2 * n->number});
+    if (n->number % 2 != 0)
+        step_emit(s, &topic_odd_numbers, SLICE("odd"), n);
+}
+
+/* A record of odd-numbers. */
+static void on_odd(struct step *s, const struct event *in) {
+    const struct number *n = in->value;
+    struct total sum = {0};
+    step_get(s, &sums, SLICE_NONE, &sum);
+    sum.total += n->number;
+    step_put(s, &sums, SLICE_NONE, &sum);
+    step_emit(s, &topic_odd_sums, in->key, &sum);
+}
+
+const struct topology odds = {
+    .name = "odds",
+    .sources =
+        (const struct source[]){
+            {.topic = &topic_numbers, .handle = on_number},
+            {.topic = &topic_odd_numbers, .handle = on_odd},
+            {0},
+        },
+    .views = (const struct view *const[]){&sums, NULL},
+    .outputs = (const struct topic *const[]){&topic_doubled, &topic_odd_numbers, &topic_odd_sums, NULL},
+};
