@@ -101,6 +101,11 @@ static enum http_result post_order(struct http_exchange *x, void *context) {
     if (row.value != NULL) {
         if (!same_order(row.value, &r))
             return http_reply_problem(x, 409, "id", "there is an order of this id with other fields");
+        /* Who repeats it may know more of it than this instance does. */
+        if (!post->asked && !instance_wait_fresh(i, x, &orders_table, &result))
+            return result;
+        if (!post->asked && !instance_row(i, x, &orders_table, r.id, &row))
+            return HTTP_DONE;
         http_reply_header(x, "Location", "/v1/orders/" SLICE_FMT, SLICE_ARG(r.id));
         return reply_order(x, post->asked ? 201 : 200, &row);
     }

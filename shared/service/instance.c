@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { WAIT_MAX_MS = 60000 };
+enum {
+    WAIT_MAX_MS = 60000,
+    FRESH_MS = 1000
+}; /* a client that waits less for a row still gets what the log has */
 
 /* NULL: no topology of the service has it. */
 static struct worker *worker_of(struct instance *i, const struct table *t) {
@@ -79,25 +82,22 @@ bool instance_find(struct instance *i, struct http_exchange *x, const struct tab
     *result = HTTP_DONE;
     if (!http_query_int64(x, "timeout", 0, INT32_MAX, -1, &timeout))
         return false;
-    bool waits = timeout >= 0, fresh = false;
-    http_deadline(x, !waits ? INSTANCE_ANSWER_MS : timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
+    bool waits = timeout >= 0;
+    timeout = timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS;
+    http_deadline(x, !waits ? INSTANCE_ANSWER_MS : timeout > FRESH_MS ? timeout : FRESH_MS);
     if (t->partitioned_with != NULL && !instance_here(i, x, key, SLICE_NONE, result))
         return false;
     instance_watch(i, x, t, key);
+    bool fresh = instance_fresh(i, x, t); /* before looking; a row that is there may be another one by now */
     if (!instance_row(i, x, t, key, &found))
         return false;
-    if (found.value == NULL && !waits && instance_fresh(i, x, t)) {
-        fresh = true; /* only now: look again */
-        if (!instance_row(i, x, t, key, &found))
-            return false;
-    }
-    if (found.value != NULL) {
+    if (fresh && found.value != NULL) {
         *row = found;
         return true;
     }
-    if (fresh)
+    if (fresh && !waits)
         *result = http_reply_problem(x, 404, NULL, "no %s of this id", what);
-    else if (http_timed_out(x) && waits)
+    else if (fresh && http_elapsed(x) >= timeout)
         *result = http_reply_problem(x, 504, NULL, "the %s did not appear in time", what);
     else if (http_timed_out(x))
         *result = instance_unavailable(x, "Kafka does not answer");

@@ -42,6 +42,16 @@ static enum http_result get_owner(struct http_exchange *x, void *context) {
     return http_reply_text(x, 200, "text/plain", ((const struct owner *)row.value)->name);
 }
 
+/* GET /found/{id}[?timeout=ms]: as services do it. */
+static enum http_result get_found(struct http_exchange *x, void *context) {
+    struct slice id;
+    struct event row;
+    enum http_result result = HTTP_DONE;
+    if (!http_path_id(x, "id", &id) || !instance_find(context, x, &bank_owners, id, "owner", &row, &result))
+        return result;
+    return http_reply_text(x, 200, "text/plain", ((const struct owner *)row.value)->name);
+}
+
 static bool append_key(void *context, struct slice index_key, struct slice key) {
     (void)key;
     buf_printf(context, SLICE_FMT " ", SLICE_ARG(index_key));
@@ -97,11 +107,9 @@ static enum http_result get_all(struct http_exchange *x, void *context) {
     return get_page(x, context, 0);
 }
 
-static const struct http_route routes[] = {{"GET", "/owners/{id}", get_owner},
-                                           {"GET", "/fresh", get_fresh},
-                                           {"GET", "/page", get_two},
-                                           {"GET", "/all", get_all},
-                                           {0}};
+static const struct http_route routes[] = {
+    {"GET", "/owners/{id}", get_owner}, {"GET", "/found/{id}", get_found}, {"GET", "/fresh", get_fresh},
+    {"GET", "/page", get_two},          {"GET", "/all", get_all},          {0}};
 
 static const struct service service = {.name = "bank",
                                        .topologies = (const struct topology *const[]){&bank_topology, NULL}};
@@ -250,6 +258,39 @@ static void a_request_waits_for_what_was_before_it(void **state) {
     free(r);
 }
 
+/* Asks while the stream stands still, and lets it go on. */
+static void find(struct fixture *f, const char *target, unsigned status, const char *body) {
+    struct reply *r = xcalloc(1, sizeof *r);
+    int fd = client_connect(f->instance.http);
+    client_print(fd, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
+    await_waiting(f, "http_requests_waiting 1\n");
+    rounds(f, 3);
+    assert_true(client_read(fd, false, r));
+    assert_int_equal(r->status, status);
+    if (strstr(r->body, body) == NULL)
+        fail_msg("%s: \"%s\" does not say \"%s\"", target, r->body, body);
+    close(fd);
+    free(r);
+}
+
+/* A row that is there already, too: who read a later one elsewhere never reads this one here. */
+static void what_is_found_is_what_the_log_has(void **state) {
+    struct fixture *f = *state;
+    start_stream(f);
+    rounds(f, 3);
+    find(f, "/found/a", 404, "no owner of this id");
+    find(f, "/found/a?timeout=0", 504, "the owner did not appear in time");
+    owner(f, "a", "Ann");
+    rounds(f, 3);
+    find(f, "/found/a", 200, "Ann");
+    owner(f, "a", "Eve");
+    find(f, "/found/a", 200, "Eve");
+    owner(f, "a", "Zoe");
+    find(f, "/found/a?timeout=60000", 200, "Zoe");
+    owner(f, "a", "Ida");
+    find(f, "/found/a?timeout=0", 200, "Ida");
+}
+
 /* A key that is no id is a cursor like any other. */
 static void pages_follow_each_other(void **state) {
     struct fixture *f = *state;
@@ -282,6 +323,7 @@ int main(void) {
         TEST(no_answer_before_there_is_a_view),
         TEST(a_request_wakes_when_its_row_changes),
         TEST(a_request_waits_for_what_was_before_it),
+        TEST(what_is_found_is_what_the_log_has),
         TEST(pages_follow_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,9 +46,10 @@ int service_main(int argc, char **argv, const struct service *service);
 WARN_UNUSED bool instance_row(struct instance *i, struct http_exchange *x, const struct table *t,
                               struct slice key, struct event *row);
 
-/* The whole of a GET of one row, but for a 200 from `row`: as the log has it now, with 404 only from a table
- * that has read all of it; with ?timeout=ms it waits for the row to appear (at most 60 s), 504 after. On
- * false return *result. `what` the key is of goes into the answers: "order". */
+/* The whole of a GET of one row, but for a 200 from `row`: as the log had it when the client asked, or later,
+ * at whichever instance, so that reads never go back; 503 where nobody knows in time. With ?timeout=ms it
+ * waits for the row to appear (at most 60 s), 504 after. On false return *result. `what` the key is of goes
+ * into the answers: "order". */
 WARN_UNUSED bool instance_find(struct instance *i, struct http_exchange *x, const struct table *t,
                                struct slice key, const char *what, struct event *row,
                                enum http_result *result);
