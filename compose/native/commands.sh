@@ -244,11 +244,11 @@ stand_apart() {
 }
 
 command_test() {
-    local label pattern='' status=0 name preset=dev labels=()
+    local label pattern='' status=0 preset=dev runs='' labels=()
     while (($#)); do
-        if [ "$1" = --runs ]; then # the long form of the simulation
+        if [ "$1" = --runs ]; then # the long form of the simulation, of faults
             [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "--runs takes a number"
-            export SIMULATION_RUNS=$2
+            runs=$2
             shift 2
         else
             labels+=("$1")
@@ -260,6 +260,8 @@ command_test() {
         [[ " $TEST_LABELS " == *" $label "* ]] || usage_error "unknown label '$label'; there are: $TEST_LABELS"
         pattern+="|$label"
     done
+    [ -z "$runs" ] || export SIMULATION_RUNS=$runs
+    [[ -z $runs || " $* " != *" faults "* ]] || export FAULT_ROUNDS=$runs
     install_all
     [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus # for promtool
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser

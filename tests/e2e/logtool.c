@@ -10,6 +10,8 @@
  *
  *   logtool forget GROUP  Deletes a consumer group that has no members, with its offsets.
  *
+ *   logtool delete TOPIC  Deletes a topic; it is gone when this ends.
+ *
  * Environment: KAFKA_BROKERS, REGISTRY_URL. Exit codes: 0; 1 with a line on standard error. */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -301,6 +303,40 @@ static bool forget_group(const char *group, struct err *e) {
     return done;
 }
 
+/* Until Kafka says that there is no such topic. */
+static bool delete_topic(const char *name, struct err *e) {
+    rd_kafka_t *rk = writer_create(e);
+    if (rk == NULL)
+        return false;
+    bool gone = false;
+    int64_t until = clock_mono_us() + WAIT_MS * INT64_C(1000);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    err_set(e, ERR_RETRY, "no answer about topic %s", name);
+    while (!gone && clock_mono_us() < until) {
+        rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(name);
+        rd_kafka_DeleteTopics(rk, &topic, 1, NULL, queue);
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
+        size_t n = 0;
+        const rd_kafka_topic_result_t **results =
+            event == NULL
+                ? NULL
+                : rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &n);
+        rd_kafka_resp_err_t error =
+            n == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+        gone = error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+            err_set(e, ERR_RETRY, "topic %s: %s", name, rd_kafka_err2str(error));
+        if (event != NULL)
+            rd_kafka_event_destroy(event);
+        rd_kafka_DeleteTopic_destroy(topic);
+        if (!gone)
+            rd_kafka_poll(rk, 100);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+    return gone;
+}
+
 int main(int argc, char **argv) {
     struct err e = {0};
     bool ok;
@@ -310,8 +346,10 @@ int main(int argc, char **argv) {
         ok = write_topic(argv[2], &e);
     } else if (argc == 3 && strcmp(argv[1], "forget") == 0) {
         ok = forget_group(argv[2], &e);
+    } else if (argc == 3 && strcmp(argv[1], "delete") == 0) {
+        ok = delete_topic(argv[2], &e);
     } else {
-        fprintf(stderr, "usage: logtool read TOPIC… | write TOPIC | forget GROUP\n");
+        fprintf(stderr, "usage: logtool read TOPIC… | write TOPIC | forget GROUP | delete TOPIC\n");
         return 2;
     }
     if (!ok)

@@ -1,0 +1,184 @@
+"""usage: rounds.py [--rounds N] [--seed S] [--only FAULT,…] [--results FILE]
+
+Rounds of faults against a suite of its own: clients do what they do, something happens at a random instant, the suite recovers; then
+clients pause, the audit must be clean, and the histories of the clients must be explained by the log (checker.py).
+FAULT_ROUNDS in the environment asks for so many rounds of the long form.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import random
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from checker import Checker  # noqa: E402
+from clients import DESTINATION, PLACE, Clients  # noqa: E402
+from faults import Skipped, World, plan  # noqa: E402
+from history import History  # noqa: E402
+from suite import SERVICES, Suite, wait_until  # noqa: E402
+
+INSTANCES = {"orders": 2, "inventory": 2, "customers": 2, "driver": 2}
+TOPICS = ["orders", "customers", "payments", "rides", "raw-ratings"]
+RECOVERS = 60  # seconds within which all must work again, on a machine however slow
+PROBES = 8  # orders: enough to meet every partition
+
+
+class Probes:
+    """Uses every service once, from now on until it works, and notes how long each took."""
+
+    def __init__(self, suite, name, since):
+        self.suite, self.name, self.since = suite, name, since
+        jobs = {"customers": self.customer, "payments": self.payment, "ratings": self.rating, "rides": self.ride, "clicks": self.click}
+        jobs |= {f"order {n}": lambda n=n: self.order(n) for n in range(PROBES)}
+        with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+            self.took = dict(zip(jobs, pool.map(self.timed, jobs.values())))
+        outcomes = [took for job, took in self.took.items() if job.startswith("order")]
+        self.next, self.orders, self.all = min(outcomes), max(outcomes), max(self.took.values())
+
+    def timed(self, job):
+        job()
+        return time.monotonic() - self.since
+
+    def until(self, statuses, method, path, body=None):
+        def ask():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answer = self.suite.http(method, path, body, timeout=2)
+                return answer if answer.status in statuses else None
+        return wait_until(ask, RECOVERS, f"{statuses} to {method} {path}")
+
+    def order(self, n):
+        order = f"{self.name}-{n}"
+        self.until((200, 201), "POST", "/v1/orders", {"id": order, "customerId": f"probe-{n}", "productId": "cable-rca-1m", "quantity": 1,
+                                                      "priceCents": 100})
+        self.until((200,), "GET", f"/v1/orders/{order}/validated?timeout=1500")
+
+    def customer(self):
+        self.until((200, 201), "PUT", "/v1/customers/probe-0", {"firstName": "A", "lastName": "B", "email": "a@example.org",
+                                                                "address": self.name})
+
+    def payment(self):
+        self.until((200, 201), "POST", "/v1/payments", {"id": f"{self.name}-p", "orderId": f"{self.name}-0", "amountCents": 1,
+                                                        "cardNumber": "4111111111111111"})
+
+    def rating(self):
+        self.until((202,), "POST", "/v1/ratings", {"movieId": 21, "rating": 5})
+        self.until((200,), "GET", "/v1/movies/21")
+
+    def ride(self):
+        ride = f"{self.name}-r"
+        self.until((200, 201), "POST", f"/v1/riders/{ride}/rides", {"id": ride, "pickup": PLACE, "destination": DESTINATION})
+        self.until((200,), "POST", f"/v1/drivers/{ride}/rides/{ride}/accept", {"commandId": "x"})
+
+    def click(self):
+        self.until((202,), "POST", "/v1/clicks", {"userId": "probe-0", "page": "/", "action": "view"})
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.suite = Suite()
+        self.world = World(self.suite, INSTANCES)
+        self.checker, self.history, self.rows = Checker(), History(), []
+
+    def start(self):
+        self.suite.up()
+        for service, count in INSTANCES.items():
+            self.suite.demo("scale", service, count)
+        for n in range(PROBES):
+            self.suite.put_customer(f"probe-{n}")
+
+    def round(self, number, fault):
+        chance = random.Random(f"{self.options.seed}-{number}")
+        name = f"r{number}"
+        print(f"round {number}: {fault.__name__}", flush=True)
+        self.world.notes, self.world.after = [], []
+        clients = Clients(self.suite, self.history, f"{self.options.seed}-{number}", name, INSTANCES)
+        try:
+            wait_until(lambda: len(self.history.ops) >= 50, 60, "clients are at work")
+            time.sleep(chance.uniform(0, 1))  # at any instant
+            try:
+                since = fault(self.world, chance)
+            except Skipped as why:
+                print(f"    SKIPPED: {why}", flush=True)
+                since = time.monotonic()
+            probes = Probes(self.suite, name, since)
+        finally:
+            for end in self.world.after:
+                end()
+        self.all_ready()
+        clients.finish()
+        self.suite.audit()
+        ops = self.history.take()
+        wrong = self.checker.check(ops, self.suite.read(*TOPICS))
+        if wrong:
+            raise AssertionError(f"{len(wrong)} violations:\n" + "\n".join(wrong[:10]))
+        took = {job: round(seconds, 2) for job, seconds in probes.took.items()}
+        print(f"    {len(ops)} requests; next outcome after {probes.next:.2f} s, all {PROBES} orders {probes.orders:.2f} s, "
+              f"everything {probes.all:.2f} s: {took}", flush=True)
+        self.rows.append({"round": number, "fault": fault.__name__, "what": fault.__doc__, "did": self.world.notes, "requests": len(ops),
+                          "next": probes.next, "orders": probes.orders, "all": probes.all})
+
+    def all_ready(self):
+        for service, n in self.world.processes():
+            wait_until(lambda: self.suite.is_ready(service, n), RECOVERS, f"{service}-{n} is ready: {self.suite.readyz(service, n)}")
+
+    def run(self):
+        self.start()
+        for number, fault in enumerate(plan(self.options.rounds, self.options.seed, self.options.long, self.options.only), 1):
+            try:
+                self.round(number, fault)
+            except Exception:
+                print(f"FAILED: seed {self.options.seed}, round {number}, {fault.__name__}: {self.world.notes}")
+                for service, n in self.world.processes():
+                    with contextlib.suppress(OSError):
+                        print(f"---- the end of the log of {service}-{n}\n" + "".join(self.suite.log_of(service, n).splitlines(True)[-25:]))
+                raise
+            finally:
+                self.save()
+
+    def save(self):
+        if self.options.results:
+            result = {"seed": self.options.seed, "rows": self.rows, "operations": self.checker.checked}
+            pathlib.Path(self.options.results).write_text(json.dumps(result, indent=1))
+
+
+def summary(rows):
+    """Lines of a table: kind of fault, rounds, and seconds until all orders had an outcome: median, 99 %, worst."""
+    yield f"{'fault':<34} {'rounds':>6} {'p50':>6} {'p99':>6} {'max':>6}"
+    for fault in sorted({row["fault"] for row in rows}):
+        took = sorted(row["orders"] for row in rows if row["fault"] == fault)
+        yield f"{fault:<34} {len(took):>6} {quantile(took, 0.5):>6.2f} {quantile(took, 0.99):>6.2f} {took[-1]:>6.2f}"
+
+
+def quantile(values, q):
+    return sorted(values)[min(len(values) - 1, int(q * len(values)))]
+
+
+def main():
+    long = int(os.environ.get("FAULT_ROUNDS", 0))
+    arguments = argparse.ArgumentParser(usage=__doc__)
+    arguments.add_argument("--rounds", type=int, default=long or 10)
+    arguments.add_argument("--seed", type=int, default=random.randrange(10**6) if long else 20)
+    arguments.add_argument("--only", type=lambda text: text.split(","))
+    arguments.add_argument("--long", action="store_true", default=long > 0)
+    arguments.add_argument("--results")
+    options = arguments.parse_args()
+    options.long |= bool(options.only)
+    for sig in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, lambda *_: sys.exit(130))  # atexit takes the suite down
+    print(f"seed {options.seed}: {options.rounds} rounds", flush=True)
+    run = Run(options)
+    run.run()
+    print("\n".join(summary(run.rows)))
+    print(f"{len(run.rows)} rounds, {sum(run.checker.checked.values())} requests judged, no violation")
+
+
+if __name__ == "__main__":
+    main()
