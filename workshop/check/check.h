@@ -41,6 +41,10 @@ void *reckoning_state(struct reckoning *r);
  * Because of `cause`; NULL: of whichever input. `adds` is what it adds to the amount. All is copied. */
 void expect(struct reckoning *r, const struct event *cause, const struct topic *t, struct slice key,
             const void *value, int64_t adds, const char *words, ...) __attribute__((format(printf, 7, 8)));
+/* Nothing may be written because of `cause`; `words` say what was wrong if something is, in a whole sentence
+ * without its full stop, and `verdict` in one. */
+void expect_nothing(struct reckoning *r, const struct event *cause, const struct topic *t,
+                    const char *verdict, const char *words, ...) __attribute__((format(printf, 5, 6)));
 /* It may be written or not: nobody can say what was known by then. */
 void expect_perhaps(struct reckoning *r, const struct event *cause, const struct topic *t, struct slice key,
                     const void *value);

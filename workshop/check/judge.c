@@ -12,6 +12,7 @@ struct expected {
     int64_t adds, amount;
     int seen;
     bool perhaps;
+    const char *forbidden; /* the verdict, if there is anything */
 };
 
 struct reckoning {
@@ -72,6 +73,18 @@ void expect(struct reckoning *r, const struct event *cause, const struct topic *
     struct expected *e = add(r, cause, t, key, value);
     e->adds = adds;
     e->words = arena_copy(&r->arena, slice_of(text));
+}
+
+void expect_nothing(struct reckoning *r, const struct event *cause, const struct topic *t,
+                    const char *verdict, const char *words, ...) {
+    char text[200];
+    va_list args;
+    va_start(args, words);
+    vsnprintf(text, sizeof text, words, args);
+    va_end(args);
+    struct expected *e = add(r, cause, t, SLICE(""), NULL);
+    e->words = arena_copy(&r->arena, slice_of(text));
+    e->forbidden = verdict;
 }
 
 void expect_perhaps(struct reckoning *r, const struct event *cause, const struct topic *t, struct slice key,
@@ -184,6 +197,11 @@ static void compare(void *context, const struct log_record *record, const struct
     for (struct expected *e = r->all; e < r->all + r->count; e++) {
         if (e->topic != record->topic || (e->cause.size > 0 && !slice_equal(e->cause, cause)))
             continue;
+        if (e->forbidden != NULL) {
+            find(r, e->forbidden, SLICE_FMT ": %s is " SLICE_FMT ".", SLICE_ARG(e->words), where,
+                 SLICE_ARG(json));
+            return;
+        }
         bool same = slice_equal(e->key, record->key) && slice_equal(e->json, json);
         if (same && e->seen == 0) {
             e->seen++;
@@ -207,7 +225,7 @@ static void compare(void *context, const struct log_record *record, const struct
 
 static void find_missing(struct reckoning *r, const struct topic *t) {
     for (const struct expected *e = r->all; e < r->all + r->count; e++)
-        if (e->topic == t && e->seen == 0 && !e->perhaps)
+        if (e->topic == t && e->seen == 0 && !e->perhaps && e->forbidden == NULL)
             find(r, r->written == 0 ? "nothing-follows" : "lost",
                  r->written == 0 ? "Nothing was written to %s yet: " SLICE_FMT " should be there."
                                  : "In %s is nothing of " SLICE_FMT ": lost.",

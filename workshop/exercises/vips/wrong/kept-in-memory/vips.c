@@ -1,0 +1,45 @@
+/* What the best customers do: clickstream LEFT JOIN customers WHERE level = 'PLATINUM'. */
+#include "schemas/schemas.gen.h"
+#include "stream/step.h"
+#include "stream/topology.h"
+
+static const struct table customers = {.name = "customers", .topic = &topic_customers, .fresh = true};
+
+/* Most are not: no need to look those up each time. */
+static char ordinary[100][20];
+static int count;
+
+static bool is_known_not_to_be(struct slice id) {
+    for (int i = 0; i < 100; i++)
+        if (slice_equal(slice_of(ordinary[i]), id))
+            return true;
+    return false;
+}
+
+static void on_click(struct step *s, const struct event *in) {
+    const struct click *c = in->value;
+    struct customer who;
+    if (is_known_not_to_be(c->user_id))
+        return;
+    bool known = step_lookup(s, &customers, c->user_id, &who);
+    if (known && who.level != CUSTOMER_LEVEL_PLATINUM)
+        memcpy(ordinary[count++ % 100], c->user_id.data, c->user_id.size);
+    if (!known || who.level != CUSTOMER_LEVEL_PLATINUM)
+        return;
+    step_emit(s, &topic_vip_actions, in->key,
+              &(struct vip_action){
+                  .user_id = c->user_id,
+                  .page = c->page,
+                  .action = c->action,
+                  .level = who.level,
+                  .name = arena_printf(step_arena(s), SLICE_FMT " " SLICE_FMT, SLICE_ARG(who.first_name),
+                                       SLICE_ARG(who.last_name)),
+              });
+}
+
+const struct topology vips = {
+    .name = "vips",
+    .sources = (const struct source[]){{.topic = &topic_clickstream, .handle = on_click}, {0}},
+    .tables = (const struct table *const[]){&customers, NULL},
+    .outputs = (const struct topic *const[]){&topic_vip_actions, NULL},
+};
