@@ -214,7 +214,8 @@ command_audit() {
     exec "$BUILD_DIR/tests/audit" "$@"
 }
 
-TEST_LABELS="unit component simulation e2e browser faults compose workshop"
+TEST_LABELS="unit component simulation e2e browser faults compose workshop soak"
+LONG_LABELS=soak # only by name
 
 # Moves every port to where nobody listens, below those that the kernel gives to clients.
 move_ports() {
@@ -244,7 +245,7 @@ stand_apart() {
 }
 
 command_test() {
-    local label pattern='' status=0 preset=dev runs='' labels=()
+    local label pattern='' status=0 preset=dev runs='' labels=() which
     while (($#)); do
         if [ "$1" = --runs ]; then # the long form of the simulation, of faults
             [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "--runs takes a number"
@@ -260,15 +261,17 @@ command_test() {
         [[ " $TEST_LABELS " == *" $label "* ]] || usage_error "unknown label '$label'; there are: $TEST_LABELS"
         pattern+="|$label"
     done
+    which=(-LE "^($LONG_LABELS)\$")
+    [ $# = 0 ] || which=(-L "^(${pattern#|})\$")
     [ -z "$runs" ] || export SIMULATION_RUNS=$runs
     [[ -z $runs || " $* " != *" faults "* ]] || export FAULT_ROUNDS=$runs
     install_all
     [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus # for promtool
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
-    [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" browser "* ]] || build_suite
+    [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" soak "* && " $* " != *" browser "* ]] || build_suite
     build $preset
     stand_apart
-    ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error ${pattern:+-L "^(${pattern#|})\$"} || status=$?
+    ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error "${which[@]}" || status=$?
     return $status
 }

@@ -317,6 +317,47 @@ static void a_changelog_that_lost_its_last_records(void **state) {
     start(f);
     expect_moved(f, &topic_balances, 0, 1);
     expect(&f->notices, "balances/0: it was read up to 1 and ends at 0; balances is read anew, ");
+    crash(f);
+    start(f);
+    expect(&f->notices, ""); /* once */
+}
+
+static void restore(struct fixture *f) {
+    crash(f);
+    store_close(f->bank->store);
+    f->bank->store = store_create_memory();
+    start(f);
+}
+
+/* There is nothing to wait for where the log begins and ends, wherever that is. */
+static void an_empty_changelog_that_does_not_begin_at_0(void **state) {
+    struct fixture *f = *state;
+    deposit(f, "a", 1, "");
+    start(f);
+    int64_t end = (int64_t)f->log->parts[topic_balances.index][0].count;
+    assert_true(end > 0);
+    memory_log_trim(f->log, &topic_balances, 0, end);
+    restore(f);
+    expect(&f->notices, "");
+    deposit(f, "a", 5, "");
+    settle(f);
+    assert_int_equal(latest_balance(f), 5);
+}
+
+/* The last offsets are a transaction's end, or an aborted one: no record ever comes from there. */
+static void a_changelog_that_does_not_end_with_a_record(void **state) {
+    struct fixture *f = *state;
+    deposit(f, "a", 1, "");
+    start(f);
+    for (int commits = 0; commits < 2; commits++) {
+        struct slice value = f->log->parts[topic_balances.index][0].entries[0].value;
+        memory_log_open(f->log, &topic_balances, 0, SLICE("b"), value);
+        memory_log_end(f->log, commits);
+        restore(f);
+        deposit(f, "a", 1, "");
+        settle(f);
+        assert_int_equal(latest_balance(f), 2 + commits);
+    }
 }
 
 /* ---- deliveries ---- */
@@ -541,13 +582,22 @@ static void a_cursor_that_begins_beyond_the_end(void **state) {
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(an_input_that_was_deleted_unread),       TEST(an_input_that_is_empty_now),
-        TEST(an_input_that_lost_its_last_records),    TEST(a_table_whose_front_is_deleted),
-        TEST(a_table_that_lost_its_last_records),     TEST(a_changelog_whose_front_is_deleted),
-        TEST(a_changelog_that_lost_its_last_records), TEST(a_delivery_whose_front_is_deleted),
-        TEST(a_delivery_that_lost_its_last_records),  TEST(slow_deliveries_do_not_overrun_the_poll),
-        TEST(whoever_has_trouble_is_not_ready),       TEST(a_cursor_whose_records_are_deleted),
-        TEST(a_cursor_at_records_that_are_lost),      TEST(a_cursor_that_begins_beyond_the_end),
+        TEST(an_input_that_was_deleted_unread),
+        TEST(an_input_that_is_empty_now),
+        TEST(an_input_that_lost_its_last_records),
+        TEST(a_table_whose_front_is_deleted),
+        TEST(a_table_that_lost_its_last_records),
+        TEST(a_changelog_whose_front_is_deleted),
+        TEST(a_changelog_that_lost_its_last_records),
+        TEST(an_empty_changelog_that_does_not_begin_at_0),
+        TEST(a_changelog_that_does_not_end_with_a_record),
+        TEST(a_delivery_whose_front_is_deleted),
+        TEST(a_delivery_that_lost_its_last_records),
+        TEST(slow_deliveries_do_not_overrun_the_poll),
+        TEST(whoever_has_trouble_is_not_ready),
+        TEST(a_cursor_whose_records_are_deleted),
+        TEST(a_cursor_at_records_that_are_lost),
+        TEST(a_cursor_that_begins_beyond_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import sys
 import time
@@ -22,7 +23,8 @@ from checker import Checker  # noqa: E402
 from clients import DESTINATION, PLACE, Clients  # noqa: E402
 from faults import Skipped, World, plan  # noqa: E402
 from history import History  # noqa: E402
-from suite import SERVICES, Suite, wait_until  # noqa: E402
+from report import figures  # noqa: E402
+from suite import Suite, wait_until  # noqa: E402
 
 INSTANCES = {"orders": 2, "inventory": 2, "customers": 2, "driver": 2}
 TOPICS = ["orders", "customers", "payments", "rides", "raw-ratings"]
@@ -104,10 +106,10 @@ class Run:
             wait_until(lambda: len(self.history.ops) >= 50, 60, "clients are at work")
             time.sleep(chance.uniform(0, 1))  # at any instant
             try:
-                since = fault(self.world, chance)
+                since, skipped = fault(self.world, chance), None
             except Skipped as why:
+                since, skipped = time.monotonic(), str(why)
                 print(f"    SKIPPED: {why}", flush=True)
-                since = time.monotonic()
             probes = Probes(self.suite, name, since)
         finally:
             for end in self.world.after:
@@ -123,7 +125,7 @@ class Run:
         print(f"    {len(ops)} requests; next outcome after {probes.next:.2f} s, all {PROBES} orders {probes.orders:.2f} s, "
               f"everything {probes.all:.2f} s: {took}", flush=True)
         self.rows.append({"round": number, "fault": fault.__name__, "what": fault.__doc__, "did": self.world.notes, "requests": len(ops),
-                          "next": probes.next, "orders": probes.orders, "all": probes.all})
+                          "next": probes.next, "orders": probes.orders, "all": probes.all, "skipped": skipped})
 
     def all_ready(self):
         for service, n in self.world.processes():
@@ -145,20 +147,21 @@ class Run:
 
     def save(self):
         if self.options.results:
-            result = {"seed": self.options.seed, "rows": self.rows, "operations": self.checker.checked}
+            result = {"seed": self.options.seed, "machine": machine(), "rows": self.rows, "requests": self.checker.checked}
             pathlib.Path(self.options.results).write_text(json.dumps(result, indent=1))
 
 
 def summary(rows):
-    """Lines of a table: kind of fault, rounds, and seconds until all orders had an outcome: median, 99 %, worst."""
-    yield f"{'fault':<34} {'rounds':>6} {'p50':>6} {'p99':>6} {'max':>6}"
+    """Lines of a table: seconds until the next outcome, and until all probes had worked."""
+    yield f"{'fault':<34} {'rounds':>6}   next p50 / p99 / max       all p50 / p99 / max"
     for fault in sorted({row["fault"] for row in rows}):
-        took = sorted(row["orders"] for row in rows if row["fault"] == fault)
-        yield f"{fault:<34} {len(took):>6} {quantile(took, 0.5):>6.2f} {quantile(took, 0.99):>6.2f} {took[-1]:>6.2f}"
+        of = [row for row in rows if row["fault"] == fault]
+        yield f"{fault:<34} {len(of):>6}   {figures(of, 'next'):<22}     {figures(of, 'all')}"
 
 
-def quantile(values, q):
-    return sorted(values)[min(len(values) - 1, int(q * len(values)))]
+def machine():
+    model = re.search(r"(?m)^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{os.cpu_count()} processors{' (' + model[1] + ')' if model else ''}"
 
 
 def main():

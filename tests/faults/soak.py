@@ -1,0 +1,153 @@
+"""usage: soak.py [--minutes N] [--rate N] [--svg FILE]
+
+The suite at half of its capacity for long (60 minutes), an instance of a service killed or restarted each minute. Memory, open files,
+threads and lag of every process must not grow, disk by no more than what is written; in the end the audit must be clean. Draws the curves.
+SOAK_MINUTES in the environment is the same as --minutes.
+"""
+
+import argparse
+import collections
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import curves  # noqa: E402
+from suite import SERVICES, Suite, wait_until  # noqa: E402
+
+INFRASTRUCTURE = ["kafka", "registry", "connect", "postgres", "gateway"]
+INTERVAL = 5  # seconds between samples
+PAGE = os.sysconf("SC_PAGE_SIZE")
+# What may grow from the second quarter to the last, in parts and as such: allocators and caches settle late.
+MARGINS = {"RSS": (1.15, 10e6), "open files": (1.1, 10), "threads": (1.1, 4)}
+
+
+def usage(pid):
+    proc = pathlib.Path(f"/proc/{pid}")
+    return {"RSS": int((proc / "statm").read_text().split()[1]) * PAGE, "open files": len(os.listdir(proc / "fd")),
+            "threads": len(os.listdir(proc / "task"))}
+
+
+def disk(path):
+    done = subprocess.run(["du", "-sk", path], capture_output=True, text=True)  # files come and go meanwhile
+    return int(done.stdout.split()[0]) * 1024
+
+
+class Soak:
+    def __init__(self, options):
+        self.options, self.suite = options, Suite()
+        self.samples = collections.defaultdict(list)  # (figure, process): [(seconds, value)]
+        self.ready_again = []
+
+    def load(self, *arguments):
+        environment = self.suite.env | {"GATEWAY_URL": f"http://127.0.0.1:{self.suite.ports['PORT']}",
+                                        "LEGACY_URL": f"postgresql://legacy:legacy@127.0.0.1:{self.suite.ports['POSTGRES_PORT']}/legacy"}
+        return subprocess.Popen([self.suite.build / "bench/load", "orders", *map(str, arguments)], env=environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def capacity(self):
+        """Orders a second, when more are asked for than can be had."""
+        said = json.loads(self.load("--rate", 5000, "--count", 20000, "--sample", 0, "--json").communicate(timeout=300)[0])
+        return said["perSecond"]
+
+    def lag(self):
+        """Records that the services have not read yet."""
+        left = 0
+        for service in SERVICES:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                page = self.suite.http("GET", "/metrics", port=self.suite.service_port(service)).body.decode()
+                left += sum(float(n) for n in re.findall(r"(?m)^insideout_(?:input|table)_lag_records\{.*\} (\S+)$", page))
+        return left
+
+    def sample(self, since):
+        now = time.monotonic() - since
+        for name in SERVICES + INFRASTRUCTURE:
+            with contextlib.suppress(OSError):
+                for figure, value in usage(self.suite.pid(name)).items():
+                    self.samples[figure, name].append((now, value))
+        self.samples["lag", "all"].append((now, self.lag()))
+        self.samples["disk", "log"].append((now, disk(f"{self.suite.data}/kafka")))
+        self.samples["disk", "views"].append((now, disk(f"{self.suite.data}/views")))
+
+    def restart(self, number):
+        """One service a minute, by kill -9 and SIGTERM in turn."""
+        service = SERVICES[number % len(SERVICES)]
+        pid = self.suite.pid(service)
+        os.kill(pid, signal.SIGKILL if number // len(SERVICES) % 2 == 0 else signal.SIGTERM)
+        since = time.monotonic()
+        wait_until(lambda: self.suite.pid(service) not in (None, pid) and self.suite.is_ready(service), 60, f"{service} is ready again")
+        self.ready_again.append(time.monotonic() - since)
+
+    def run(self):
+        self.suite.up()
+        rate = self.options.rate or int(self.capacity() / 2)
+        seconds = self.options.minutes * 60
+        print(f"{rate} orders/s for {self.options.minutes} minutes", flush=True)
+        load = self.load("--rate", rate, "--count", rate * seconds, "--sample", 100, "--json")
+        since, restarts = time.monotonic(), 0
+        try:
+            while load.poll() is None:
+                self.sample(since)
+                if time.monotonic() - since > 60 * (restarts + 1):
+                    self.restart(restarts)
+                    restarts += 1
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    load.wait(INTERVAL)
+        finally:
+            load.kill()
+            said = load.communicate()[0]
+            self.draw(rate)
+        print(said)
+        wait_until(lambda: self.lag() == 0, 120, "all is read")
+        self.suite.audit()
+        print(f"{restarts} restarts, ready again after {statistics.median(self.ready_again or [0]):.1f} s (median), "
+              f"{max(self.ready_again or [0]):.1f} s (worst)")
+        wrong = self.grown()
+        print("\n".join(wrong) or "nothing grows")
+        return not wrong and load.returncode == 0
+
+    def grown(self):
+        wrong = []
+        for (figure, name), values in sorted(self.samples.items()):
+            if figure not in MARGINS or len(values) < 8:
+                continue
+            quarter = len(values) // 4
+            before, after = (statistics.median(v for _, v in part) for part in (values[quarter:2 * quarter], values[-quarter:]))
+            factor, more = MARGINS[figure]
+            if after > before * factor + more:
+                wrong.append(f"{figure} of {name} grows: {before:.0f}, then {after:.0f}")
+        return wrong
+
+    def draw(self, rate):
+        def of(figure, scale, names=None):
+            return {name: [(t / 60, v / scale) for t, v in values] for (f, name), values in self.samples.items()
+                    if f == figure and (names is None or name in names)}
+        java = {"kafka", "registry", "connect"}
+        panels = [("RSS of services, MB", of("RSS", 1e6, set(SERVICES))), ("RSS of what they need, MB", of("RSS", 1e6, java)),
+                  ("open files", of("open files", 1, set(SERVICES))), ("threads", of("threads", 1, set(SERVICES))),
+                  ("records not yet read", of("lag", 1)), ("disk, MB", of("disk", 1e6))]
+        if self.options.svg:
+            title = f"{rate} orders/s for {self.options.minutes} minutes, a service restarted each minute"
+            pathlib.Path(self.options.svg).write_text(curves.draw(title, panels))
+
+
+def main():
+    arguments = argparse.ArgumentParser(usage=__doc__)
+    arguments.add_argument("--minutes", type=int, default=int(os.environ.get("SOAK_MINUTES", 60)))
+    arguments.add_argument("--rate", type=int)
+    arguments.add_argument("--svg", default="soak.svg")
+    for sig in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, lambda *_: sys.exit(130))  # atexit takes the suite down
+    sys.exit(0 if Soak(arguments.parse_args()).run() else 1)
+
+
+if __name__ == "__main__":
+    main()
