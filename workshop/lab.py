@@ -26,6 +26,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXERCISES = HERE / "exercises"
+sys.path.insert(0, str(HERE / "check"))  # what check.py of an exercise uses
 CHECK_SECONDS = 60  # longer than any check takes, on a slow machine
 
 RED_IS_WHERE_ONE_BEGINS = """Each exercise begins red: something is missing, and that is where you begin. It is not a fault of the tool."""
@@ -49,6 +50,10 @@ class Exercise:
         self.minutes, self.files, self.todo = about["minutes"], about["files"], about["do"]
         self.hints, self.gap = about["hints"], about["gap"]
 
+    @property
+    def needs_kafka(self):
+        return (self.directory / "check.py").exists()
+
     def solutions(self):
         return [self.directory / "solution" / f for f in self.files]
 
@@ -70,9 +75,12 @@ class Checker:
         return subprocess.run([str(c) for c in command], cwd=cwd, timeout=seconds, env=env, capture_output=True, text=True,
                               errors="replace", stdin=subprocess.DEVNULL)
 
+    def flags(self, kind=None):
+        return (self.build / (f"flags.{kind}" if kind else "flags")).read_text().split("\n")[:-1]
+
     def compile(self, sources, out, *flags):
         """None, or the verdict of one whom the compiler does not understand."""
-        compiler, *includes = (self.build / "flags").read_text().split("\n")[:-1]
+        compiler, *includes = self.flags()
         done = self.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-Wall", "-Wextra", "-Wno-unused",
                          "-Werror=implicit-function-declaration", "-fdiagnostics-color=never", "-fPIC", *includes,
                          "-o", out, *sources, *flags], sources[0].parent)
@@ -85,7 +93,7 @@ class Checker:
         with tempfile.TemporaryDirectory(prefix="lab-") as scratch:
             scratch = pathlib.Path(scratch)
             try:
-                if (exercise.directory / "check.py").exists():
+                if exercise.needs_kafka:
                     return self.check_with(exercise, work, scratch)
                 return self.check_topology(exercise, work, scratch, seed)
             except subprocess.TimeoutExpired as e:
@@ -109,8 +117,9 @@ class Checker:
         return Verdict(name, text.strip())
 
     def check_with(self, exercise, work, scratch):
-        """By the exercise's own program: check(checker, work, scratch) gives the verdict's two parts."""
-        spec = importlib.util.spec_from_file_location(f"check_{exercise.name}", exercise.directory / "check.py")
+        """Against a real Kafka, by the exercise's own program: check(checker, work, scratch) gives the verdict's two parts."""
+        name = f"check_{exercise.name}"
+        spec = importlib.util.spec_from_file_location(name, exercise.directory / "check.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return Verdict(*module.check(self, work, scratch))
