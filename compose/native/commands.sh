@@ -269,7 +269,7 @@ command_test() {
     [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus # for promtool
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
-    [[ $# -gt 0 && " $* " != *" e2e "* && " $* " != *" faults "* && " $* " != *" soak "* && " $* " != *" browser "* ]] || build_suite
+    [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop)" " ]] || build_suite
     build $preset
     stand_apart
     ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error "${which[@]}" || status=$?

@@ -16,8 +16,9 @@ running_services() {
 configure_gateway() {
     local dir=$DATA_DIR/gateway
     mkdir -p "$dir"
+    render_workshop
     # A copy, since nginx's user may not be allowed to look into the repository.
-    "$ROOT/compose/nginx/pages" "$ROOT/web" "$WEB_DIR" "$dir/web"
+    "$ROOT/compose/nginx/pages" "$ROOT/web" "$WEB_DIR" "$ROOT/build/workshop" "$dir/web"
     [ "$(id -u)" != 0 ] || chmod a+x "$DATA_DIR" "$dir"
     running_services >"$dir/instances.new"
     mv "$dir/instances.new" "$dir/instances"

@@ -101,6 +101,7 @@ web_dir() {
 # What the pages and their tests use; npm checks it against the lock file.
 install_web() {
     local new=$WEB_DIR.new certificates=/etc/ssl/certs/ca-certificates.crt
+    install_programs node:nodejs
     [ -d "$WEB_DIR" ] && return
     install_programs npm:npm
     rm -rf "$new"
@@ -152,6 +153,18 @@ build() { # build PRESET [TARGET…]
         [ -e "build/$1/build.ninja" ] || step "configuring" cmake --preset "$1"
         step "building" cmake --build --preset "$1" ${2:+--target "${@:2}"}
     ) || return
+    exec {INSTALL_FD}>&-
+}
+
+# The pages of the workshop, anew where anything that they show has changed.
+render_workshop() {
+    local out=$ROOT/build/workshop
+    mkdir -p "$ROOT/build"
+    exec {INSTALL_FD}>"$ROOT/build/lock"
+    flock "$INSTALL_FD"
+    [ -e "$out/index.html" ] &&
+        [ -z "$(find "$ROOT"/{bench,compose,docs,schemas,services,shared,tests,web,workshop} -newer "$out/index.html" -print -quit)" ] ||
+        step "making the workshop's pages" node "$ROOT/workshop/reader/render.js" "$WEB_DIR" "$out"
     exec {INSTALL_FD}>&-
 }
 
