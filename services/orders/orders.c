@@ -33,7 +33,7 @@ const struct table orders_table = {
     .name = "orders",
     .topic = &topic_orders,
     .index = index_order,
-    .index_version = 1,
+    .index_version = 2,
     .passing = "0/", /* the lists of orders without an outcome */
     .partitioned_with = &orders_topology,
 };
@@ -80,7 +80,13 @@ static void on_request(struct step *s, const struct event *in) {
                      .quantity = r->quantity,
                      .price_cents = r->price_cents,
                      .state = ORDER_STATE_CREATED,
+                     .created_at = in->timestamp,
                  });
+}
+
+int64_t orders_created_at(const struct event *row) {
+    const struct order *o = row->value;
+    return o->created_at > 0 ? o->created_at : row->timestamp; /* of a version that did not keep it */
 }
 
 static enum check_state *check_of(struct order_checks *c, enum check check) {
@@ -187,7 +193,7 @@ static void index_order(struct index *to, const struct event *row) {
     for (size_t i = 0; i < sizeof customers / sizeof *customers; i++) {
         buf_clear(&key);
         orders_list_prefix(customers[i], o->state, &key);
-        orders_list_place(row->timestamp, row->key, &key);
+        orders_list_place(orders_created_at(row), row->key, &key);
         index_key(to, buf_slice(&key));
     }
 }

@@ -26,6 +26,9 @@ extern const struct topic *const orders_followed[];
 /* Where an order stands after these checks: the first FAIL makes FAILED, three times PASS VALIDATED. */
 enum order_state orders_outcome(const struct order_checks *c);
 
+/* When the order of a row was CREATED. */
+int64_t orders_created_at(const struct event *row);
+
 /* Index keys of orders_table, newest first: of a state's orders there is one list, and one for each customer.
  * Appends the part that all keys of such a list begin with. No customer: data NULL. */
 void orders_list_prefix(struct slice customer_id, enum order_state state, struct buf *out);

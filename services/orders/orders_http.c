@@ -37,11 +37,12 @@ static void put_links(struct json *j, const struct order *o) {
 }
 
 static void append_order(const struct event *row, struct buf *out) {
-    event_json(&order_type, row->value, out);
+    struct order o = *(const struct order *)row->value;
+    o.created_at = orders_created_at(row);
+    event_json(&order_type, &o, out);
     out->size--; /* into the object */
     struct json j = {.out = out, .comma = true};
-    json_key(&j, "createdAt"), json_put_int(&j, row->timestamp);
-    json_key(&j, "links"), put_links(&j, row->value);
+    json_key(&j, "links"), put_links(&j, &o);
     buf_append_byte(out, '}');
 }
 

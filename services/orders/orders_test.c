@@ -27,6 +27,8 @@ static int teardown(void **state) {
     return 0;
 }
 
+enum { ORDERED_MS = 1000, CANCELLED_MS = 60000 };
+
 static void request_as(struct driver *d, const char *key, const char *id, const char *product,
                        int32_t quantity) {
     driver_send(d, &topic_order_requests, slice_of(key),
@@ -35,7 +37,7 @@ static void request_as(struct driver *d, const char *key, const char *id, const 
                                         .product_id = slice_of(product),
                                         .quantity = quantity,
                                         .price_cents = 250},
-                1000);
+                ORDERED_MS);
 }
 
 static void request(struct driver *d, const char *id, int32_t quantity) {
@@ -77,8 +79,10 @@ static struct order expect_order(struct driver *d, const char *id, enum order_st
         assert_true(driver_next(d, &e));
         assert_string_equal(e.topic->name, expected[i].topic->name);
         assert_slice(e.key, expected[i].key);
-        assert_int_equal(e.timestamp, 1000);
         last = *(const struct order *)e.value;
+        bool cancelled = last.reasons.count > 0 && slice_equal(last.reasons.items[0], SLICE("CANCELLED"));
+        assert_int_equal(e.timestamp, cancelled ? CANCELLED_MS : ORDERED_MS);
+        assert_int_equal(last.created_at, ORDERED_MS);
         assert_slice(last.id, id);
         assert_slice(last.customer_id, "ann");
         assert_slice(last.product_id, "lp");
@@ -202,7 +206,7 @@ static void foreign_validations_are_dead_letters(void **state) {
 
 static void cancel(struct driver *d, const char *key, const char *id) {
     driver_send(d, &topic_order_cancellations, slice_of(key),
-                &(struct order_cancellation){.order_id = slice_of(id)}, 1000);
+                &(struct order_cancellation){.order_id = slice_of(id)}, CANCELLED_MS);
 }
 
 /* Whatever the checks have said or will say. */

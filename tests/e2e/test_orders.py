@@ -109,12 +109,13 @@ class Orders(SuiteTest):
         before = self.suite.stock("lp-river-songs")
         self.suite.demo("stop", "fraud")
         try:
-            self.suite.post_order(id="regretted", productId="lp-river-songs", quantity=2)
+            placed = self.suite.post_order(id="regretted", productId="lp-river-songs", quantity=2)
             wait_until(lambda: self.suite.stock("lp-river-songs")["reserved"] == before["reserved"] + 2, 15, "it is reserved")
             first, again = self.cancel("regretted"), self.cancel("regretted")
             self.assertEqual((first.status, again.status), (200, 200), (first, again))
             self.assertEqual((first.json["state"], first.json["reasons"]), ("FAILED", ["CANCELLED"]))
             self.assertEqual(again.json, first.json)
+            self.assertEqual(first.json["createdAt"], placed.json["createdAt"])
             wait_until(lambda: self.suite.stock("lp-river-songs") == before, 15, "its stock is free")
         finally:
             self.suite.demo("start", "fraud")
