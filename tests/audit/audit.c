@@ -5,11 +5,11 @@
  * Takes the log up to its ends at the moment of the call; what is in flight then is counted and named. With
  * --wait it first waits until nothing is in flight and nobody writes (60 s unless said otherwise); what is
  * still in flight after that is a violation.
- * Its memory: 200 bytes or so for each order and each ride, 16 for each payment, and what the services
- * themselves remember of customers and cards.
- * Environment: KAFKA_BROKERS, REGISTRY_URL, GATEWAY_URL (unset: the views are not checked), LEGACY_URL
- * (unset: nor the legacy tables). Exit codes: 0 all invariants hold; 1 a violation; 2 usage, or Kafka,
- * registry or gateway away. */
+ * Its memory does not grow with the log, but for customers and cards of the time for which the services
+ * themselves remember them: for each order 200 bytes or so are in a file (TMPDIR, /var/tmp). Environment:
+ * KAFKA_BROKERS, REGISTRY_URL, GATEWAY_URL (unset: the views are not checked), LEGACY_URL (unset: nor the
+ * legacy tables). Exit codes: 0 all invariants hold; 1 a violation; 2 usage, or Kafka, registry or gateway
+ * away. */
 #include "audit_fold.h"
 #include "base/cleanup.h"
 #include "base/clock.h"

@@ -13,7 +13,7 @@ enum { CHECKS = 3 };
 enum stand { NONE, PASS, FAIL };
 enum fault { FAULT_OTHER, FAULT_LATE, FAULT_QUANTITY, FAULT_PRICE, FAULT_PRODUCT, FAULT_CUSTOMER };
 
-/* One order; a million of them must fit, so offsets have 32 bits: they serve to name a record. */
+/* One order. Offsets have 32 bits: they serve to name a record. */
 struct entry {
     int64_t price_cents, reserved_before;
     int32_t quantity, on_hand;
@@ -45,13 +45,18 @@ struct known {
     bool ever, deleted;
 };
 
+/* What a product's row, in the log's order, or a customer's was; by number + 1, 0: there is none. */
+struct version {
+    uint64_t value; /* on_hand, before which it is 0; or the hash of an address */
+    uint32_t next;
+};
+
 struct product {
     struct known known;
-    int32_t *versions; /* of on_hand, in the log's order; before them it is 0 */
-    uint32_t version_count, version_capacity;
-    uint32_t version; /* how many of them the decisions have passed by */
-    int64_t stated;   /* the last record of reserved-stock */
-    int64_t reserved; /* the fold of the decisions */
+    uint32_t first, last; /* versions */
+    uint32_t seen;        /* the one where the decisions are */
+    int64_t stated;       /* the last record of reserved-stock */
+    int64_t reserved;     /* the fold of the decisions */
     int32_t on_hand;
     bool in_stock, is_shown;
     bool agrees; /* some point of the fold that reserved-stock can stand at has what it says */
@@ -65,8 +70,7 @@ struct customer_row {
 struct buyer {
     struct customer_row row;
     struct known known;
-    uint64_t *addresses; /* hashes of all that they ever had */
-    uint32_t address_count;
+    uint32_t addresses; /* versions: all that they ever had, the last one first */
 };
 
 struct happening { /* a record of orders-by-product */
@@ -75,8 +79,9 @@ struct happening { /* a record of orders-by-product */
 };
 
 struct lane { /* a partition of orders-by-product */
-    struct happening *items;
-    size_t count, capacity;
+    struct spill *rows;
+    struct happening *items; /* in there */
+    size_t count;
 };
 
 struct bad {
@@ -87,14 +92,16 @@ struct bad {
 struct audit {
     struct names order_ids, product_ids, customer_ids, dead;
     struct names excused; /* of the dead: what was wrong was not the record itself */
-    struct entry *orders; /* by number, as are the next two */
+    struct spill *order_rows, *product_rows, *customer_rows, *version_rows;
+    struct entry *orders; /* in there, by number, as are the next two */
     struct product *products;
     struct buyer *customers;
-    uint32_t order_capacity, product_capacity, customer_capacity;
+    uint32_t version_count;
     struct lane *lanes;
     size_t lane_count;
-    struct bad *bad;
-    size_t bad_count, bad_capacity;
+    struct spill *bad_rows;
+    struct bad *bad; /* in there */
+    size_t bad_count;
     bool late, stock_gaps, customer_gaps;
     struct arena texts;
     struct audit_result results[AUDIT_INVARIANTS];
@@ -113,16 +120,13 @@ void audit_destroy(struct audit *a) {
     if (a == NULL)
         return;
     for (size_t i = 0; i < a->lane_count; i++)
-        free(a->lanes[i].items);
+        spill_free(a->lanes[i].rows);
     free(a->lanes);
-    for (uint32_t i = 0; i < a->product_ids.count; i++)
-        free(a->products[i].versions);
-    for (uint32_t i = 0; i < a->customer_ids.count; i++)
-        free(a->customers[i].addresses);
-    free(a->orders);
-    free(a->products);
-    free(a->customers);
-    free(a->bad);
+    spill_free(a->order_rows);
+    spill_free(a->product_rows);
+    spill_free(a->customer_rows);
+    spill_free(a->version_rows);
+    spill_free(a->bad_rows);
     names_free(&a->order_ids);
     names_free(&a->product_ids);
     names_free(&a->customer_ids);
@@ -132,33 +136,44 @@ void audit_destroy(struct audit *a) {
     free(a);
 }
 
-/* The item of a name in a table that grows, zeroed when new. */
-static void *item(struct names *names, struct slice name, void *table, uint32_t *capacity, size_t size) {
-    char **items = table;
-    uint32_t n = names_add(names, name);
-    if (n >= *capacity) {
-        uint32_t more = *capacity == 0 ? 256 : *capacity * 2;
-        *items = xrealloc(*items, more * size);
-        memset(*items + *capacity * size, 0, (more - *capacity) * size);
-        *capacity = more;
-    }
-    return *items + n * size;
-}
-
 static struct entry *entry_of(struct audit *a, struct slice id) {
-    return item(&a->order_ids, id, &a->orders, &a->order_capacity, sizeof *a->orders);
+    uint32_t n = names_add(&a->order_ids, id);
+    a->orders = spill_room(&a->order_rows, (n + 1) * sizeof *a->orders);
+    return &a->orders[n];
 }
 
 static struct product *product_of(struct audit *a, struct slice id) {
-    return item(&a->product_ids, id, &a->products, &a->product_capacity, sizeof *a->products);
+    uint32_t n = names_add(&a->product_ids, id);
+    a->products = spill_room(&a->product_rows, (n + 1) * sizeof *a->products);
+    return &a->products[n];
 }
 
 static struct buyer *customer_of(struct audit *a, struct slice id) {
-    return item(&a->customer_ids, id, &a->customers, &a->customer_capacity, sizeof *a->customers);
+    uint32_t n = names_add(&a->customer_ids, id);
+    a->customers = spill_room(&a->customer_rows, (n + 1) * sizeof *a->customers);
+    return &a->customers[n];
+}
+
+/* Of those who are gone through one after the other. */
+static struct entry *order_at(const struct audit *a, uint32_t n) {
+    spill_touch();
+    return &a->orders[n];
+}
+
+static struct version *version_at(const struct audit *a, uint32_t number) {
+    spill_touch();
+    return (struct version *)a->version_rows->data + number - 1;
+}
+
+/* Returns its number. */
+static uint32_t add_version(struct audit *a, uint64_t value, uint32_t next) {
+    struct version *versions = spill_room(&a->version_rows, (a->version_count + 1) * sizeof *versions);
+    versions[a->version_count] = (struct version){value, next};
+    return ++a->version_count;
 }
 
 static const char *id_of(const struct audit *a, const struct entry *e) {
-    return a->order_ids.text[e - a->orders];
+    return names_text(&a->order_ids, e - a->orders);
 }
 
 void audit_violation(struct audit *a, int invariant, const char *fmt, ...) {
@@ -227,10 +242,7 @@ bool audit_is_dead(const struct audit *a, const struct topic *t, struct audit_at
 }
 
 void audit_bad(struct audit *a, const struct topic *t, struct audit_at at) {
-    if (a->bad_count == a->bad_capacity) {
-        a->bad_capacity = a->bad_capacity * 2 + 16;
-        a->bad = xrealloc(a->bad, a->bad_capacity * sizeof *a->bad);
-    }
+    a->bad = spill_room(&a->bad_rows, (a->bad_count + 1) * sizeof *a->bad);
     a->bad[a->bad_count++] = (struct bad){t, at};
 }
 
@@ -372,10 +384,7 @@ void audit_order_by_product(struct audit *a, struct audit_at at, const struct or
         a->lane_count = n + 1;
     }
     struct lane *l = &a->lanes[n];
-    if (l->count == l->capacity) {
-        l->capacity = l->capacity * 2 + 256;
-        l->items = xrealloc(l->items, l->capacity * sizeof *l->items);
-    }
+    l->items = spill_room(&l->rows, (l->count + 1) * sizeof *l->items);
     l->items[l->count++] =
         (struct happening){(uint32_t)(e - a->orders), (uint32_t)at.offset, (uint8_t)o->state};
 }
@@ -387,18 +396,23 @@ static void note_row(struct known *k, int64_t time, bool there) {
     k->ever = k->ever || there;
 }
 
+static int32_t on_hand_of(const struct audit *a, uint32_t version) {
+    return version == 0 ? 0 : (int32_t)version_at(a, version)->value;
+}
+
 void audit_stock(struct audit *a, struct slice product_id, int64_t time, const struct stock *row) {
     struct product *p = product_of(a, product_id);
     note_row(&p->known, time, row != NULL);
     p->in_stock = row != NULL;
     p->on_hand = row != NULL && row->quantity.present ? row->quantity.value : 0;
-    if (p->on_hand == (p->version_count > 0 ? p->versions[p->version_count - 1] : 0))
+    if (p->on_hand == on_hand_of(a, p->last))
         return;
-    if (p->version_count == p->version_capacity) {
-        p->version_capacity = p->version_capacity * 2 + 2;
-        p->versions = xrealloc(p->versions, p->version_capacity * sizeof *p->versions);
-    }
-    p->versions[p->version_count++] = p->on_hand;
+    uint32_t number = add_version(a, (uint64_t)p->on_hand, 0);
+    if (p->last != 0)
+        version_at(a, p->last)->next = number;
+    else
+        p->first = number;
+    p->last = number;
 }
 
 void audit_reserved(struct audit *a, const struct reserved_stock *r) {
@@ -446,12 +460,14 @@ void audit_email(struct audit *a, struct audit_at at, const struct email *m) {
 /* A table is never read back: of a product whose row changes, a decision sees what the one before it saw, or
  * something newer. */
 static bool sees_stock(const struct audit *a, struct product *p, int32_t on_hand) {
-    for (uint32_t v = p->version; v <= p->version_count; v++)
-        if (on_hand == (v == 0 ? 0 : p->versions[v - 1])) {
-            p->version = v;
+    for (uint32_t v = p->seen;; v = v == 0 ? p->first : version_at(a, v)->next) {
+        if (on_hand == on_hand_of(a, v)) {
+            p->seen = v;
             return true;
         }
-    return a->stock_gaps;
+        if (v == p->last)
+            return a->stock_gaps;
+    }
 }
 
 static void check_decision(struct audit *a, const struct entry *e, struct product *p) {
@@ -471,14 +487,14 @@ static void check_decision(struct audit *a, const struct entry *e, struct produc
         audit_violation(a, AUDIT_STOCK,
                         "order %s of %s, %s/%d/%" PRIu32 ": %s (onHand %" PRId32 ", reservedBefore %" PRId64
                         ", quantity %" PRId32 ", fold %" PRId64 ")",
-                        id_of(a, e), a->product_ids.text[e->product], topic_order_validations.name,
+                        id_of(a, e), names_text(&a->product_ids, e->product), topic_order_validations.name,
                         e->partition, e->verdict_at[CHECK_INVENTORY_CHECK], why, e->on_hand,
                         e->reserved_before, e->quantity, p->reserved);
     p->reserved = e->reserved_before; /* so that one fault is named once */
 }
 
 static void apply(struct audit *a, const struct lane *l, const struct happening *h, bool checked) {
-    struct entry *e = &a->orders[h->order];
+    struct entry *e = order_at(a, h->order);
     struct product *p = &a->products[e->product];
     const char *why = NULL;
     if (h->state == ORDER_STATE_CREATED) {
@@ -510,18 +526,18 @@ static void apply(struct audit *a, const struct lane *l, const struct happening 
 static void fold_lane(struct audit *a, const struct lane *l) {
     size_t done = 0, i = 0;
     for (size_t n = 0; n < l->count; n++) {
-        const struct entry *e = &a->orders[l->items[n].order];
+        const struct entry *e = order_at(a, l->items[n].order);
         if (l->items[n].state == ORDER_STATE_CREATED && e->own[CHECK_INVENTORY_CHECK] != NONE && !e->is_late)
             done = n + 1;
     }
     for (; i < done; i++)
         apply(a, l, &l->items[i], true);
     for (i = 0; i < l->count; i++) {
-        struct product *p = &a->products[a->orders[l->items[i].order].product];
+        struct product *p = &a->products[order_at(a, l->items[i].order)->product];
         p->agrees = p->reserved == p->stated;
     }
     for (i = done; i < l->count; i++) {
-        const struct entry *e = &a->orders[l->items[i].order];
+        const struct entry *e = order_at(a, l->items[i].order);
         if (l->items[i].state == ORDER_STATE_CREATED && e->own[CHECK_INVENTORY_CHECK] == NONE)
             break;
         apply(a, l, &l->items[i], false);
@@ -530,7 +546,7 @@ static void fold_lane(struct audit *a, const struct lane *l) {
     }
     for (; i < l->count; i++) /* in flight; the order is in the index all the same */
         if (l->items[i].state == ORDER_STATE_CREATED)
-            a->orders[l->items[i].order].is_indexed = true;
+            order_at(a, l->items[i].order)->is_indexed = true;
 }
 
 /* ---- judgement ---- */
@@ -550,7 +566,7 @@ static int orphan_check(const struct audit *a, const struct entry *e) {
 
 static void count_held(const struct audit *a, int64_t *held) {
     for (uint32_t i = 0; i < a->order_ids.count; i++) {
-        const struct entry *e = &a->orders[i];
+        const struct entry *e = order_at(a, i);
         if (e->own[CHECK_INVENTORY_CHECK] == PASS && e->quantity > 0 && e->is_known &&
             !(e->is_created && e->state == ORDER_STATE_FAILED))
             held[e->product] += e->quantity;
@@ -565,7 +581,7 @@ static void name(struct buf *names, uint64_t n, const char *what) {
 struct audit_flight audit_in_flight(const struct audit *a, struct buf *names) {
     struct audit_flight f = {0};
     for (uint32_t i = 0; i < a->order_ids.count; i++) {
-        const struct entry *e = &a->orders[i];
+        const struct entry *e = order_at(a, i);
         uint64_t *what = NULL;
         if (!e->is_created)
             what = e->is_requested ? &f.requests : orphan_check(a, e) >= 0 ? &f.records : NULL;
@@ -577,14 +593,14 @@ struct audit_flight audit_in_flight(const struct audit *a, struct buf *names) {
             what = &f.shipments;
         if (what == NULL)
             continue;
-        name(names, f.total++, a->order_ids.text[i]);
+        name(names, f.total++, names_text(&a->order_ids, i));
         ++*what;
     }
     int64_t *held = xcalloc(a->product_ids.count + 1u, sizeof *held);
     count_held(a, held);
     for (uint32_t i = 0; i < a->product_ids.count; i++)
         if (held[i] != a->products[i].stated) {
-            name(names, f.total++, a->product_ids.text[i]);
+            name(names, f.total++, names_text(&a->product_ids, i));
             f.products++;
         }
     free(held);
@@ -686,21 +702,22 @@ static void judge_verdicts(struct audit *a, const struct entry *e) {
                         fraud == PASS ? "PASS" : "FAIL", e->fraud_due == PASS ? "PASS" : "FAIL");
 }
 
-static bool had_address(const struct buyer *b, uint64_t address) {
-    for (uint32_t i = 0; i < b->address_count; i++)
-        if (b->addresses[i] == address)
-            return true;
-    return false;
+static bool had_address(const struct audit *a, const struct buyer *b, uint64_t address) {
+    uint32_t v = b->addresses;
+    while (v != 0 && version_at(a, v)->value != address)
+        v = version_at(a, v)->next;
+    return v != 0;
 }
 
 static void judge_destination(struct audit *a, const struct entry *e) {
     if (e->is_known && e->shipped_customer != e->customer)
         audit_violation(a, AUDIT_SHIPMENTS, "order %s of %s is shipped to %s", id_of(a, e),
-                        a->customer_ids.text[e->customer], a->customer_ids.text[e->shipped_customer]);
+                        names_text(&a->customer_ids, e->customer),
+                        names_text(&a->customer_ids, e->shipped_customer));
     else if (e->shipped_to != 0 && !a->customer_gaps &&
-             !had_address(&a->customers[e->shipped_customer], e->shipped_to))
+             !had_address(a, &a->customers[e->shipped_customer], e->shipped_to))
         audit_violation(a, AUDIT_SHIPMENTS, "order %s is shipped to where %s never lived", id_of(a, e),
-                        a->customer_ids.text[e->shipped_customer]);
+                        names_text(&a->customer_ids, e->shipped_customer));
 }
 
 static void judge_shipment(struct audit *a, const struct entry *e, bool quiescent) {
@@ -729,7 +746,7 @@ static void judge_products(struct audit *a, bool quiescent) {
             audit_violation(a, AUDIT_STOCK,
                             "product %s: reserved is %" PRId64 " in %s, %" PRId64
                             " by the decisions, and its orders hold %" PRId64,
-                            a->product_ids.text[i], p->stated, topic_reserved_stock.name, p->reserved,
+                            names_text(&a->product_ids, i), p->stated, topic_reserved_stock.name, p->reserved,
                             held[i]);
     }
     free(held);
@@ -739,7 +756,7 @@ void audit_judge(struct audit *a, bool quiescent) {
     for (size_t i = 0; i < a->lane_count; i++)
         fold_lane(a, &a->lanes[i]);
     for (uint32_t i = 0; i < a->order_ids.count; i++) {
-        struct entry *e = &a->orders[i];
+        struct entry *e = order_at(a, i);
         a->counts.requested += e->is_requested;
         judge_order(a, e, quiescent);
         judge_verdicts(a, e);
@@ -796,11 +813,12 @@ void audit_view_order(struct audit *a, const struct order *o, bool moving) {
 }
 
 void audit_view_orders_end(struct audit *a) {
-    for (uint32_t i = 0; i < a->order_ids.count; i++)
-        if (a->orders[i].is_created && !a->orders[i].is_shown)
-            audit_violation(a, AUDIT_VIEWS, "/v1/orders: %s, %s/%d/%" PRIu32 ", is missing",
-                            a->order_ids.text[i], topic_orders.name, a->orders[i].partition,
-                            a->orders[i].created);
+    for (uint32_t i = 0; i < a->order_ids.count; i++) {
+        const struct entry *e = order_at(a, i);
+        if (e->is_created && !e->is_shown)
+            audit_violation(a, AUDIT_VIEWS, "/v1/orders: %s, %s/%d/%" PRIu32 ", is missing", id_of(a, e),
+                            topic_orders.name, e->partition, e->created);
+    }
 }
 
 void audit_view_product(struct audit *a, struct slice id, int64_t on_hand, int64_t reserved, bool moving) {
@@ -823,7 +841,7 @@ void audit_view_product(struct audit *a, struct slice id, int64_t on_hand, int64
 void audit_view_products_end(struct audit *a, bool moving) {
     for (uint32_t i = 0; i < a->product_ids.count; i++)
         if (a->products[i].in_stock && !a->products[i].is_shown && !moving)
-            audit_violation(a, AUDIT_VIEWS, "/v1/stock: %s is missing", a->product_ids.text[i]);
+            audit_violation(a, AUDIT_VIEWS, "/v1/stock: %s is missing", names_text(&a->product_ids, i));
 }
 
 static struct customer_row customer_row(const struct customer *c) {
@@ -834,10 +852,8 @@ void audit_customer(struct audit *a, struct slice id, int64_t time, const struct
     struct buyer *b = customer_of(a, id);
     b->row = customer_row(c);
     note_row(&b->known, time, c != NULL);
-    if (c == NULL || had_address(b, hash_text(c->address)))
-        return;
-    b->addresses = xrealloc(b->addresses, (b->address_count + 1) * sizeof *b->addresses);
-    b->addresses[b->address_count++] = hash_text(c->address);
+    if (c != NULL && !had_address(a, b, hash_text(c->address)))
+        b->addresses = add_version(a, hash_text(c->address), b->addresses);
 }
 
 void audit_view_customer(struct audit *a, struct slice id, const struct customer *c, bool moving) {
@@ -887,7 +903,7 @@ uint32_t audit_order_count(const struct audit *a) {
 }
 
 const char *audit_order_id(const struct audit *a, uint32_t n) {
-    return a->order_ids.text[n];
+    return names_text(&a->order_ids, n);
 }
 
 uint32_t audit_customer_count(const struct audit *a) {
@@ -895,7 +911,7 @@ uint32_t audit_customer_count(const struct audit *a) {
 }
 
 const char *audit_customer_id(const struct audit *a, uint32_t n) {
-    return a->customer_ids.text[n];
+    return names_text(&a->customer_ids, n);
 }
 
 struct audit_counts audit_counts(const struct audit *a) {

@@ -1,12 +1,14 @@
 #include "audit_fold.h"
 
 #include "base/cleanup.h"
+#include "spill.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -886,6 +888,54 @@ static void dead_letters_come_once_and_of_bad_records(void **state) {
     expect(w, 2, 0, 0, 0);
 }
 
+static size_t resident(void) {
+    unsigned long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    assert_non_null(statm);
+    assert_int_equal(fscanf(statm, "%*s %lu", &pages), 1);
+    fclose(statm);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void create_one(struct world *w, const char *id) {
+    create(w, id, 1);
+}
+
+static void decide_one(struct world *w, const char *id) {
+    inventory(w, id, false, 0, 0);
+    others(w, id, true);
+}
+
+static void end_one(struct world *w, const char *id) {
+    order(w, id, 1, ORDER_STATE_FAILED);
+}
+
+/* Topic by topic, as a log is read. */
+static void many_orders(struct world *w, int from, int to) {
+    void (*const steps[])(struct world *, const char *) = {create_one, decide_one, end_one, mail};
+    for (size_t t = 0; t < sizeof steps / sizeof *steps; t++)
+        for (int n = from; n < to; n++) {
+            char id[40];
+            snprintf(id, sizeof id, "0199c0de-0000-7000-8000-%012d", n);
+            steps[t](w, id);
+        }
+}
+
+static void memory_does_not_grow_with_the_log(void **state) {
+    struct world *w = *state;
+    const int few = 50000, many = 300000, held = 16 << 20;
+    spill_limit(held);
+    many_orders(w, 0, few);
+    size_t before = resident();
+    many_orders(w, few, many);
+    assert_int_equal(audit_in_flight(w->audit, NULL).orders, 0);
+    audit_judge(w->audit, false);
+    assert_int_equal(audit_counts(w->audit).created, many);
+    assert_int_equal(audit_counts(w->audit).failed, many);
+    assert_int_equal(audit_result(w->audit, AUDIT_OUTCOMES)->violations, 0);
+    assert_true(resident() < before + held + (4 << 20)); /* 60 MB, were all of it in memory */
+}
+
 int main(void) {
 #define world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -930,6 +980,7 @@ int main(void) {
         world(views_that_differ),
         world(views_may_be_newer_while_somebody_writes),
         world(many_orders_of_many_products),
+        world(memory_does_not_grow_with_the_log),
         world(shipped_and_mailed_once),
         world(shipped_twice),
         world(shipped_although_failed),

@@ -1,13 +1,15 @@
-/* Values of one size by key, of which only 128 bits are kept: for what there are millions of. One thread. */
+/* Values of one size by key, of which only 128 bits are kept: for what there are millions of, more than
+ * memory holds (spill.h). One thread. */
 #pragma once
 
 #include "base/buf.h"
+#include "spill.h"
 
 struct keyed { /* zero but for value_size, and for `spent` where values end */
     size_t value_size;
     bool (*spent)(void *context, const void *value); /* asked before there is room for more: it goes */
     void *context;
-    uint64_t *slots; /* two of the key, the second never 0, and the value */
+    struct spill *slots; /* two words of the key, the second never 0, and the value */
     size_t count, capacity;
 };
 

@@ -98,7 +98,7 @@ uint64_t legacy_fold_in_flight(const struct legacy_fold *f, struct buf *names) {
     uint64_t n = 0;
     for (uint32_t i = 0; i < f->keys.count; i++)
         if (!is_same(&f->rows[i]) && n++ < AUDIT_EXAMPLES && names != NULL)
-            buf_printf(names, "%slegacy row %s", names->size > 0 ? ", " : "", f->keys.text[i]);
+            buf_printf(names, "%slegacy row %s", names->size > 0 ? ", " : "", names_text(&f->keys, i));
     return n;
 }
 
@@ -121,7 +121,7 @@ void legacy_fold_judge(const struct legacy_fold *f, struct audit *a, bool quiesc
         describe(&topic, &r->topic);
         describe(&table, &r->table);
         audit_violation(a, AUDIT_LEGACY, "%s: the topic has " SLICE_FMT ", the table " SLICE_FMT "%s",
-                        f->keys.text[i], SLICE_ARG(buf_slice(&topic)), SLICE_ARG(buf_slice(&table)),
+                        names_text(&f->keys, i), SLICE_ARG(buf_slice(&topic)), SLICE_ARG(buf_slice(&table)),
                         r->topic.there && r->table.there &&
                                 (r->topic.words != r->table.words || r->topic.has_words != r->table.has_words)
                             ? ", and other words"

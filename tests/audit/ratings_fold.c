@@ -141,7 +141,7 @@ uint64_t ratings_fold_in_flight(const struct ratings_fold *f, struct buf *names)
     uint64_t n = 0;
     for (uint32_t i = 0; i < f->keys.count; i++)
         if (in_flight(&f->films[i]) && ++n <= AUDIT_EXAMPLES && names != NULL)
-            buf_printf(names, "%smovie %s", names->size > 0 ? ", " : "", f->keys.text[i]);
+            buf_printf(names, "%smovie %s", names->size > 0 ? ", " : "", names_text(&f->keys, i));
     return n;
 }
 
@@ -178,7 +178,7 @@ static void judge_film(const struct film *film, const char *key, struct audit *a
 
 void ratings_fold_judge(const struct ratings_fold *f, struct audit *a, bool quiescent) {
     for (uint32_t i = 0; i < f->keys.count; i++)
-        judge_film(&f->films[i], f->keys.text[i], a, quiescent);
+        judge_film(&f->films[i], names_text(&f->keys, i), a, quiescent);
     audit_checked(a, AUDIT_RATINGS, f->keys.count);
 }
 
@@ -227,7 +227,7 @@ void ratings_fold_view_order(struct audit *a, const struct rated_movie *before,
 void ratings_fold_view_end(struct ratings_fold *f, struct audit *a, bool moving) {
     for (uint32_t i = 0; i < f->keys.count && !moving; i++)
         if (f->films[i].in_rated && !f->films[i].is_shown)
-            audit_violation(a, AUDIT_VIEWS, "/v1/movies: %s is missing", f->keys.text[i]);
+            audit_violation(a, AUDIT_VIEWS, "/v1/movies: %s is missing", names_text(&f->keys, i));
 }
 
 void ratings_fold_view_one(struct ratings_fold *f, struct audit *a, const struct rated_movie *m,
@@ -254,7 +254,7 @@ const char *ratings_fold_key(const struct ratings_fold *f, uint32_t n, bool *sho
     if (n >= f->keys.count)
         return NULL;
     *shown = f->films[n].in_rated;
-    return f->keys.text[n];
+    return names_text(&f->keys, n);
 }
 
 uint64_t ratings_fold_ratings(const struct ratings_fold *f) {

@@ -3,7 +3,7 @@
  * as the log has them. One thread. Nothing fails.
  *
  * What it remembers does not grow with the log: customers and cards of the time for which the services
- * themselves remember them, and of each payment 16 bytes. */
+ * themselves remember them. Of each payment there are 16 bytes in a file (spill.h). */
 #pragma once
 
 #include "audit_fold.h"

@@ -15,6 +15,7 @@ enum { APART_MS = 5000 };
 /* That somebody has a ride. */
 struct hold {
     uint32_t person, ride;
+    uint32_t before; /* the person's hold before this one + 1 */
     int32_t partition;
     int64_t first, last; /* the time of the first such command, INT64_MAX: none yet; and of the last record */
 };
@@ -28,11 +29,12 @@ struct entry {
 };
 
 struct rides_fold {
-    struct names ids, people; /* a person's name begins with 'r' or 'd' */
-    struct entry *rides;      /* by number of the id */
-    uint32_t capacity;
+    struct names ids, people;         /* a person's name begins with 'r' or 'd' */
+    struct spill *ride_rows;          /* by number of the id */
+    struct entry *rides;              /* in there */
+    struct spill *hold_rows, *latest; /* latest: by person, the number of the last hold + 1 */
     struct hold *holds;
-    size_t hold_count, hold_capacity;
+    uint32_t hold_count;
     struct keyed open; /* by person and partition: the ride's number + 1 */
 };
 
@@ -48,8 +50,9 @@ void rides_fold_destroy(struct rides_fold *f) {
     names_free(&f->ids);
     names_free(&f->people);
     keyed_free(&f->open);
-    free(f->holds);
-    free(f->rides);
+    spill_free(f->ride_rows);
+    spill_free(f->hold_rows);
+    spill_free(f->latest);
     free(f);
 }
 
@@ -102,13 +105,13 @@ static const char *fault(const struct entry *from, const struct entry *to) {
 }
 
 static const char *role(const struct rides_fold *f, uint32_t who) {
-    return f->people.text[who][0] == 'r' ? "rider" : "driver";
+    return names_text(&f->people, who)[0] == 'r' ? "rider" : "driver";
 }
 
 /* The ride that somebody has in this partition. */
 static uint32_t *open_ride(struct rides_fold *f, uint32_t who, int32_t partition) {
     _cleanup_(buf_free) struct buf key = {0};
-    buf_printf(&key, "%s %" PRId32, f->people.text[who], partition);
+    buf_printf(&key, "%s %" PRId32, names_text(&f->people, who), partition);
     return keyed_at(&f->open, buf_slice(&key));
 }
 
@@ -118,16 +121,15 @@ static uint32_t begin_hold(struct rides_fold *f, struct audit *a, struct audit_a
     uint32_t *other = open_ride(f, who, at.partition);
     if (*other != 0 && *other != ride + 1)
         audit_violation(a, AUDIT_RIDES, "%s %s has %s from %s/%d/%" PRId64 " on, and still %s", role(f, who),
-                        f->people.text[who] + 1, f->ids.text[ride], topic_rides.name, at.partition, at.offset,
-                        f->ids.text[*other - 1]);
+                        names_text(&f->people, who) + 1, names_text(&f->ids, ride), topic_rides.name,
+                        at.partition, at.offset, names_text(&f->ids, *other - 1));
     *other = ride + 1;
-    if (f->hold_count == f->hold_capacity) {
-        f->hold_capacity = f->hold_capacity * 2 + 256;
-        f->holds = xrealloc(f->holds, f->hold_capacity * sizeof *f->holds);
-    }
-    f->holds[f->hold_count] =
-        (struct hold){.person = who, .ride = ride, .partition = at.partition, .first = INT64_MAX};
-    return (uint32_t)f->hold_count++;
+    uint32_t *latest = (uint32_t *)spill_room(&f->latest, (who + 1) * sizeof *latest) + who;
+    f->holds = spill_room(&f->hold_rows, (f->hold_count + 1) * sizeof *f->holds);
+    f->holds[f->hold_count] = (struct hold){
+        .person = who, .ride = ride, .before = *latest, .partition = at.partition, .first = INT64_MAX};
+    *latest = ++f->hold_count;
+    return f->hold_count - 1;
 }
 
 static void end_hold(struct rides_fold *f, const struct hold *h) {
@@ -175,16 +177,15 @@ void rides_fold_ride(struct rides_fold *f, struct audit *a, struct audit_at at, 
                        .driver = person(f, 'd', r->driver_id),
                        .at = at,
                        .state = (uint8_t)r->state};
-    if (n >= f->capacity)
-        f->rides = xrealloc(f->rides, (f->capacity = f->capacity * 2 + 256) * sizeof *f->rides);
+    f->rides = spill_room(&f->ride_rows, (n + 1) * sizeof *f->rides);
     const char *why = n < known ? fault(&f->rides[n], &to)
                       : to.state != RIDE_STATE_REQUESTED || to.driver != NAMES_NONE
                           ? "does not begin as REQUESTED"
                           : NULL;
     if (why != NULL)
-        audit_violation(a, AUDIT_RIDES, "ride %s, %s at %s/%d/%" PRId64 " after %s: %s", f->ids.text[n],
-                        event_enum_name(&ride_state_enum, to.state), topic_rides.name, at.partition,
-                        at.offset,
+        audit_violation(a, AUDIT_RIDES, "ride %s, %s at %s/%d/%" PRId64 " after %s: %s",
+                        names_text(&f->ids, n), event_enum_name(&ride_state_enum, to.state), topic_rides.name,
+                        at.partition, at.offset,
                         n < known ? event_enum_name(&ride_state_enum, f->rides[n].state) : "nothing", why);
     follow_holds(f, a, at, time, n, n < known ? &f->rides[n] : NULL, &to);
     f->rides[n] = to;
@@ -197,6 +198,7 @@ static void two_at_once(struct rides_fold *f, void *context,
                                      uint32_t b)) {
     uint32_t *has = xcalloc(f->people.count + 1u, sizeof *has); /* ride + 1 */
     for (uint32_t n = 0; n < f->ids.count; n++) {
+        spill_touch();
         const uint32_t both[] = {f->rides[n].rider, f->rides[n].driver};
         for (size_t k = 0; k < 2 && !over(f->rides[n].state); k++) {
             if (both[k] == NAMES_NONE)
@@ -222,42 +224,58 @@ static void convict(void *context, struct rides_fold *f, uint32_t who, uint32_t 
     bool told = f->rides[one].at.partition == f->rides[other].at.partition;
     if (f->rides[one].suspect && f->rides[other].suspect && !told)
         audit_violation(context, AUDIT_RIDES, "%s %s has two rides: %s and %s", role(f, who),
-                        f->people.text[who] + 1, f->ids.text[one], f->ids.text[other]);
+                        names_text(&f->people, who) + 1, names_text(&f->ids, one),
+                        names_text(&f->ids, other));
 }
 
-static int by_person_and_time(const void *x, const void *y) {
+static int by_time(const void *x, const void *y) {
     const struct hold *a = x, *b = y;
-    if (a->person != b->person)
-        return a->person < b->person ? -1 : 1;
     return (a->first > b->first) - (a->first < b->first);
+}
+
+/* The holds of a person that have begun, in their order; the caller frees them. */
+static struct hold *holds_of(const struct rides_fold *f, uint32_t who, size_t *count) {
+    struct hold *holds = NULL;
+    size_t n = 0, capacity = 0;
+    for (uint32_t h = ((const uint32_t *)f->latest->data)[who]; h != 0; h = f->holds[h - 1].before) {
+        spill_touch();
+        if (f->holds[h - 1].first == INT64_MAX)
+            continue;
+        if (n == capacity)
+            holds = xrealloc(holds, (capacity = capacity * 2 + 16) * sizeof *holds);
+        holds[n++] = f->holds[h - 1];
+    }
+    if (n > 0)
+        qsort(holds, n, sizeof *holds, by_time);
+    *count = n;
+    return holds;
 }
 
 /* Those who had two for longer than the times can be apart; whose rides are not over are judged by the looks.
  */
-static void judge_holds(struct rides_fold *f, struct audit *a) {
-    if (f->hold_count > 0)
-        qsort(f->holds, f->hold_count, sizeof *f->holds, by_person_and_time);
+static void judge_holds(struct rides_fold *f, struct audit *a, uint32_t who) {
+    size_t count;
+    struct hold *holds = holds_of(f, who, &count);
     const struct hold *longest = NULL; /* of those before: the one that ended last */
-    for (size_t i = 0; i < f->hold_count; i++) {
-        const struct hold *h = &f->holds[i];
-        if (h->first == INT64_MAX)
-            continue;
-        bool pair = longest != NULL && longest->person == h->person;
-        int64_t end = !pair ? 0 : longest->last < h->last ? longest->last : h->last;
-        if (pair && longest->partition != h->partition && end - h->first > APART_MS &&
+    for (const struct hold *h = holds; h < holds + count; h++) {
+        int64_t end = longest == NULL ? 0 : longest->last < h->last ? longest->last : h->last;
+        if (longest != NULL && longest->partition != h->partition && end - h->first > APART_MS &&
             (over(f->rides[h->ride].state) || over(f->rides[longest->ride].state)))
-            audit_violation(a, AUDIT_RIDES, "%s %s had two rides for %" PRId64 " s: %s and %s",
-                            role(f, h->person), f->people.text[h->person] + 1, (end - h->first) / 1000,
-                            f->ids.text[longest->ride], f->ids.text[h->ride]);
-        if (!pair || longest->last < h->last)
+            audit_violation(a, AUDIT_RIDES, "%s %s had two rides for %" PRId64 " s: %s and %s", role(f, who),
+                            names_text(&f->people, who) + 1, (end - h->first) / 1000,
+                            names_text(&f->ids, longest->ride), names_text(&f->ids, h->ride));
+        if (longest == NULL || longest->last < h->last)
             longest = h;
     }
+    free(holds);
 }
 
 /* Once. */
 void rides_fold_judge(struct rides_fold *f, struct audit *a) {
     two_at_once(f, a, convict);
-    judge_holds(f, a);
+    spill_room(&f->latest, f->people.count * sizeof(uint32_t)); /* not everybody had one */
+    for (uint32_t who = 0; who < f->people.count; who++)
+        judge_holds(f, a, who);
 }
 
 uint32_t rides_fold_count(const struct rides_fold *f) {
@@ -265,20 +283,20 @@ uint32_t rides_fold_count(const struct rides_fold *f) {
 }
 
 const char *rides_fold_id(const struct rides_fold *f, uint32_t n) {
-    return f->ids.text[n];
+    return names_text(&f->ids, n);
 }
 
 void rides_fold_view(const struct rides_fold *f, struct audit *a, uint32_t n, const struct ride *shown,
                      bool moving) {
     const struct entry *e = &f->rides[n];
-    const char *driver = e->driver == NAMES_NONE ? "" : f->people.text[e->driver] + 1;
+    const char *driver = e->driver == NAMES_NONE ? "" : names_text(&f->people, e->driver) + 1;
     audit_checked(a, AUDIT_VIEWS, 1);
     bool same = shown != NULL && shown->state == e->state &&
                 slice_equal(shown->driver_id, slice_of(driver)) &&
-                slice_equal(shown->rider_id, slice_of(f->people.text[e->rider] + 1));
+                slice_equal(shown->rider_id, slice_of(names_text(&f->people, e->rider) + 1));
     if (!same && (!moving || over(e->state)))
         audit_violation(
-            a, AUDIT_VIEWS, "/v1/rides/%s is %s; in the log it is %s, %s/%d/%" PRId64, f->ids.text[n],
+            a, AUDIT_VIEWS, "/v1/rides/%s is %s; in the log it is %s, %s/%d/%" PRId64, names_text(&f->ids, n),
             shown == NULL ? "unknown" : event_enum_name(&ride_state_enum, (int)shown->state),
             event_enum_name(&ride_state_enum, e->state), topic_rides.name, e->at.partition, e->at.offset);
 }
