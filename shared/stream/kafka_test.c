@@ -67,17 +67,25 @@ static void answer(struct fixture *f, int32_t broker, int16_t request, rd_kafka_
                      RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
+/* A busy machine may need a second call. */
+static void assert_ends(struct fixture *f, struct log_position *at, size_t n) {
+    for (int tries = 1; !f->log->ops->ends(f->log, at, n, false, &f->err); tries++) {
+        assert_int_equal(f->err.kind, ERR_RETRY);
+        assert_true(tries < 10);
+    }
+}
+
 /* A view that is restored to an end that is none would be an empty one. */
 static void a_partition_whose_leader_hangs_up_has_no_end(void **state) {
     struct fixture *f = *state;
     struct log_position at[] = {{topic, 0, -1}, {topic, 1, -1}};
-    assert_true(f->log->ops->ends(f->log, at, 2, false, &f->err));
+    assert_ends(f, at, 2);
     assert_int_equal(at[0].offset, 0);
     assert_int_equal(at[1].offset, 0);
     answer(f, 2, LIST_OFFSETS, RD_KAFKA_RESP_ERR__TRANSPORT);
     assert_false(f->log->ops->ends(f->log, at, 2, false, &f->err));
     assert_int_equal(f->err.kind, ERR_RETRY);
-    assert_true(f->log->ops->ends(f->log, at, 2, false, &f->err));
+    assert_ends(f, at, 2);
 }
 
 /* As the coordinator does after transaction.timeout.ms, when another had to be found first. */

@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ARTIFACTS = process.env.ARTIFACTS ?? join(ROOT, "build/browser");
-const PATIENCE_MS = 30000; // how long a test waits for what should come at once
+const PATIENCE_MS = 60000; // how long a test waits for what should come at once, on a busy machine
 
 // ./demo installed them, into a directory named by the lock file.
 const lock = createHash("sha256").update(readFileSync(join(ROOT, "web/package-lock.json"))).digest("hex").slice(0, 12);
@@ -84,7 +84,7 @@ async function assertFits(page) {
  * test said `t.expectErrors(pattern)` about it.
  */
 export function browserTest(name, body) {
-  test(name, { timeout: 240000 }, async () => {
+  test(name, { timeout: 600000 }, async () => {
     const contexts = [];
     const errors = [];
     let expected = null;

@@ -1,6 +1,6 @@
 """A suite of its own for tests: started by ./demo, on ports and data that nobody else uses, gone at the end.
 
-`./demo test` sets ports and DATA_DIR; otherwise free ports and a temporary directory are taken.
+Several may run side by side on a machine: each takes free ports and a temporary directory (below TMPDIR).
 """
 
 import atexit
@@ -22,6 +22,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LONG = os.environ.get("E2E_LONG") == "1"  # the long forms: more rounds, more load
+PATIENCE = int(os.environ.get("E2E_PATIENCE", "1"))  # so many times as long as on a quiet machine may everything take
 SERVICE_INDEX = {row[0]: int(row[2]) for row in (line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines())
                  if not row[0].startswith("#")}
 SERVICES = list(SERVICE_INDEX)
@@ -29,8 +30,9 @@ PORTS = ["PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "REGISTRY_PORT", "CONNEC
 
 
 def wait_until(condition, timeout, what):
-    """Polls until condition() is true, and returns what it returned; fails with `what` after `timeout` seconds.
-    An assertion or an OSError inside counts as "not yet" and is shown in the end."""
+    """Polls until condition() is true, and returns what it returned; fails with `what` after `timeout` seconds (of a quiet
+    machine: see PATIENCE). An assertion or an OSError inside counts as "not yet" and is shown in the end."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     last = None
     while True:
@@ -60,11 +62,16 @@ def is_free(port):
 
 
 def free_ports():
-    """Below the range from which the kernel gives ports to clients; the last one has a hundred behind it."""
+    """Below the range from which the kernel gives ports to clients; the last one has a hundred behind it. And the claim to
+    them: a datagram socket at the first, which keeps other tests away while it is open."""
     while True:
         first = random.randrange(20000, 32000, 200)
-        if all(is_free(first + n) for n in range(150)):
-            return {name: first + n for n, name in enumerate(PORTS[:-1])} | {"SERVICE_PORT": first + 10}
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError):
+            claim.bind(("127.0.0.1", first))
+            if all(is_free(first + n) for n in range(150)):
+                return {name: first + n for n, name in enumerate(PORTS[:-1])} | {"SERVICE_PORT": first + 10}, claim
+        claim.close()
 
 
 class Answer:
@@ -85,13 +92,8 @@ class Answer:
 
 class Suite:
     def __init__(self, partitions=4):
-        given = os.environ.get("DATA_DIR")
-        if given and not (os.path.isdir(given) and os.listdir(given)):
-            self.data, self.own_data = given, False
-            self.ports = {name: int(os.environ[name]) for name in PORTS}
-        else:
-            self.data, self.own_data = tempfile.mkdtemp(prefix="e2e-"), True
-            self.ports = free_ports()
+        self.data = tempfile.mkdtemp(prefix="e2e-")
+        self.ports, self.claim = free_ports()
         self.env = os.environ | {name: str(port) for name, port in self.ports.items()}
         self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions), "SIMULATE": "0", "OBSERVE": "0"}
         self.build = ROOT / "build" / os.environ.get("BUILD", "release")
@@ -104,7 +106,7 @@ class Suite:
     def demo(self, *args, ok=True, timeout=300, **settings):
         """Runs ./demo; its output is the exception's text where it fails and should not."""
         command = [str(ROOT / "demo"), *map(str, args)]
-        done = subprocess.run(command, env=self.env | settings, text=True, capture_output=True, timeout=timeout,
+        done = subprocess.run(command, env=self.env | settings, text=True, capture_output=True, timeout=timeout * PATIENCE,
                               stdin=subprocess.DEVNULL)
         if ok and done.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
@@ -119,8 +121,8 @@ class Suite:
         if self.live:
             self.demo("reset", ok=False, timeout=120)
             self.live = False
-        if self.own_data:
-            shutil.rmtree(self.data, ignore_errors=True)
+        self.claim.close()
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def status(self):
         return json.loads(self.demo("status", "--json").stdout)
@@ -188,10 +190,12 @@ class Suite:
 
     def outcome(self, order, timeout=30):
         """The order once it is VALIDATED or FAILED."""
-        answer = self.http("GET", f"/v1/orders/{order}/validated?timeout={timeout * 1000}", timeout=timeout + 15)
-        if answer.status != 200:
-            raise AssertionError(f"no outcome of {order}: {answer}")
-        return answer.json
+        def ask():
+            answer = self.http("GET", f"/v1/orders/{order}/validated?timeout={timeout * 1000}", timeout=timeout + 15)
+            if answer.status != 200:
+                raise AssertionError(answer)
+            return answer.json
+        return wait_until(ask, timeout, f"the outcome of {order}")
 
     def stock(self, product):
         answer = self.http("GET", f"/v1/stock/{product}")
