@@ -47,7 +47,7 @@ if not succeeds("docker", "image", "inspect", base_image()) and not succeeds("do
 
 class Containers(Suite):
     def __init__(self, profile, **settings):
-        ports = free_ports()
+        ports, self.claim = free_ports()
         self.ports = ports | {"KAFKA_PORT_2": ports["SERVICE_PORT"] + 1, "KAFKA_PORT_3": ports["SERVICE_PORT"] + 2}
         self.env = os.environ | {name: str(port) for name, port in self.ports.items()}
         self.env |= {"COMPOSE_PROJECT_NAME": "insideout-test", "COMPOSE_PROFILES": profile, "SIMULATE": "0"} | settings
