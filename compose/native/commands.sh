@@ -214,7 +214,7 @@ command_audit() {
     exec "$BUILD_DIR/tests/audit" "$@"
 }
 
-TEST_LABELS="unit component simulation e2e browser faults compose workshop soak"
+TEST_LABELS="unit component simulation e2e browser faults fuzz compose workshop soak"
 LONG_LABELS=soak # only by name
 
 # Moves every port to where nobody listens, below those that the kernel gives to clients.
@@ -264,7 +264,7 @@ take_down_rest() {
 command_test() {
     local label pattern='' status=0 preset=dev runs='' labels=() which
     while (($#)); do
-        if [ "$1" = --runs ]; then # the long form of the simulation, of faults
+        if [ "$1" = --runs ]; then # the long form of the simulation, of faults, of fuzz
             [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "--runs takes a number"
             runs=$2
             shift 2
@@ -282,9 +282,11 @@ command_test() {
     [ $# = 0 ] || which=(-L "^(${pattern#|})\$")
     [ -z "$runs" ] || export SIMULATION_RUNS=$runs
     [[ -z $runs || " $* " != *" faults "* ]] || export FAULT_ROUNDS=$runs
+    [[ -z $runs || " $* " != *" fuzz "* ]] || export FUZZ_RUNS=$runs
     install_all
     [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus # for promtool
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
+    [[ $# -gt 0 && " $* " != *" fuzz "* ]] || install_fuzzer
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
     [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop)" " ]] || build_suite
     build $preset

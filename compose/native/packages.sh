@@ -144,6 +144,11 @@ install_browser() {
     (install_programs node:nodejs chromium:chromium) || echo "demo: no Chromium: the tests of pages are skipped" >&2
 }
 
+# Older Ubuntus have no such package of clang's run-time libraries: there the fuzzer is skipped where there is none.
+install_fuzzer() {
+    (install_packages clang libclang-rt-dev) || echo "demo: no clang with libFuzzer: its tests are skipped" >&2
+}
+
 build() { # build PRESET [TARGET…]
     mkdir -p "$ROOT/build"
     exec {INSTALL_FD}>"$ROOT/build/lock"

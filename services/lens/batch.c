@@ -11,6 +11,11 @@ static uint64_t number(const char *at, int bytes) {
     return n;
 }
 
+/* What a hostile batch says does not fit wraps. */
+static int64_t plus(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 bool batch_next(struct slice *bytes, struct batch *b) {
     if (bytes->size < HEAD)
         return false;
@@ -22,7 +27,7 @@ bool batch_next(struct slice *bytes, struct batch *b) {
     unsigned attributes = (unsigned)number(p + 21, 2);
     *b = (struct batch){
         .first = (int64_t)number(p, 8),
-        .last = (int64_t)number(p, 8) + delta,
+        .last = plus((int64_t)number(p, 8), delta),
         .base_time = (int64_t)number(p + 27, 8),
         .max_time = (int64_t)number(p + 35, 8),
         .producer = (int64_t)number(p + 43, 8),
@@ -73,8 +78,8 @@ bool batch_record_next(const struct batch *b, struct slice *rest, struct batch_r
         !take(&body, size, &out.value) || !varint(&body, &headers) || headers < 0 ||
         (uint64_t)headers > body.size)
         return false;
-    out.offset = b->first + offset;
-    out.timestamp = b->append_time ? b->max_time : b->base_time + time;
+    out.offset = plus(b->first, offset);
+    out.timestamp = b->append_time ? b->max_time : plus(b->base_time, time);
     out.headers = body;
     out.header_count = (size_t)headers;
     *r = out;

@@ -1,4 +1,5 @@
 #include "orders.h"
+#include "orders_page.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -214,40 +215,23 @@ static bool read_query(struct http_exchange *x, struct query *q) {
     return true;
 }
 
-/* An order in its place; no JSON: it went on between index and row, and belongs to another list now. */
-struct item {
-    struct slice place, json;
+/* One list as it is read: a page of it, and one more to see that there is more. */
+struct taking {
+    struct orders_page *page;
+    size_t prefix_size, left;
 };
-
-struct page {
-    struct arena *arena;
-    struct item *items;
-    size_t count, capacity, limit, prefix_size;
-    size_t left; /* to take of one list: a page, and one to see that there is more */
-};
-
-static struct item *add_item(struct page *p) {
-    if (p->count == p->capacity) {
-        struct item *more = arena_alloc(p->arena, (p->capacity * 2 + 64) * sizeof *more);
-        if (p->count > 0)
-            memcpy(more, p->items, p->count * sizeof *more);
-        p->items = more;
-        p->capacity = p->capacity * 2 + 64;
-    }
-    return &p->items[p->count++];
-}
 
 static bool take(void *context, struct slice index_key, struct slice id) {
-    struct page *p = context;
+    struct taking *t = context;
     (void)id; /* the place ends with it */
-    struct slice place = {index_key.data + p->prefix_size, index_key.size - p->prefix_size};
-    *add_item(p) = (struct item){arena_copy(p->arena, place), SLICE_NONE};
-    return --p->left > 0;
+    struct slice place = {index_key.data + t->prefix_size, index_key.size - t->prefix_size};
+    *orders_page_add(t->page) = (struct orders_item){arena_copy(t->page->arena, place), SLICE_NONE};
+    return --t->left > 0;
 }
 
 /* The orders of one state in one partition. */
 static bool take_list(struct instance *i, struct http_exchange *x, const struct query *q, int32_t partition,
-                      enum order_state state, struct page *p) {
+                      enum order_state state, struct orders_page *p) {
     _cleanup_(buf_free) struct buf prefix = {0}, from = {0};
     orders_list_prefix(q->customer_id, state, &prefix);
     buf_append_slice(&from, buf_slice(&prefix));
@@ -255,16 +239,15 @@ static bool take_list(struct instance *i, struct http_exchange *x, const struct 
         buf_append_slice(&from, q->after);
         buf_append_byte(&from, 0); /* behind it */
     }
-    p->left = p->limit + 1;
-    p->prefix_size = prefix.size;
+    struct taking t = {p, prefix.size, (size_t)q->limit + 1};
     return instance_scan_partition(i, x, &orders_table, partition, buf_slice(&prefix), buf_slice(&from), take,
-                                   p);
+                                   &t);
 }
 
 /* What this instance has itself. CREATED comes first: an order that goes on meanwhile is seen twice, and
  * never not at all. */
 static bool take_here(struct instance *i, struct http_exchange *x, const struct query *q,
-                      const struct gathered *g, struct page *p) {
+                      const struct gathered *g, struct orders_page *p) {
     static const enum order_state states[] = {ORDER_STATE_CREATED, ORDER_STATE_VALIDATED, ORDER_STATE_FAILED};
     for (int32_t n = 0; n < g->count; n++)
         for (size_t k = 0; k < sizeof states / sizeof *states && partitions_has(&g->here, n); k++)
@@ -274,37 +257,10 @@ static bool take_here(struct instance *i, struct http_exchange *x, const struct 
     return true;
 }
 
-/* What another instance wrote with put_items(). */
-static void take_others(struct page *p, struct slice lines) {
-    while (lines.size > 0) {
-        const char *end = memchr(lines.data, '\n', lines.size), *tab = memchr(lines.data, '\t', lines.size);
-        if (end == NULL || tab == NULL || tab > end)
-            return;
-        struct slice json = {tab + 1, (size_t)(end - tab) - 1};
-        *add_item(p) =
-            (struct item){{lines.data, (size_t)(tab - lines.data)}, json.size > 0 ? json : SLICE_NONE};
-        lines = (struct slice){end + 1, lines.size - (size_t)(end + 1 - lines.data)};
-    }
-}
-
-static int by_place(const void *a, const void *b) {
-    return slice_compare(((const struct item *)a)->place, ((const struct item *)b)->place);
-}
-
-static void sort(struct page *p) {
-    size_t kept = 0;
-    if (p->count > 0)
-        qsort(p->items, p->count, sizeof *p->items, by_place);
-    for (size_t n = 0; n < p->count; n++)
-        if (kept == 0 || !slice_equal(p->items[n].place, p->items[kept - 1].place))
-            p->items[kept++] = p->items[n];
-    p->count = kept;
-}
-
 /* The orders that are ours and have none yet. */
-static bool render(struct instance *i, struct http_exchange *x, const struct query *q, struct item *items,
-                   size_t n) {
-    for (struct item *item = items; item < items + n; item++) {
+static bool render(struct instance *i, struct http_exchange *x, const struct query *q,
+                   struct orders_item *items, size_t n) {
+    for (struct orders_item *item = items; item < items + n; item++) {
         struct event row;
         struct slice id = {item->place.data + ORDERS_PLACE_ID, item->place.size - ORDERS_PLACE_ID};
         _cleanup_(buf_free) struct buf json = {0};
@@ -322,24 +278,19 @@ static bool render(struct instance *i, struct http_exchange *x, const struct que
 }
 
 /* For the instance that asks. */
-static enum http_result reply_items(struct http_exchange *x, const struct page *p, size_t n) {
+static enum http_result reply_lines(struct http_exchange *x, const struct orders_page *p, size_t n) {
     _cleanup_(buf_free) struct buf lines = {0};
-    for (size_t k = 0; k < n; k++) {
-        buf_append_slice(&lines, p->items[k].place);
-        buf_append_byte(&lines, '\t');
-        if (p->items[k].json.data != NULL)
-            buf_append_slice(&lines, p->items[k].json);
-        buf_append_byte(&lines, '\n');
-    }
+    orders_page_write(p, n, &lines);
     return http_reply_text(x, 200, "text/plain; charset=utf-8", buf_slice(&lines));
 }
 
-static void put_cursor(const struct query *q, const struct page *p, struct json *j) {
-    if (p->count <= p->limit) {
+static void put_cursor(const struct query *q, const struct orders_page *p, struct json *j) {
+    size_t limit = (size_t)q->limit;
+    if (p->count <= limit) {
         json_key(j, "next"), json_put_null(j);
         return;
     }
-    struct slice last = p->items[p->limit - 1].place;
+    struct slice last = p->items[limit - 1].place;
     struct slice next = arena_printf(p->arena, "/v1/orders?limit=%lld&after=" SLICE_FMT, (long long)q->limit,
                                      SLICE_ARG(last));
     if (q->customer_id.data != NULL)
@@ -352,8 +303,8 @@ static void put_cursor(const struct query *q, const struct page *p, struct json 
     json_key(j, "after"), json_put_string(j, last);
 }
 
-static enum http_result reply_page(struct http_exchange *x, const struct query *q, const struct page *p,
-                                   size_t n) {
+static enum http_result reply_page(struct http_exchange *x, const struct query *q,
+                                   const struct orders_page *p, size_t n) {
     _cleanup_(buf_free) struct buf json = {0};
     struct json j = {.out = &json};
     json_begin_object(&j);
@@ -377,17 +328,17 @@ static enum http_result list_orders(struct http_exchange *x, void *context) {
     if (!instance_gather(i, x, &orders_table, &g, &result))
         return result;
 
-    struct page p = {.arena = http_arena(x), .limit = (size_t)q.limit};
+    struct orders_page p = {.arena = http_arena(x)};
     if (!take_here(i, x, &q, &g, &p))
         return HTTP_DONE;
     for (int32_t n = 0; n < g.count; n++)
-        take_others(&p, g.others[n]);
-    sort(&p);
-    size_t shown = p.count < p.limit ? p.count : p.limit;
-    size_t rendered = g.asked >= 0 && p.count > p.limit ? p.limit + 1 : shown;
+        orders_page_read(&p, g.others[n]);
+    orders_page_sort(&p);
+    size_t limit = (size_t)q.limit, shown = p.count < limit ? p.count : limit;
+    size_t sent = p.count > limit ? limit + 1 : shown;
     if (!render(i, x, &q, p.items, shown))
         return HTTP_DONE;
-    return g.asked >= 0 ? reply_items(x, &p, rendered) : reply_page(x, &q, &p, shown);
+    return g.asked >= 0 ? reply_lines(x, &p, sent) : reply_page(x, &q, &p, shown);
 }
 
 const struct topic *const orders_followed[] = {

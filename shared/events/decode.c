@@ -9,11 +9,15 @@
 #include <stddef.h>
 #include <stdio.h>
 
+enum { FIELDS_MIN = 1 << 14, FIELDS_A_BYTE = 4, SHOWN_MAX = 16 << 20 };
+
 /* A body being read. */
 struct in {
     const uint8_t *begin, *at, *end;
     struct arena *arena;
-    size_t items; /* how many array items may still come: bounds the work that items of no bytes make */
+    size_t items;     /* how many may still come, of arrays, … */
+    size_t fields;    /* … and of records: bounds the work that is made of no bytes */
+    size_t shown_max; /* what the JSON may grow to */
     int depth;
     struct err *err;
 };
@@ -190,6 +194,17 @@ static bool enter(struct in *in) {
     return true;
 }
 
+/* Records of records of nulls have no bytes: one in which the next one is twice, and so on, is as long as a
+ * schema likes. */
+static bool enter_record(struct in *in, size_t fields) {
+    if (!enter(in))
+        return false;
+    if (fields > in->fields)
+        return FAIL(in, "more fields than %zu bytes may have", (size_t)(in->end - in->begin));
+    in->fields -= fields;
+    return true;
+}
+
 /* --- Into a struct --- */
 
 static bool decode(struct in *in, const struct node *n, char *base);
@@ -225,7 +240,7 @@ static bool decode_enum(struct in *in, const struct node *n, int *value) {
 }
 
 static bool decode_record(struct in *in, const struct node *n, char *record) {
-    if (!enter(in))
+    if (!enter_record(in, n->count))
         return false;
     assert(n->image == NULL || record != NULL); /* only what has a target has an image */
     if (n->image != NULL)
@@ -357,7 +372,13 @@ static bool begin(struct in *in, struct slice payload, size_t from, struct arena
         return err_set(err, ERR_POISON, "byte %zu: truncated", payload.size);
     if (payload.size - from > EVENT_SIZE_MAX)
         return err_set(err, ERR_POISON, "%zu bytes, more than %d", payload.size, EVENT_SIZE_MAX);
-    *in = (struct in){data, data + from, data + payload.size, arena, payload.size, 0, err};
+    *in = (struct in){.begin = data,
+                      .at = data + from,
+                      .end = data + payload.size,
+                      .arena = arena,
+                      .items = payload.size,
+                      .fields = FIELDS_MIN + FIELDS_A_BYTE * payload.size,
+                      .err = err};
     return true;
 }
 
@@ -381,7 +402,7 @@ bool plan_decode(const struct plan *p, struct slice payload, size_t from, struct
 static bool to_json(struct in *in, const struct node *n, struct json *j);
 
 static bool record_to_json(struct in *in, const struct node *n, struct json *j) {
-    if (!enter(in))
+    if (!enter_record(in, n->count))
         return false;
     json_begin_object(j);
     for (const struct node *f = n->children; f < n->children + n->count; f++) {
@@ -436,6 +457,8 @@ static bool to_json(struct in *in, const struct node *n, struct json *j) {
     bool flag = false;
     double d = 0;
     struct slice s = SLICE_NONE;
+    if (j->out->size > in->shown_max) /* names are as long as a schema likes, too */
+        return FAIL(in, "more than %d bytes of JSON", SHOWN_MAX);
     switch (n->op) {
     case NODE_NULL:
         json_put_null(j);
@@ -478,6 +501,7 @@ bool plan_json(const struct plan *p, struct slice payload, size_t from, struct b
     struct in in;
     if (!begin(&in, payload, from, NULL, err))
         return false;
+    in.shown_max = start + SHOWN_MAX;
     if (!to_json(&in, &p->root, &j) || !finish(&in)) {
         out->size = start;
         return false;

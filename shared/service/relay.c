@@ -23,6 +23,7 @@ enum {
     SLACK_MS = 500, /* for the answer on its way */
     CALLED_MS = 10 * 1000,
     CALLED_MAX = 256, /* of one who asks about several keys */
+    CONTENT_MAX = 16 << 20,
 };
 
 struct call {
@@ -80,9 +81,21 @@ static void call_unref(struct call *c) {
 
 /* ---- one try ---- */
 
+/* Less than what there is ends the try. */
 static size_t on_body(char *data, size_t size, size_t n, void *context) {
-    buf_append(context, data, size * n);
+    struct buf *content = context;
+    if (content->size + size * n > CONTENT_MAX)
+        return 0;
+    buf_append(content, data, size * n);
     return size * n;
+}
+
+/* What can be given on as a header's value. */
+static bool is_plain(const char *text, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return false;
+    return true;
 }
 
 static size_t on_header(char *data, size_t size, size_t n, void *context) {
@@ -95,7 +108,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *context) {
         while (end > at && (data[end - 1] == '\r' || data[end - 1] == '\n'))
             end--;
         buf_clear(&c->location);
-        buf_append(&c->location, data + at, end - at);
+        if (is_plain(data + at, end - at))
+            buf_append(&c->location, data + at, end - at);
     }
     return size * n;
 }
@@ -234,7 +248,7 @@ static void try_ended(struct call *c, CURLcode code) {
     char *type = NULL;
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(c->curl, CURLINFO_CONTENT_TYPE, &type);
-    if (code == CURLE_OK && type != NULL)
+    if (code == CURLE_OK && type != NULL && is_plain(type, strlen(type)))
         buf_append(&c->type, type, strlen(type));
     if (code == CURLE_OK && status != 503) {
         finish(c, (unsigned)status);

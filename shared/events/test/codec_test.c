@@ -378,6 +378,63 @@ static void items_of_no_bytes_are_bounded(void **state) {
     buf_free(&body);
 }
 
+/* A schema of a kilobyte, in which each record has the one before it twice, is of 2^40 records with no bytes
+ * at all. */
+static void records_of_no_bytes_are_bounded(void **state) {
+    (void)state;
+    struct buf type = {0}, schema = {0}, text = {0};
+    struct err err = {0};
+    buf_printf(&type, "{\"type\":\"record\",\"name\":\"R0\",\"fields\":[]}");
+    for (int i = 1; i <= 40; i++) {
+        struct buf next = {0};
+        buf_printf(&next,
+                   "{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[{\"name\":\"a\",\"type\":" SLICE_FMT
+                   "},{\"name\":\"b\",\"type\":\"R%d\"}]}",
+                   i, SLICE_ARG(buf_slice(&type)), i - 1);
+        buf_free(&type);
+        type = next;
+    }
+    struct plan *plan = plan_create(buf_slice(&type), NULL);
+    assert_false(plan_json(plan, SLICE(""), 0, &text, &err));
+    assert_non_null(strstr(err.text, "more fields than 0 bytes may have"));
+    assert_int_equal(text.size, 0);
+    plan_destroy(plan);
+    buf_printf(&schema,
+               "{\"type\":\"record\",\"name\":\"Theirs\",\"fields\":[{\"name\":\"x\",\"type\":" SLICE_FMT
+               "}]}%c",
+               SLICE_ARG(buf_slice(&type)), 0);
+    check(&(struct written){"twice", &inner_type, schema.data, SLICE(""),
+                            "!more fields than 0 bytes may have"});
+    buf_free(&type);
+    buf_free(&schema);
+}
+
+static void names_of_fields_do_not_fill_the_memory(void **state) {
+    (void)state;
+    struct buf name = {0}, schema = {0}, body = {0}, text = {0};
+    struct err err = {0};
+    memset(buf_reserve(&name, 100000), 'n', 100000);
+    name.size = 100000;
+    buf_printf(
+        &schema,
+        "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"" SLICE_FMT
+        "\",\"type\":\"boolean\"}]}}",
+        SLICE_ARG(buf_slice(&name)));
+    buf_append_slice(&body, SLICE("\xd0\x0f")); /* 1000 of them */
+    for (int i = 0; i < 1000; i++)
+        buf_append_byte(&body, 1);
+    buf_append_byte(&body, 0);
+    struct plan *plan = plan_create(buf_slice(&schema), NULL);
+    assert_false(plan_json(plan, buf_slice(&body), 0, &text, &err));
+    assert_non_null(strstr(err.text, "bytes of JSON"));
+    assert_true(text.capacity <= 64 << 20);
+    plan_destroy(plan);
+    buf_free(&name);
+    buf_free(&schema);
+    buf_free(&body);
+    buf_free(&text);
+}
+
 static void depth_is_bounded(void **state) {
     (void)state;
     struct buf body = {0};
@@ -484,6 +541,8 @@ int main(void) {
         cmocka_unit_test(defaults_and_promotions),
         cmocka_unit_test(hostile_bytes_are_refused),
         cmocka_unit_test(items_of_no_bytes_are_bounded),
+        cmocka_unit_test(records_of_no_bytes_are_bounded),
+        cmocka_unit_test(names_of_fields_do_not_fill_the_memory),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(large_values_are_refused),
         cmocka_unit_test(what_no_one_could_read_is_not_written),
