@@ -5,11 +5,14 @@
 
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LEAVE_GROUP = 13, VERSION = 3, ANSWER_MS = 1000 };
+enum { LEAVE_GROUP = 13, VERSION = 3, ANSWER_MS = 1000, PATIENCE_S = 3 };
 
 static void put(struct buf *b, uint64_t n, int bytes) {
     while (bytes-- > 0)
@@ -42,7 +45,7 @@ static int connect_to(const char *host, uint16_t port) {
     return fd;
 }
 
-bool kafka_leave_group(const char *host, uint16_t port, const char *group, const char *instance) {
+static bool leave(const char *host, uint16_t port, const char *group, const char *instance) {
     _cleanup_(buf_free) struct buf body = {0}, request = {0};
     put(&body, LEAVE_GROUP, 2);
     put(&body, VERSION, 2);
@@ -65,5 +68,47 @@ bool kafka_leave_group(const char *host, uint16_t port, const char *group, const
                 recv(fd, answer, sizeof answer, MSG_WAITALL) == (ssize_t)sizeof answer && answer[12] == 0 &&
                 answer[13] == 0;
     close(fd);
+    return left;
+}
+
+/* ---- looking up a name has no time limit, so somebody else does all of it ---- */
+
+struct leaving {
+    char *host, *group, *instance;
+    uint16_t port;
+    bool left;
+    atomic_int holders; /* the last one frees it */
+};
+
+static void let_go(struct leaving *l) {
+    if (atomic_fetch_sub(&l->holders, 1) > 1)
+        return;
+    free(l->host);
+    free(l->group);
+    free(l->instance);
+    free(l);
+}
+
+static void *leave_in_time(void *context) {
+    struct leaving *l = context;
+    l->left = leave(l->host, l->port, l->group, l->instance);
+    let_go(l);
+    return NULL;
+}
+
+bool kafka_leave_group(const char *host, uint16_t port, const char *group, const char *instance) {
+    struct leaving *l = xcalloc(1, sizeof *l);
+    *l = (struct leaving){xstrdup(host), xstrdup(group), xstrdup(instance), port, false, 2};
+    struct timespec until;
+    pthread_t thread;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PATIENCE_S;
+    bool ended = false;
+    if (pthread_create(&thread, NULL, leave_in_time, l) != 0)
+        let_go(l); /* of the thread that there is not */
+    else if (!(ended = pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0))
+        pthread_detach(thread);
+    bool left = ended && l->left;
+    let_go(l);
     return left;
 }

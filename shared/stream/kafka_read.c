@@ -380,13 +380,29 @@ struct look {
     bool doubts; /* somebody is behind; is there anything for it? */
 };
 
-static int64_t end_in(const struct look *l, const struct topic *t, int32_t partition) {
+static const rd_kafka_topic_partition_t *find_in(const struct look *l, const struct topic *t,
+                                                 int32_t partition) {
     for (size_t i = 0; i < l->count; i++) {
         const rd_kafka_topic_partition_t *p = rd_kafka_ListOffsetsResultInfo_topic_partition(l->infos[i]);
         if (p->partition == partition && strcmp(p->topic, t->name) == 0)
-            return p->err == RD_KAFKA_RESP_ERR_NO_ERROR ? p->offset : -1;
+            return p;
     }
-    return -1;
+    return NULL;
+}
+
+static int64_t end_in(const struct look *l, const struct topic *t, int32_t partition) {
+    const rd_kafka_topic_partition_t *p = find_in(l, t, partition);
+    return p != NULL && p->err == RD_KAFKA_RESP_ERR_NO_ERROR ? p->offset : -1;
+}
+
+/* What the reader has met; or that there is no such topic any more, which it waits for without a word. */
+static rd_kafka_resp_err_t error_in(const struct look *l, const struct topic *t, int32_t partition,
+                                    const struct reading *r) {
+    const rd_kafka_topic_partition_t *p = find_in(l, t, partition);
+    bool gone = p != NULL && (p->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                              p->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                              p->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION);
+    return r->error == RD_KAFKA_RESP_ERR_NO_ERROR && gone ? p->err : r->error;
 }
 
 /* Whether it is time to make its reader anew. */
@@ -401,11 +417,12 @@ static void look(struct kafka *k, int q, const struct topic *t, int32_t partitio
                  void *context) {
     struct look *l = context;
     int64_t end = end_in(l, t, partition);
+    rd_kafka_resp_err_t error = error_in(l, t, partition, r);
     if (r->lost)
         return;
-    if (r->error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (++r->stuck >= STUCK_LOOKS) {
-            troubled(k, t, partition, r, rd_kafka_err2str(r->error));
+            troubled(k, t, partition, r, rd_kafka_err2str(error));
             stuck(k, q, r);
         }
         return;

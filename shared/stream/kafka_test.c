@@ -5,9 +5,12 @@
 #include "base/clock.h"
 #include "stream/kafka_client.h"
 
+#include <dlfcn.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -212,6 +215,27 @@ static void a_reader_that_may_not_says_so(void **state) {
     reads_through(*state, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "authorization failed");
 }
 
+/* In the same process as librdkafka, so this stands before the C library's. */
+static pthread_mutex_t name_server = PTHREAD_MUTEX_INITIALIZER;
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **list) {
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (strcmp(host, "name.that.nobody.answers") == 0) {
+        pthread_mutex_lock(&name_server);
+        pthread_mutex_unlock(&name_server);
+        return EAI_AGAIN;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(host, service, hints, list);
+}
+
+static void whose_name_nobody_answers_is_not_waited_for(void **state) {
+    (void)state;
+    pthread_mutex_lock(&name_server);
+    assert_false(kafka_leave_group("name.that.nobody.answers", 9092, "test", "test-0"));
+    pthread_mutex_unlock(&name_server);
+}
+
 /* A coordinator that takes the request and says half of an answer. */
 static void who_leaves_waits_not_for_ever(void **state) {
     (void)state;
@@ -247,6 +271,7 @@ int main(void) {
         TEST(a_reader_that_gets_nothing_is_made_anew),
         TEST(a_reader_that_may_not_says_so),
         TEST(who_leaves_waits_not_for_ever),
+        TEST(whose_name_nobody_answers_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
