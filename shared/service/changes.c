@@ -64,6 +64,15 @@ void changes_note(struct changes *c, struct slice key, int32_t partition, int64_
         c->wake(c->context);
 }
 
+void changes_reset(struct changes *c) {
+    pthread_mutex_lock(&c->lock);
+    c->overflow = true;
+    buf_free(&c->inbox);
+    atomic_store(&c->active, false);
+    pthread_mutex_unlock(&c->lock);
+    c->wake(c->context);
+}
+
 static struct change **bucket_of(const struct changes *c, struct slice key) {
     uint32_t h = 2166136261u;
     for (size_t i = 0; i < key.size; i++)

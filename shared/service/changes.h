@@ -2,7 +2,7 @@
  * of the table share. A row that changes a thousand times is one entry, so it is bounded, and a reader needs
  * nothing but the number of the last change that it has seen.
  *
- * changes_note() is for the table's stream, all else for the HTTP thread. */
+ * changes_note() and changes_reset() are for the table's stream, all else for the HTTP thread. */
 #pragma once
 
 #include "stream/topology.h"
@@ -29,6 +29,9 @@ void changes_destroy(struct changes *c);
 
 /* Costs next to nothing while nobody reads. */
 void changes_note(struct changes *c, struct slice key, int32_t partition, int64_t offset);
+
+/* Everything may have changed, without a note. */
+void changes_reset(struct changes *c);
 
 /* Somebody reads. False: nobody has for a while, so how far the table is *after* this call has to be said
  * with changes_start(). When nobody takes what is noted, that ends it. */

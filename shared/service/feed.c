@@ -56,6 +56,12 @@ void feeds_note(struct feeds *f, const struct table *t, struct slice key, int32_
         changes_note(table_shared_changes(s), key, partition, offset);
 }
 
+void feeds_reset(struct feeds *f, const struct table *t) {
+    struct table_shared *s = feeds_table(f, t);
+    if (s != NULL)
+        table_shared_reset(s);
+}
+
 static void on_tail(void *context, struct slice name) {
     struct feeds *f = context;
     http_wake(f->instance->http, name);

@@ -27,6 +27,7 @@ struct feed_part {
     /* Of a table. */
     enum { TABLE_BEGINS, TABLE_SCANS, TABLE_LIVE } phase;
     struct table_shared *shared;
+    unsigned resets;      /* of the table, as far as the client knows */
     int64_t *next;        /* the vector when the scan or the batch is through */
     bool deltas;          /* the scan is only of rows behind the vector */
     struct buf scan_from; /* the key behind which it goes on; size 0: the first */
@@ -79,6 +80,7 @@ struct table_shared *table_shared_create(struct instance *i, const struct table 
 void table_shared_destroy(struct table_shared *s);
 struct changes *table_shared_changes(struct table_shared *s);
 const struct table *table_shared_table(const struct table_shared *s);
+void table_shared_reset(struct table_shared *s); /* the table's stream's thread */
 void feed_table_close(struct feed_part *p);
 void feed_table_run(struct feed_run *r, struct feed_part *p, const struct feed *f);
 

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "stream/stream.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ struct table_shared {
     struct instance *instance;
     const struct table *table;
     struct changes *changes;
+    atomic_uint resets; /* how often the table was read anew */
     struct arena cache;
     size_t cache_size;
     uint64_t generation; /* of the cache */
@@ -34,6 +36,12 @@ struct name {
 /* Under which streams are woken when there are changes. */
 static struct slice name_of(const struct table_shared *s, struct name *name) {
     snprintf(name->text, sizeof name->text, "c%s", s->table->name);
+    return slice_of(name->text);
+}
+
+/* And those that watch one row, when all are read anew. */
+static struct slice reset_name(const struct table_shared *s, struct name *name) {
+    snprintf(name->text, sizeof name->text, "x%s", s->table->name);
     return slice_of(name->text);
 }
 
@@ -68,6 +76,13 @@ struct changes *table_shared_changes(struct table_shared *s) {
 
 const struct table *table_shared_table(const struct table_shared *s) {
     return s->table;
+}
+
+void table_shared_reset(struct table_shared *s) {
+    struct name name;
+    atomic_fetch_add(&s->resets, 1);
+    changes_reset(s->changes);
+    http_wake(s->instance->http, reset_name(s, &name));
 }
 
 /* ---- the events of rows ---- */
@@ -416,18 +431,35 @@ static void run_rows(struct feed_run *r, struct feed_part *p, const struct feed 
         run_batch(r, p, f, s);
 }
 
+/* The table is read anew, so the client begins anew, with what is true when it is read. */
+static void begin_anew(struct feed_run *r, struct feed_part *p, const struct feed *f, unsigned resets) {
+    p->resets = resets;
+    p->phase = TABLE_BEGINS;
+    p->resumes = false;
+    p->row_shown = false;
+    memset(p->vector, 0, (size_t)p->partitions * sizeof *p->vector);
+    instance_not_fresh(r->instance, r->x, f->table);
+}
+
 void feed_table_run(struct feed_run *r, struct feed_part *p, const struct feed *f) {
     struct stream *s = instance_stream(r->instance, f->table);
     if (p->shared == NULL) {
         p->shared = feeds_table(r->instance->feeds, f->table);
         p->next = xcalloc((size_t)p->partitions, sizeof *p->next);
+        p->resets = atomic_load(&p->shared->resets);
     }
+    unsigned resets = atomic_load(&p->shared->resets);
+    if (resets != p->resets)
+        begin_anew(r, p, f, resets);
     if (s == NULL) {
         feed_pause(r, BATCH_MS);
         return;
     }
-    if (f->key.data != NULL)
+    if (f->key.data != NULL) {
+        struct name name;
         instance_watch(r->instance, r->x, f->table, f->key);
+        http_watch(r->x, reset_name(p->shared, &name));
+    }
     if (p->phase == TABLE_BEGINS && !instance_fresh(r->instance, r->x, f->table))
         return; /* woken when it is */
     r->has_block = false;

@@ -90,6 +90,7 @@ static int setup(void **state) {
                                                                            .log = &f->log->log,
                                                                            .context = &f->worker,
                                                                            .changed = instance_row_changed,
+                                                                           .reread = instance_table_reread,
                                                                            .refreshed = instance_refreshed}));
     *state = f;
     return 0;
@@ -289,6 +290,26 @@ static void one_row(void **state) {
     leave(c);
 }
 
+/* A log that has lost its last records: whoever watches is told to forget what he has. */
+static void a_table_that_is_read_anew(void **state) {
+    struct fixture *f = *state;
+    owner(f, "a", "Ann", "Rome");
+    owner(f, "b", "Bob", "Rome");
+    owner(f, "b", "Bobby", "Rome");
+    struct client *all = follow(f, "/owners", NULL), *one = follow(f, "/owners?key=b", NULL);
+    expect(all, "Bobby\",\"city\":\"Rome\"}\n\n",
+           POSITION("0") RESET("owner") OWNER("Ann") OWNER_AT("3", "Bobby"));
+    expect(one, "Bobby\",\"city\":\"Rome\"}\n\n", POSITION("0") RESET("owner") OWNER_AT("3", "Bobby"));
+    memory_log_cut(f->log, &topic_owners, 0, 2);
+    expect(all, "Bob\",\"city\":\"Rome\"}\n\n", RESET("owner") OWNER("Ann") OWNER_AT("2", "Bob"));
+    expect(one, "Bob\",\"city\":\"Rome\"}\n\n", RESET("owner") OWNER_AT("2", "Bob"));
+    owner(f, "b", "Bo", "Rome");
+    expect(all, "Bo\",\"city\":\"Rome\"}\n\n", OWNER_AT("3", "Bo"));
+    expect(one, "Bo\",\"city\":\"Rome\"}\n\n", OWNER_AT("3", "Bo"));
+    leave(all);
+    leave(one);
+}
+
 /* More rows than a run writes or looks at; each of them, in the order of their keys. */
 static void many_rows(void **state) {
     struct fixture *f = *state;
@@ -356,6 +377,7 @@ int main(void) {
         TEST(all_rows_and_then_what_changes),
         TEST(only_the_newest_value),
         TEST(comes_back_to_what_has_changed),
+        TEST(a_table_that_is_read_anew),
         TEST(comes_back_elsewhere),
         TEST(comes_back_from_another_log),
         TEST(rows_come_and_go_by_what_is_wanted),

@@ -174,6 +174,12 @@ void instance_row_changed(void *worker, const struct table *t, struct slice key,
         feeds_note(w->instance->feeds, t, key, partition, offset);
 }
 
+void instance_table_reread(void *worker, const struct table *t) {
+    struct worker *w = worker;
+    if (w->instance->feeds != NULL)
+        feeds_reset(w->instance->feeds, t);
+}
+
 void instance_refreshed(void *worker) {
     struct worker *w = worker;
     char text[32];
@@ -199,6 +205,13 @@ bool instance_fresh(struct instance *i, struct http_exchange *x, const struct ta
         *ticket = stream_refresh(s);
     }
     return stream_fresh(s, *ticket);
+}
+
+void instance_not_fresh(struct instance *i, struct http_exchange *x, const struct table *t) {
+    struct worker *w = worker_of(i, t);
+    uint64_t *ticket = w == NULL ? NULL : http_state(x, w, sizeof *ticket, NULL);
+    if (ticket != NULL)
+        *ticket = 0;
 }
 
 /* ---- publishing ---- */

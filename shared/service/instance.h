@@ -63,6 +63,8 @@ void feeds_destroy(struct feeds *f);
 void feeds_metrics(struct feeds *f, struct metrics *m); /* HTTP thread */
 /* A table's row has changed; on its stream's thread. */
 void feeds_note(struct feeds *f, const struct table *t, struct slice key, int32_t partition, int64_t offset);
+/* What the table has is not true any more: streams of it begin anew. */
+void feeds_reset(struct feeds *f, const struct table *t);
 
 /* The table's stream; NULL until it is open. */
 struct stream *instance_stream(struct instance *i, const struct table *t);
@@ -80,12 +82,16 @@ bool worker_ready(struct worker *w);
 /* What a worker is doing, for people. True: it waits for what should be there. */
 bool worker_status(struct worker *w, char *text, size_t size);
 
+/* What instance_fresh() said to this exchange does not hold any more. HTTP thread. */
+void instance_not_fresh(struct instance *i, struct http_exchange *x, const struct table *t);
+
 /* What exchanges watch that wait for something with an address. */
 struct slice instance_address_key(char *text, size_t size, char kind, const void *address);
 
 /* Callbacks of streams and of the producer: they wake whoever waits. */
 void instance_row_changed(void *worker, const struct table *t, struct slice key, int32_t partition,
                           int64_t offset);
+void instance_table_reread(void *worker, const struct table *t);
 void instance_refreshed(void *worker);
 void instance_moved(void *worker);
 void instance_published(void *instance, void *ticket, int64_t offset);

@@ -248,6 +248,7 @@ static bool run_stream(struct worker *w, struct err *e) {
                                      .log = w->log,
                                      .context = w,
                                      .changed = instance_row_changed,
+                                     .reread = instance_table_reread,
                                      .refreshed = instance_refreshed,
                                      .dead_letter = dead_letter,
                                      .stale_ms = i->settings.stale_hours * INT64_C(3600000),

@@ -39,6 +39,8 @@ struct stream_options {
      * the partition. */
     void (*changed)(void *context, const struct table *t, struct slice key, int32_t partition,
                     int64_t offset);
+    /* A table of whose log the last records are lost: what it has goes after this, and is read anew. */
+    void (*reread)(void *context, const struct table *t);
     /* After a stream_refresh() was fulfilled. */
     void (*refreshed)(void *context);
     /* A bad record goes to the dead letters, unless its transaction is aborted. NULL: nobody cares. */

@@ -345,6 +345,8 @@ static bool table_forget(struct stream *s, size_t i, struct err *e) {
     h->forgotten = true;
     s->tables_known = false;
     atomic_store(&s->ready, false);
+    if (s->o.reread != NULL)
+        s->o.reread(s->o.context, t);
     return t->partitioned_with == NULL ? forget_table(s, t, e)
                                        : partitions_forget(s, t, &had, s->table_partitions[i], e);
 }
