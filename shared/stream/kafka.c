@@ -683,12 +683,11 @@ static void note_refused(struct kafka *k, const char *topic, rd_kafka_resp_err_t
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
     (void)rk;
-    int64_t *delivered = m->_private;
+    struct log_delivered *delivered = m->_private;
     if (refuses(m->err))
         note_refused(opaque, rd_kafka_topic_name(m->rkt), m->err);
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && delivered != NULL && m->offset >= 0 &&
-        *delivered < m->offset + 1)
-        *delivered = m->offset + 1;
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && delivered != NULL && m->offset >= 0)
+        log_deliver(delivered, m->offset);
 }
 
 static void producer_drop(struct kafka *k) {

@@ -74,6 +74,18 @@ static inline bool log_is_news(const struct log_record *r) {
 /* What a moved reader has to say, for people. */
 void log_moved_text(const struct log_record *r, char *text, size_t size);
 
+/* Where what was written to a partition has come to lie, as far as its producer has heard. */
+struct log_delivered {
+    int64_t next; /* the offset behind the last record */
+    int64_t was;  /* not 0: it was this, and then a record came to lie before it: the log has lost some */
+};
+
+static inline void log_deliver(struct log_delivered *d, int64_t offset) {
+    if (offset < d->next && d->was == 0)
+        d->was = d->next;
+    d->next = offset + 1;
+}
+
 /* What a producer is given. */
 struct log_message {
     const struct topic *topic;
@@ -82,7 +94,8 @@ struct log_message {
     struct slice key, value; /* copied */
     const struct log_header *headers;
     size_t header_count;
-    int64_t *delivered; /* raised to the record's offset + 1 once known, not later than the commit; or NULL */
+    struct log_delivered *delivered; /* is told the record's offset, unless nobody learns it, not later than
+                                        the commit and in the order of the records; or NULL */
 };
 
 /* A task is a partition number: the group balances the lead topic, the other sources follow it. */

@@ -2,9 +2,11 @@
  * whatever keeps a position: none is changed without a word, nothing is read twice, and what comes then
  * counts. */
 #include "stream/delivery.h"
+#include "stream/retention.h"
 #include "stream/step.h"
 #include "stream/stream.h"
 #include "stream/tail.h"
+#include "stream/transaction.h"
 
 #include "bank.h"
 #include "memory_log.h"
@@ -360,6 +362,78 @@ static void a_changelog_that_does_not_end_with_a_record(void **state) {
     }
 }
 
+static int64_t balance_in_store(struct fixture *f, const char *account) {
+    struct arena a = {0};
+    struct buf key = {0};
+    struct slice row;
+    store_key_view(&key, &bank_balances, 0, slice_of(account));
+    assert_true(store_get(f->bank->store, buf_slice(&key), &a, &row, &f->e));
+    int64_t balance = row.data == NULL ? 0
+                                       : *(const int64_t *)bank_value(f->bank, &topic_balances,
+                                                                      row_payload(&bank_balances, row));
+    arena_free(&a);
+    buf_free(&key);
+    return balance;
+}
+
+/* The next record that is written comes to lie before the last one: then the view is what the log says. */
+static void a_changelog_that_loses_its_last_records_while_its_task_runs(void **state) {
+    struct fixture *f = *state;
+    deposit(f, "a", 1, "");
+    start(f);
+    deposit(f, "b", 2, "");
+    settle(f);
+    deposit(f, "b", 5, "");
+    settle(f);
+    int64_t end = (int64_t)f->log->parts[topic_balances.index][0].count;
+    assert_int_equal(balance_in_store(f, "b"), 7);
+    memory_log_cut(f->log, &topic_balances, 0, end - 2); /* a record, and its marker */
+    deposit(f, "a", 1, "");
+    settle(f);
+    assert_int_equal(balance_in_store(f, "a"), 2);
+    assert_int_equal(balance_in_store(f, "b"), 2);
+    assert_int_equal(group_of(f, &topic_deposits), 4); /* what was folded is not folded again */
+    expect_moved(f, &topic_balances, 0, 1);
+    expect(&f->notices, "balances/0: it was read up to 5 and has lost some of that, and ends again at 6; "
+                        "balances is read anew, ");
+}
+
+/* And where nobody could look at that before it went down, it is so afterwards. */
+static void a_changelog_whose_loss_nobody_could_mend_in_time(void **state) {
+    struct fixture *f = *state;
+    deposit(f, "a", 1, "");
+    deposit(f, "b", 2, "");
+    start(f);
+    deposit(f, "b", 5, "");
+    settle(f);
+    memory_log_cut(f->log, &topic_balances, 0, 3);
+    deposit(f, "a", 1, "");
+    while (group_of(f, &topic_deposits) < 4)
+        rounds(f, 1);
+    crash(f);
+    start(f);
+    assert_int_equal(balance_in_store(f, "a"), 2);
+    assert_int_equal(balance_in_store(f, "b"), 2);
+}
+
+/* Where a table ends is asked for, and then the log loses it before anybody has read it. */
+static void what_is_aimed_at_is_lost_before_it_is_read(void **state) {
+    struct fixture *f = *state;
+    owner(f, "a", "Ann");
+    start(f);
+    owner(f, "b", "Bob");
+    owner(f, "c", "Cid");
+    f->log->tables_stuck = true;
+    uint64_t ticket = stream_refresh(f->stream);
+    rounds(f, 2);
+    memory_log_cut(f->log, &topic_owners, 0, 2);
+    f->log->tables_stuck = false;
+    for (int n = 0; n < 100 && !stream_fresh(f->stream, ticket); n++)
+        rounds(f, 1);
+    assert_true(stream_fresh(f->stream, ticket));
+    assert_true(has_owner(f, "b"));
+}
+
 /* ---- deliveries ---- */
 
 static struct fixture *delivers; /* one test at a time */
@@ -591,6 +665,9 @@ int main(void) {
         TEST(a_changelog_that_lost_its_last_records),
         TEST(an_empty_changelog_that_does_not_begin_at_0),
         TEST(a_changelog_that_does_not_end_with_a_record),
+        TEST(a_changelog_that_loses_its_last_records_while_its_task_runs),
+        TEST(a_changelog_whose_loss_nobody_could_mend_in_time),
+        TEST(what_is_aimed_at_is_lost_before_it_is_read),
         TEST(a_delivery_whose_front_is_deleted),
         TEST(a_delivery_that_lost_its_last_records),
         TEST(slow_deliveries_do_not_overrun_the_poll),

@@ -38,12 +38,12 @@ enum task_state { TASK_NONE, TASK_NEW, TASK_RESTORING, TASK_RUNNING };
 
 struct task {
     enum task_state state;
-    int64_t *inputs;        /* by source: the next offset to process, */
-    int64_t *read;          /* and the next to come, behind whatever is no record */
-    int64_t *committed;     /* by source: as the group has it */
-    int64_t *cuts;          /* by source: how often it has lost its last records */
-    int64_t *changelogs;    /* by view: the offset behind our last record */
-    struct cursor *restore; /* by view */
+    int64_t *inputs;                  /* by source: the next offset to process, */
+    int64_t *read;                    /* and the next to come, behind whatever is no record */
+    int64_t *committed;               /* by source: as the group has it */
+    int64_t *cuts;                    /* by source: how often it has lost its last records */
+    struct log_delivered *changelogs; /* by view: of our records */
+    struct cursor *restore;           /* by view */
     struct task_time time;
 };
 
@@ -103,7 +103,7 @@ struct stream {
     size_t transaction_records;
     int64_t transaction_since_us;
     int64_t dirty_since; /* when the first input came that is not committed; 0: there is none */
-    int64_t tasks_retry_at, trouble_until, tick_at, flush_at;
+    int64_t tasks_retry_at, trouble_until, tick_at, flush_at, aim_at;
     int32_t tasks_first;
     struct err callback_err; /* what went wrong inside a callback of the group */
     uint64_t refresh_started;

@@ -22,6 +22,7 @@ enum {
     RETRY_MS = 200,
     TROUBLE_MS = 1000, /* what is tried again and again has one status, also between two tries */
     FRESH_MS = 5000,
+    AIM_MS = 2000,
 };
 
 /* ---- creation ---- */
@@ -100,8 +101,10 @@ void note_moved(struct stream *s, const struct log_record *r) {
 
 void note_ahead(struct stream *s, const char *what, const struct log_position *end, int64_t position) {
     counter_add(&s->counts[end->topic->index].lost, 1);
-    notice(s, "%s/%d: it was read up to %lld and ends at %lld; %s is read anew", end->topic->name,
-           end->partition, (long long)position, (long long)end->offset, what);
+    notice(s, "%s/%d: it was read up to %lld and %s %lld; %s is read anew", end->topic->name, end->partition,
+           (long long)position,
+           position > end->offset ? "ends at" : "has lost some of that, and ends again at",
+           (long long)end->offset, what);
 }
 
 /* ---- tasks ---- */
@@ -175,15 +178,17 @@ static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
         c->target = changelogs[i].offset;
         store_key_view_position(&key, v, p);
         TRY(position_load(s, &key, &c->position, e));
-        if (c->position > c->target) { /* of another log, or it has lost its last records */
-            note_ahead(s, v->name, &changelogs[i], c->position);
-            TRY(inputs_forget(s, p, e));
-            ours = false;
+        bool cut = task->changelogs[i].was > 0;
+        if (cut || c->position > c->target) { /* it has lost its last records, or is of another log */
+            note_ahead(s, v->name, &changelogs[i], cut ? task->changelogs[i].was : c->position);
+            ours = ours && cut;
+            TRY(cut || inputs_forget(s, p, e));
         }
         store_key_age(&key, v->name, p);
         TRY(age_check(s, v->changelog, p, &key, c, &stale, e));
-        if (c->position < 0 || c->position > c->target || stale) {
+        if (c->position < 0 || c->position > c->target || cut || stale) {
             TRY(forget_view(s, v, p, e));
+            task->changelogs[i].was = 0;
             c->position = 0;
             position_put(&s->hydrated, &key, time_of_day(s));
         }
@@ -202,7 +207,7 @@ static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
             return true;
     changelogs_unread(s, p);
     for (size_t i = 0; i < s->view_count; i++)
-        task->changelogs[i] = task->restore[i].position;
+        task->changelogs[i] = (struct log_delivered){.next = task->restore[i].position};
     int64_t latest = time_of_day(s) + LOG_AHEAD_MS; /* a wrong clock is not for ever */
     task->time.now = task->time.now < latest ? task->time.now : latest;
     task->state = TASK_RUNNING;
@@ -211,6 +216,17 @@ static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
         struct log_position from = {s->topology->sources[i].topic, p, task->inputs[i]};
         TRY(LOG(s, read, source_queue(&s->topology->sources[i]), &from, e));
     }
+    return true;
+}
+
+/* A task whose changelog has lost its last records is restored: the log is the truth. */
+static bool task_check(struct stream *s, int32_t p, struct err *e) {
+    bool cut = false;
+    for (size_t i = 0; i < s->view_count; i++)
+        cut = cut || s->tasks[p].changelogs[i].was > 0;
+    TRY(!cut || commit(s, e));
+    if (cut)
+        task_halt(s, p, TASK_NEW);
     return true;
 }
 
@@ -228,6 +244,8 @@ static bool tasks_progress(struct stream *s, struct err *e) {
         }
         if (task->state == TASK_RESTORING)
             TRY(task_restore_end(s, p, e));
+        else if (task->state == TASK_RUNNING)
+            TRY(task_check(s, p, e));
     }
     return true;
 }
@@ -288,6 +306,12 @@ static bool wait_for_own(struct stream *s, const struct log_record *r, struct er
     return false;
 }
 
+/* Whether a record of a changelog is this topology's own, and not of somebody who may write there too. */
+static bool is_own(struct stream *s, const struct log_record *r) {
+    return step_wrote(s->topology, s->o.log->ops->header(r, "traceparent"),
+                      s->o.log->ops->header(r, "caused-by"));
+}
+
 static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     for (size_t i = 0; i < s->view_count; i++) {
@@ -307,8 +331,7 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
                          !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
                 if (!none && e->kind != ERR_POISON)
                     return false;
-                if (!none && step_wrote(s->topology, s->o.log->ops->header(r, "traceparent"),
-                                        s->o.log->ops->header(r, "caused-by")))
+                if (!none && is_own(s, r))
                     return wait_for_own(s, r, e);
                 counter_add(&s->counts[r->topic->index].skipped, 1);
             } else {
@@ -316,9 +339,10 @@ static bool restore_record(struct stream *s, const struct log_record *r, struct 
             }
             counter_add(&s->counts[r->topic->index].restored, 1);
             struct slice inputs = s->o.log->ops->header(r, INPUTS_HEADER);
-            inputs_raise(s, r->partition, inputs);
-            if (inputs.data != NULL)
+            if (inputs.data != NULL && is_own(s, r)) {
+                inputs_raise(s, r->partition, inputs);
                 inputs_put(s, r->partition, &s->hydrated);
+            }
             store_key_view_position(&key, v, r->partition);
             position_put(&s->hydrated, &key, r->offset + 1);
         }
@@ -394,7 +418,7 @@ static size_t view_index(const struct stream *s, const struct view *v) {
 }
 
 /* Where the offset behind a view's record goes, once it is known. */
-static int64_t *delivered(const struct stream *s, const struct emission *m) {
+static struct log_delivered *delivered(const struct stream *s, const struct emission *m) {
     return m->view == NULL ? NULL : &s->tasks[m->partition].changelogs[view_index(s, m->view)];
 }
 
@@ -567,7 +591,7 @@ bool commit(struct stream *s, struct err *e) {
             inputs_put(s, p, changes);
         for (size_t i = 0; changed && i < s->view_count; i++) {
             store_key_view_position(&key, s->topology->views[i], p);
-            position_put(changes, &key, task->changelogs[i]);
+            position_put(changes, &key, task->changelogs[i].was == 0 ? task->changelogs[i].next : -1);
         }
     }
     TRY(overlay_apply(changes, e));
@@ -940,6 +964,57 @@ static uint64_t left(const struct stream *s) {
     return n;
 }
 
+/* The cursors that have not reached what they aim at: of tables, or of tasks that are restored. */
+static size_t aiming(struct stream *s, bool tables, struct cursor **cursors, struct log_position *at) {
+    size_t n = 0;
+    for (size_t i = 0; tables && i < s->table_count; i++)
+        for (int32_t p = 0; p < s->table_partitions[i]; p++)
+            if (cursor_left(&s->cursors[i][p]) > 0) {
+                cursors[n] = &s->cursors[i][p];
+                at[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
+            }
+    for (int32_t p = 0; !tables && p < s->partitions; p++)
+        for (size_t i = 0; s->tasks[p].state == TASK_RESTORING && i < s->view_count; i++)
+            if (cursor_left(&s->tasks[p].restore[i]) > 0) {
+                cursors[n] = &s->tasks[p].restore[i];
+                at[n++] = (struct log_position){s->topology->views[i]->changelog, p, -1};
+            }
+    return n;
+}
+
+/* A question that can as well be asked later. */
+static bool ends_or_later(struct stream *s, struct log_position *at, size_t *n, bool committed,
+                          struct err *e) {
+    if (ends(s, at, *n, committed, e))
+        return true;
+    *n = 0;
+    return e->kind == ERR_RETRY;
+}
+
+/* What is aimed at never comes where a log has lost it since somebody asked for its end: now and then the
+ * aims come back to where the logs end. */
+static bool aims_lower(struct stream *s, struct err *e) {
+    if (left(s) == 0)
+        s->aim_at = now_ms(s) + AIM_MS;
+    if (now_ms(s) < s->aim_at)
+        return true;
+    s->aim_at = now_ms(s) + AIM_MS;
+    size_t most = (size_t)s->partitions * s->view_count;
+    for (size_t i = 0; i < s->table_count; i++)
+        most += (size_t)s->table_partitions[i];
+    struct cursor *cursors[most + 1];
+    struct log_position at[most + 1];
+    for (int tables = 0; tables <= 1; tables++) {
+        size_t n = aiming(s, tables, cursors, at);
+        TRY(ends_or_later(s, at, &n, tables, e));
+        for (size_t k = 0; k < n; k++) {
+            cursors[k]->target = at[k].offset < cursors[k]->target ? at[k].offset : cursors[k]->target;
+            cursors[k]->mark = at[k].offset < cursors[k]->mark ? at[k].offset : cursors[k]->mark;
+        }
+    }
+    return true;
+}
+
 static void places_update(struct stream *s) {
     struct place *at = atomic_load_explicit(&s->places, memory_order_relaxed)->place;
     for (int32_t p = 0; p < s->partitions; p++)
@@ -979,13 +1054,30 @@ static void report(struct stream *s) {
     places_update(s);
 }
 
+/* Whether a changelog of a running task ends before our last record in it, see task_check(). */
+static bool changelogs_check(struct stream *s, struct err *e) {
+    size_t n = 0;
+    struct log_delivered *known[(size_t)s->partitions * s->view_count + 1];
+    struct log_position at[(size_t)s->partitions * s->view_count + 1];
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++) {
+            known[n] = &s->tasks[p].changelogs[i];
+            at[n++] = (struct log_position){s->topology->views[i]->changelog, p, -1};
+        }
+    TRY(ends_or_later(s, at, &n, false, e));
+    for (size_t k = 0; k < n; k++)
+        if (at[k].offset < known[k]->next && known[k]->was == 0)
+            *known[k] = (struct log_delivered){at[k].offset, known[k]->next};
+    return true;
+}
+
 /* What the store has in memory is read from the log again after a crash: that must not become long, nor so
- * old that the log has forgotten its tombstones. */
+ * old that the log has forgotten its tombstones. Nor should what the log has lost be taken for true. */
 static bool flush(struct stream *s, struct err *e) {
     if (now_ms(s) < s->flush_at)
         return true;
     s->flush_at = now_ms(s) + FLUSH_MS;
-    return store_flush(s->o.store, e);
+    return store_flush(s->o.store, e) && changelogs_check(s, e);
 }
 
 static int least(int a, int b) {
@@ -999,6 +1091,7 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(tasks_progress(s, e));
     TRY(tables_follow(s, e));
     TRY(refresh(s, e));
+    TRY(aims_lower(s, e));
     TRY(renew(s, e) && registry_remember(s, e));
     if (s->dirty_since != 0)
         wait_ms = least(wait_ms, awaited(s) ? BUSY_MS / 4 : has_output(s) ? TRANSACTION_MS : LAZY_COMMIT_MS);

@@ -1012,6 +1012,28 @@ static void own_records_are_waited_for(void **state) {
     assert_topic(f, &topic_receipts, "a:nobody=5 a:nobody=6 ");
 }
 
+/* Where its inputs are it reads in its own records only: whoever else may write to the changelog could make
+ * it skip what is to come. */
+static void what_others_say_of_its_inputs_is_not_believed(void **state) {
+    struct fixture *f = *state;
+    static const char trace[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const struct log_header headers[] = {{"traceparent", slice_of(trace)},
+                                         {"caused-by", SLICE("deposits/0/0")},
+                                         {"inputs", SLICE("deposits/0:50,transfers/0:50")}};
+    deposit(f, "a", 5, "");
+    start(f);
+    rounds(f, 1);
+    crash(f);
+    lose_views(f);
+    memory_log_append_with(f->log, &topic_balances, -1, SLICE("b"),
+                           bank_bytes(f->bank, &topic_balances, &(struct balance){3}), headers, 3);
+    deposit(f, "b", 1, "");
+    start(f);
+    rounds(f, 1);
+    assert_topic(f, &topic_receipts, "a:nobody=5 b:nobody=4 ");
+    assert_int_equal(metric(f, "positions_moved_total"), 0);
+}
+
 static int64_t later_us;
 
 static int64_t later(void) {
@@ -2049,6 +2071,7 @@ int main(void) {
         TEST(a_lost_view_is_restored_from_its_changelog),
         TEST(poison_in_a_changelog_is_skipped),
         TEST(own_records_are_waited_for),
+        TEST(what_others_say_of_its_inputs_is_not_believed),
         TEST(another_registry_is_refused),
         TEST(another_registry_makes_no_letters),
         TEST(restoring_waits_for_open_transactions),

@@ -230,7 +230,10 @@ static bool client_read(struct log *l, enum log_queue q, const struct log_positi
     if (c->reading_count == sizeof c->readings / sizeof *c->readings)
         abort();
     int64_t position = from->offset < 0 ? p->first : from->offset;
-    c->readings[c->reading_count++] = (struct reading){q, p, position, -1};
+    if (from->offset == 0 && p->first > 0 && p->topic->compacted)
+        world_violation(world_of(c), "%s takes %s/%d, which begins at %lld, for one that was deleted",
+                        c->instance->member->name, p->topic->name, p->number, (long long)p->first);
+    c->readings[c->reading_count++] = (struct reading){q, p, position, -1, p->cuts, from->offset < 0};
     return true;
 }
 
@@ -249,7 +252,7 @@ static void lend(struct client *c, const struct reading *r, const struct entry *
     *out = (struct log_record){.queue = r->queue,
                                .topic = r->p->topic,
                                .partition = r->p->number,
-                               .offset = entry - r->p->entries,
+                               .offset = entry->offset,
                                .timestamp = entry->timestamp,
                                .handle = copy};
     if (entry->key.data != NULL)
@@ -268,9 +271,14 @@ static void lend_end(const struct reading *r, struct log_record *out) {
                                .offset = r->position};
 }
 
-/* A reader that stands at what the log does not have is moved. */
+/* A reader that stands at what the log does not have is moved. One that was there when the log was cut knows
+ * where, by the epochs of its leaders; who comes later sees only where it ends. */
 static bool move(struct reading *r, struct log_record *out) {
+    if (r->fresh)
+        r->position = r->p->first;
     int64_t was = r->position, to = was > r->p->count ? r->p->count : was;
+    for (; r->cuts < r->p->cuts; r->cuts++)
+        to = to > r->p->cut_at[r->cuts] ? r->p->cut_at[r->cuts] : to;
     to = to < r->p->first ? r->p->first : to;
     if (to == was)
         return false;
@@ -295,21 +303,23 @@ static size_t fetch(struct client *c, struct reading *r, struct log_record *reco
     int64_t position = r->position;
     for (; position < end && n < max; position++) {
         const struct entry *entry = &r->p->entries[position];
-        if (!broker_visible(entry))
+        if (entry->fate != ENTRY_THERE || !broker_visible(entry))
             continue;
         lend(c, r, entry, &records[n++]);
+        r->fresh = false;
         r->position = position + 1;
     }
     if (position == end && n < max && r->told_end != end && (n == 0 || world_random(world_of(c), 2) > 0)) {
         r->position = r->told_end = end;
+        r->fresh = false;
         lend_end(r, &records[n++]);
     }
     return n;
 }
 
-bool client_behind(struct client *c) {
+bool client_missed_cut(const struct client *c, const struct partition *p) {
     for (int i = 0; i < c->reading_count; i++)
-        if (c->readings[i].told_end != broker_stable_end(broker_of(c), c->readings[i].p))
+        if (c->readings[i].p == p && c->readings[i].cuts < p->cuts)
             return true;
     return false;
 }
@@ -431,8 +441,8 @@ static void flush(struct client *c, size_t n) {
             break;
         }
         int64_t offset = broker_append(broker_of(c), m->p, &m->entry, c->txn);
-        if (m->delivered != NULL && !c->report_missing && *m->delivered < offset + 1)
-            *m->delivered = offset + 1;
+        if (m->delivered != NULL && !c->report_missing)
+            log_deliver(m->delivered, offset);
         if (m->delivered != NULL)
             c->report_missing = false;
     }

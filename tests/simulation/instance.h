@@ -21,6 +21,7 @@ struct instance {
     int64_t up_at;           /* while down */
     int64_t sleeps_until;    /* its poll found nothing */
     uint64_t seen;           /* the broker's version then */
+    bool was_gone_for_days;  /* and logs were compacted meanwhile */
     int64_t isolated_until;  /* its heartbeats get lost */
     int64_t gone_at;         /* of a twin; 0: it belongs here */
     int64_t skew;            /* of its clock */
@@ -40,12 +41,14 @@ struct reading {
     enum log_queue queue;
     struct partition *p;
     int64_t position, told_end;
+    int cuts;   /* of the partition, as far as it knows */
+    bool fresh; /* it begins with the first record that there is, and has not yet */
 };
 
 struct message { /* not sent yet */
     struct partition *p;
     struct entry entry;
-    int64_t *delivered;
+    struct log_delivered *delivered;
 };
 
 struct client {
@@ -73,8 +76,8 @@ struct log *client_create(struct instance *i);
 void client_destroy(struct client *c);
 /* A call to log or store begins or goes on. False: the process died. */
 bool client_point(struct client *c, const char *what);
-/* Does anything wait for its poll? */
-bool client_behind(struct client *c);
+/* Does it read this partition, and has not heard yet that it was cut? */
+bool client_missed_cut(const struct client *c, const struct partition *p);
 /* Does it read this partition's inputs, and has it read all? */
 bool client_reads_to_end(struct client *c, enum log_queue q, const struct topic *t, int32_t partition);
 

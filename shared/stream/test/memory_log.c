@@ -74,12 +74,20 @@ static int32_t place(const struct memory_log *l, const struct topic *t, int32_t 
     return partition >= 0 ? partition : partition_of(key, l->partitions[t->index]);
 }
 
-int64_t memory_log_append(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
-                          struct slice value) {
+int64_t memory_log_append_with(struct memory_log *l, const struct topic *t, int32_t partition,
+                               struct slice key, struct slice value, const struct log_header *headers,
+                               size_t header_count) {
     struct memory_partition *p = part(l, t, place(l, t, partition, key));
     return append(p, &(struct entry){.timestamp = l->time > 0 ? l->time : 1000 + (int64_t)p->count,
                                      .key = key,
-                                     .value = value});
+                                     .value = value,
+                                     .headers = (struct log_header *)(uintptr_t)headers,
+                                     .header_count = header_count});
+}
+
+int64_t memory_log_append(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
+                          struct slice value) {
+    return memory_log_append_with(l, t, partition, key, value, NULL, 0);
 }
 
 void memory_log_open(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
@@ -94,15 +102,16 @@ static void end(struct memory_log *l, bool foreign, bool commit) {
         for (int32_t k = 0; k < LOG_PARTITIONS_MAX; k++) {
             struct memory_partition *p = &l->parts[t][k];
             int64_t last = -1;
+            struct log_delivered *delivered = foreign || l->reports_lost ? NULL : p->delivered;
             for (size_t i = 0; i < p->count; i++)
                 if (p->entries[i].state == ENTRY_OPEN && p->entries[i].foreign == foreign) {
                     p->entries[i].state = commit ? ENTRY_COMMITTED : ENTRY_ABORTED;
                     last = (int64_t)i;
+                    if (delivered != NULL)
+                        log_deliver(delivered, last);
                 }
             if (last >= 0)
                 append(p, &(struct entry){.state = ENTRY_MARKER});
-            if (last >= 0 && !foreign && p->delivered != NULL && !l->reports_lost)
-                *p->delivered = last + 1;
             if (!foreign)
                 p->delivered = NULL;
         }

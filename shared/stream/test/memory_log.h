@@ -44,7 +44,7 @@ struct memory_partition {
         int64_t position, end_told;
         _Atomic int64_t end_seen; /* and one more; 0: nothing was heard yet */
     } readers[LOG_QUEUES];
-    int64_t *delivered; /* of our last record in the open transaction */
+    struct log_delivered *delivered; /* of our last record in the open transaction */
 };
 
 struct memory_log {
@@ -91,6 +91,9 @@ void memory_log_destroy(struct memory_log *l);
 /* A record of somebody else, to its key's partition or (partition >= 0) that one; returns its offset. */
 int64_t memory_log_append(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
                           struct slice value);
+int64_t memory_log_append_with(struct memory_log *l, const struct topic *t, int32_t partition,
+                               struct slice key, struct slice value, const struct log_header *headers,
+                               size_t header_count);
 /* The same in a transaction of somebody else, which hides what follows in the partition until it ends. */
 void memory_log_open(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
                      struct slice value);
