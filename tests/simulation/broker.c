@@ -19,6 +19,10 @@ int64_t broker_append(struct broker *b, struct partition *p, const struct entry 
     struct entry *copy = &p->entries[p->count];
     *copy = *e;
     copy->txn = txn;
+    copy->fate = ENTRY_THERE;
+    copy->offset = p->count;
+    copy->appended = world_now(b->world);
+    copy->serial = b->entries++;
     copy->key = arena_copy(b->arena, e->key);
     copy->value = arena_copy(b->arena, e->value);
     struct log_header *headers = arena_alloc(b->arena, (e->header_count + 1) * sizeof *headers);
@@ -104,7 +108,8 @@ bool broker_offset_pending(const struct broker *b, const struct committed *commi
 
 static void offsets_apply(struct broker *b, struct txn *t) {
     for (size_t i = 0; t->state == TXN_COMMITTED && i < t->offset_count; i++) {
-        if (t->offsets[i].to.offset < t->offsets[i].committed->offset)
+        if (t->offsets[i].to.offset < t->offsets[i].committed->offset &&
+            t->offsets[i].to.cuts <= t->offsets[i].committed->cuts)
             world_violation(b->world, "%s commits input offset %lld, behind %lld", t->owner->name,
                             (long long)t->offsets[i].to.offset, (long long)t->offsets[i].committed->offset);
         *t->offsets[i].committed = t->offsets[i].to;

@@ -5,7 +5,19 @@
 
 struct client;
 
-struct entry { /* a record, or a marker, at its offset */
+/* What has become of an entry. All but those that are there nobody can read any more; they are kept for
+ * whoever checks. */
+enum entry_fate {
+    ENTRY_THERE,
+    ENTRY_DELETED,   /* from the front, as by retention, whoever had read it or not */
+    ENTRY_COMPACTED, /* of no use to anybody who reads all */
+    ENTRY_LOST,      /* the broker has lost it: its offset is somebody else's now, or will be */
+};
+
+struct entry { /* a record, or a marker */
+    enum entry_fate fate;
+    int64_t offset, appended; /* appended: when */
+    uint64_t serial;          /* of all entries, in the order in which they came */
     struct slice key, value;
     const struct log_header *headers;
     size_t header_count;
@@ -17,9 +29,13 @@ struct entry { /* a record, or a marker, at its offset */
 struct partition {
     const struct topic *topic;
     int32_t number;
-    struct entry *entries;
+    struct entry *entries; /* by offset */
     int64_t count, capacity;
     int64_t first; /* what was before it is deleted */
+    struct entry *lost;
+    int64_t lost_count;
+    int64_t cut_at[16]; /* where its end has come back to, one time after the other */
+    int cuts;
     int64_t stalled_until;
 };
 
@@ -90,18 +106,32 @@ struct broker {
     struct late_end late[8];
     int late_count;
     bool late_markers; /* for the next that ends */
+    uint64_t entries;  /* that there ever were */
     uint64_t version;  /* grows whenever there may be something new for somebody */
 };
 
-enum { SESSION_MS = 6000, TRANSACTION_TIMEOUT_MS = 10000, VALUE_MAX = 500 /* larger ones are refused */ };
+enum {
+    SESSION_MS = 6000,
+    TRANSACTION_TIMEOUT_MS = 10000,
+    VALUE_MAX = 500,             /* larger ones are refused */
+    DELETE_RETENTION_MS = 60000, /* how long tombstones and markers are kept */
+};
 
 struct partition *broker_partition(struct broker *b, const struct topic *t, int32_t partition);
 /* Copies what the entry points to. Returns its offset. */
 int64_t broker_append(struct broker *b, struct partition *p, const struct entry *e, struct txn *txn);
 /* The end as committed readers see it. */
 int64_t broker_stable_end(struct broker *b, const struct partition *p);
-/* Is it a record that a committed reader sees, given that it is below the stable end? */
+/* Is it a record that a committed reader sees, or saw, given that it is below the stable end? */
 bool broker_visible(const struct entry *e);
+
+/* Deletes what is before an offset, which is not beyond the stable end. */
+void broker_delete_front(struct broker *b, struct partition *p, int64_t first);
+/* Loses what is from an offset on, and what is in one transaction with it. False: one of them is still open.
+ */
+bool broker_cut(struct broker *b, struct partition *p, int64_t at);
+/* Compacts what is compacted, up to the stable ends. */
+void broker_compact(struct broker *b);
 
 struct txn *broker_begin(struct broker *b, struct member *owner);
 void broker_end(struct broker *b, struct txn *t, bool commit);

@@ -2,7 +2,8 @@
  *
  * What the runtime relies on in a log, tried on the simulated one and on a real Kafka (KAFKA_BROKERS): what
  * readers of committed records see, where positions and ends are, who is fenced by whom. So that the world of
- * the simulation is not a kinder one than the real. */
+ * the simulation is not a kinder one than the real. And what a log says of those that only a real Kafka has:
+ * strangers. */
 #include "instance.h"
 #include "world.h"
 
@@ -58,8 +59,11 @@ static struct log *connect_as(int member) {
         struct err e = {0};
         char identity[80];
         snprintf(identity, sizeof identity, "%s-%d", bank.group, member);
-        struct kafka_options o = {
-            .brokers = bank.brokers, .group = bank.group, .identity = identity, .topic_count = 64};
+        struct kafka_options o = {.brokers = bank.brokers,
+                                  .group = bank.group,
+                                  .identity = identity,
+                                  .watch_ms = 300,
+                                  .topic_count = 64};
         must(kafka_create(&o, &log, &e), &e, "kafka_create");
     }
     bank.logs[bank.log_count++] = log;
@@ -127,7 +131,7 @@ static const struct topic *outputs(void) {
 
 /* ---- what tests do ---- */
 
-static void produce(struct log *l, const char *value, int64_t *delivered) {
+static void produce(struct log *l, const char *value, struct log_delivered *delivered) {
     struct log_message m = {.topic = outputs(),
                             .timestamp = 1700000000000,
                             .key = SLICE("k"),
@@ -202,7 +206,8 @@ static struct log *reader(struct seen *seen) {
 static void delete_before(int64_t first) {
     char text[256];
     if (!bank.real) {
-        broker_partition(world_broker(bank.world), outputs(), 0)->first = first;
+        broker_delete_front(world_broker(bank.world),
+                            broker_partition(world_broker(bank.world), outputs(), 0), first);
         return;
     }
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -266,12 +271,12 @@ static void committed_is_seen_and_aborted_is_not(void **state) {
     (void)state;
     struct seen seen;
     struct log *a = connect_as(0), *r = reader(&seen);
-    int64_t delivered = -1;
+    struct log_delivered delivered = {0};
     MUST(a, init(a, &e));
     MUST(a, begin(a, &e));
     produce(a, "one", &delivered);
     MUST(a, commit(a, NULL, 0, &e));
-    assert_int_equal(delivered, 1);
+    assert_int_equal(delivered.next, 1);
     MUST(a, begin(a, &e));
     produce(a, "two", NULL);
     wait_for_end(r, a, 3);
@@ -279,7 +284,8 @@ static void committed_is_seen_and_aborted_is_not(void **state) {
     MUST(a, begin(a, &e));
     produce(a, "three", &delivered);
     MUST(a, commit(a, NULL, 0, &e));
-    assert_int_equal(delivered, 5);
+    assert_int_equal(delivered.next, 5);
+    assert_int_equal(delivered.was, 0);
     wait_for_end(r, a, 6);
     read_to(r, 6, &seen);
     assert_int_equal(seen.count, 2);
@@ -436,6 +442,120 @@ static void who_stands_beyond_the_end_is_moved_there(void **state) {
     assert_int_equal(seen.offsets[0], 5);
 }
 
+/* ---- strangers ---- */
+
+static rd_kafka_t *stranger(rd_kafka_type_t type, const char *const *settings) {
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", bank.brokers, text, sizeof text);
+    rd_kafka_conf_set(conf, "client.id", "stranger", text, sizeof text);
+    for (; *settings != NULL; settings += 2)
+        if (rd_kafka_conf_set(conf, settings[0], settings[1], text, sizeof text) != RD_KAFKA_CONF_OK)
+            fail_msg("%s", text);
+    rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
+    if (rk == NULL)
+        fail_msg("%s", text);
+    return rk;
+}
+
+/* Polls until the log says that, or (NULL) that nothing hinders it any more. `also` is polled too. */
+static void says(struct log *l, const char *what, rd_kafka_t *also) {
+    char text[300] = "";
+    for (int64_t until = l->ops->now_ms(l) + 3 * PATIENCE_MS;;) {
+        struct log_record records[10];
+        size_t n;
+        MUST(l, poll(l, true, records, 10, 50, &n, &e));
+        l->ops->release(l, records, n);
+        rd_kafka_message_t *m = also == NULL ? NULL : rd_kafka_consumer_poll(also, 50);
+        if (m != NULL)
+            rd_kafka_message_destroy(m);
+        bool troubled = log_troubled(l, text, sizeof text);
+        if (what == NULL ? !troubled : troubled && strstr(text, what) != NULL)
+            return;
+        if (l->ops->now_ms(l) > until)
+            fail_msg("it says \"%s\" instead of \"%s\"", troubled ? text : "", what == NULL ? "" : what);
+    }
+}
+
+static void an_open_transaction_of_a_stranger_is_named(void **state) {
+    (void)state;
+    char what[200];
+    struct seen seen;
+    rd_kafka_t *s =
+        stranger(RD_KAFKA_PRODUCER, (const char *const[]){"transactional.id", bank.outputs_name, NULL});
+    assert_null(rd_kafka_init_transactions(s, PATIENCE_MS));
+    assert_null(rd_kafka_begin_transaction(s));
+    assert_int_equal(rd_kafka_producev(s, RD_KAFKA_V_TOPIC(bank.outputs_name), RD_KAFKA_V_VALUE("open", 4),
+                                       RD_KAFKA_V_END),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(rd_kafka_flush(s, PATIENCE_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+    struct log *r = reader(&seen);
+    snprintf(what, sizeof what, "%s/0 from 0 on is hidden by a transaction that somebody left open",
+             bank.outputs_name);
+    says(r, what, NULL);
+    assert_null(rd_kafka_abort_transaction(s, PATIENCE_MS));
+    says(r, NULL, NULL);
+    rd_kafka_destroy(s);
+}
+
+static void a_stranger_in_the_group_is_named(void **state) {
+    (void)state;
+    char what[200];
+    rd_kafka_t *s = stranger(RD_KAFKA_CONSUMER,
+                             (const char *const[]){"group.id", bank.group, "partition.assignment.strategy",
+                                                   "cooperative-sticky", "session.timeout.ms", "6000", NULL});
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1), *has = NULL;
+    rd_kafka_topic_partition_list_add(list, bank.inputs_name, RD_KAFKA_PARTITION_UA);
+    rd_kafka_poll_set_consumer(s);
+    assert_int_equal(rd_kafka_subscribe(s, list), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(list);
+    for (int n = 0; n < 600 && (has == NULL || has->cnt == 0); n++) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(s, 100);
+        if (m != NULL)
+            rd_kafka_message_destroy(m);
+        if (has != NULL)
+            rd_kafka_topic_partition_list_destroy(has);
+        assert_int_equal(rd_kafka_assignment(s, &has), RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    assert_int_equal(has->cnt, 1);
+    rd_kafka_topic_partition_list_destroy(has);
+    struct membership m = {0};
+    struct log_listener listener = {&m, on_assigned, on_revoked};
+    struct log *l = connect_as(0);
+    int32_t count;
+    MUST(l, partitions(l, inputs(), &count, &e));
+    MUST(l, subscribe(l, inputs(), &listener, &e));
+    snprintf(what, sizeof what,
+             "waiting for the group %s: 1 of its 1 tasks are with a stranger, stranger at ", bank.group);
+    says(l, what, s);
+    assert_int_equal(m.assigned, 0);
+    rd_kafka_consumer_close(s);
+    rd_kafka_destroy(s);
+    says(l, NULL, NULL);
+    assert_int_equal(m.assigned, 1);
+}
+
+static void a_topic_that_was_deleted_is_named(void **state) {
+    (void)state;
+    char what[200];
+    struct seen seen;
+    struct log *r = reader(&seen);
+    read_to(r, 0, &seen);
+    rd_kafka_t *s = stranger(RD_KAFKA_PRODUCER, (const char *const[]){NULL});
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(s);
+    rd_kafka_DeleteTopic_t *wanted[] = {rd_kafka_DeleteTopic_new(bank.outputs_name)};
+    rd_kafka_DeleteTopics(s, wanted, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, PATIENCE_MS);
+    assert_non_null(event);
+    assert_int_equal(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteTopic_destroy_array(wanted, 1);
+    rd_kafka_destroy(s);
+    snprintf(what, sizeof what, "%s/0 from 0 on ", bank.outputs_name);
+    says(r, what, NULL);
+}
+
 int main(int argc, char **argv) {
     bank.real = argc == 2 && strcmp(argv[1], "kafka") == 0;
     bank.brokers = getenv("KAFKA_BROKERS");
@@ -456,5 +576,11 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(who_stands_before_the_start_is_moved_there, begin, finish),
         cmocka_unit_test_setup_teardown(who_stands_beyond_the_end_is_moved_there, begin, finish),
     };
-    return cmocka_run_group_tests_name(bank.real ? "kafka" : "simulated", tests, NULL, NULL);
+    const struct CMUnitTest strangers[] = {
+        cmocka_unit_test_setup_teardown(an_open_transaction_of_a_stranger_is_named, begin, finish),
+        cmocka_unit_test_setup_teardown(a_stranger_in_the_group_is_named, begin, finish),
+        cmocka_unit_test_setup_teardown(a_topic_that_was_deleted_is_named, begin, finish),
+    };
+    int failed = bank.real ? cmocka_run_group_tests_name("strangers", strangers, NULL, NULL) : 0;
+    return failed + cmocka_run_group_tests_name(bank.real ? "kafka" : "simulated", tests, NULL, NULL);
 }

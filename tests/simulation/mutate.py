@@ -2,7 +2,7 @@
 """usage: mutate.py list | mutate.py NAME DIRECTORY OUT.C   DIRECTORY is shared/stream
 
 Plants one bug in a copy of the runtime. Each is a thing that somebody could write, or forget; the simulation must find
-every one of them. Fails where the code to be changed is not there (once) any more: then this list is out of date.
+every one of them, and a test of the store those in the store's files. Fails where the code to be changed is not there (once) any more: then this list is out of date.
 """
 
 import sys
@@ -22,6 +22,10 @@ FILES = {  # others: stream.c
     "poison_expires": "stream_time.c",
     "inputs_of_another_log": "positions.c",
     "registry_believed": "../events/schemas.c",
+    "incoming_reused": "../store/rocksdb.c",
+    "table_loss_unheard": "tables.c",
+    "deleted_rows_return": "positions.c",
+    "beginning_is_zero": "tables.c",
 }
 
 MUTATIONS = {
@@ -34,7 +38,7 @@ MUTATIONS = {
     for (int32_t p = 0; changed && p < s->partitions; p++)
         for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++) {
             store_key_view_position(&key, s->topology->views[i], p);
-            position_put(&apart, &key, s->tasks[p].changelogs[i]);
+            position_put(&apart, &key, s->tasks[p].changelogs[i].next);
         }
     bool applied = overlay_apply(&apart, e);
     overlay_free(&apart);
@@ -85,13 +89,32 @@ MUTATIONS = {
     # A registry that is away makes poison of good records.
     "away_is_poison": [("        if (e->kind != ERR_POISON)\n            return false;\n        bad_record",
                         "        if (e->kind != ERR_POISON && e->kind != ERR_RETRY)\n            return false;\n        bad_record")],
+    # Where records are deleted before they are read, nobody says so,
+    "deletion_unheard": [("    if (r->moved && task->state == TASK_RUNNING)\n        input_moved(s, task, i, r);\n", "")],
+    # or where there is no place yet, it is said for nothing.
+    "beginning_is_zero": [("struct log_position from = {t, p, position > 0 ? position : -1};", "struct log_position from = {t, p, position};")],
+    # Whoever has read on where a log lost its last records keeps his place,
+    "input_loss_unheard": [("        input_moved(s, task, i, r);\n    if (r->moved ||", "        note_moved(s, r);\n    if (r->moved ||")],
+    # or the later place looks like the earlier one;
+    "cuts_uncounted": [("    task->cuts[source] += r->offset < r->was;\n", "")],
+    # and rows of what was lost are kept, of tables,
+    "table_loss_unheard": [("    if (r->offset < c->position) {\n        note_ahead(s, s->topology->tables[i]", "    if (false) {\n        note_ahead(s, s->topology->tables[i]")],
+    # of views whose changelog goes on, or is not written to any more,
+    "changelog_loss_unheard": [("    TRY(!cut || commit(s, e));\n    if (cut)", "    if (false)")],
+    "changelog_loss_unsought": [("return store_flush(s->o.store, e) && changelogs_check(s, e);", "return store_flush(s->o.store, e);")],
+    # or of a transaction that failed after it was found.
+    "changelog_loss_forgotten": [("        bool cut = task->changelogs[i].was > 0;\n", "        bool cut = false;\n        task->changelogs[i].was = 0;\n")],
+    # What is aimed at is waited for, although it is lost.
+    "lost_aim": [("    TRY(aims_lower(s, e));\n", "")],
+    # Rows that were deleted long ago come back with an old store.
+    "deleted_rows_return": [("    *stale = t->compacted && t->tombstones && c->position >= 0 && c->position < c->target && age > limit;", "    *stale = c->position < -1 && age > limit;")],
     # What another registry says of an id is believed.
     "registry_believed": [("        if (!s->registry->schema_by_id(s->registry, id, &found, text, err) || !same_registry(s, err))",
                            "        if (!s->registry->schema_by_id(s->registry, id, &found, text, err))")],
     # Tables are looked up as they are.
     "stale_lookup": [("    step_tables_fresh(s->step, false);\n", "")],
     # A store that is longer than its log is kept.
-    "stale_store": [("        if (c->position < 0 || c->position > c->target || stale) {",
+    "stale_store": [("        if (c->position < 0 || c->position > c->target || cut || stale) {",
                      "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],
     # The rows of a store that is longer than its log go first, and then the position.
     "rows_before_position": [("    store_key_positions(&key, t->name);\n    TRY(sweep(s, &key, e));\n    store_key_row(&key, t, -1, SLICE(\"\"));",
@@ -99,6 +122,8 @@ MUTATIONS = {
                              ("    store_key_index(&key, t, -1, SLICE(\"\"));\n    return sweep(s, &key, e);",
                               "    store_key_index(&key, t, -1, SLICE(\"\"));\n    TRY(sweep(s, &key, e));\n"
                               "    store_key_positions(&key, t->name);\n    return sweep(s, &key, e);")],
+    # A batch is written to a file that may be one of the store's by now: found by store_crash_test.
+    "incoming_reused": [("    if (unlink(r->incoming) != 0 && errno != ENOENT)", "    if (false)")],
     # The buffer of a store goes down in the middle of a batch.
     "batch_split": [("        put(b, &changes[i]);\n    pthread_mutex_unlock(&b->lock);",
                      """    {
@@ -141,7 +166,7 @@ MUTATIONS = {
     # The changelog does not say where the inputs were,
     "inputs_untold": [("    if (inputs.size > 0)\n        headers[n++]", "    if (false)\n        headers[n++]")],
     # or nobody listens when it is read,
-    "inputs_unheard": [("            inputs_raise(s, r->partition, inputs);\n", "")],
+    "inputs_unheard": [("                inputs_raise(s, r->partition, inputs);\n", "")],
     # or it is not kept where that is not read again;
     "inputs_not_stored": [("        if (changed && s->view_count > 0)\n            inputs_put(s, p, changes);\n", "")],
     # and a store of another Kafka is believed.
@@ -163,7 +188,7 @@ MUTATIONS = {
                           """        for (size_t i = 0; changed && i < s->view_count; i++) {
             struct log_position end = {s->topology->views[i]->changelog, p, -1};
             if (ends(s, &end, 1, false, e))
-                task->changelogs[i] = end.offset;
+                task->changelogs[i].next = end.offset;
 """)],
 }
 

@@ -13,9 +13,9 @@ static const struct theme {
     enum fault_kind kinds[FAULT_KINDS];
 } themes[] = {
     {FAULT_KINDS,
-     {FAULT_CRASH, FAULT_POWER, FAULT_STOP, FAULT_PAUSE, FAULT_ISOLATE, FAULT_TWIN, FAULT_REPLY,
-      FAULT_REBALANCE, FAULT_AWAY, FAULT_ABORT, FAULT_REPORT, FAULT_MARKERS, FAULT_STALL, FAULT_REGISTRY,
-      FAULT_CLOCK, FAULT_OFFSETS}},
+     {FAULT_CRASH,     FAULT_POWER,   FAULT_STOP,  FAULT_PAUSE,  FAULT_ISOLATE, FAULT_TWIN,  FAULT_REPLY,
+      FAULT_REBALANCE, FAULT_AWAY,    FAULT_ABORT, FAULT_REPORT, FAULT_MARKERS, FAULT_STALL, FAULT_REGISTRY,
+      FAULT_CLOCK,     FAULT_OFFSETS, FAULT_FRONT, FAULT_TAIL,   FAULT_COMPACT, FAULT_DAYS}},
     {3, {FAULT_PAUSE, FAULT_ISOLATE, FAULT_REBALANCE}},
     {3, {FAULT_CRASH, FAULT_POWER, FAULT_STOP}},
     {4, {FAULT_REPLY, FAULT_ABORT, FAULT_REPORT, FAULT_MARKERS}},
@@ -23,6 +23,9 @@ static const struct theme {
     {4, {FAULT_AWAY, FAULT_REGISTRY, FAULT_STALL, FAULT_CLOCK}},
     {4, {FAULT_CRASH, FAULT_MARKERS, FAULT_REPORT, FAULT_REBALANCE}},
     {4, {FAULT_OFFSETS, FAULT_CRASH, FAULT_POWER, FAULT_REBALANCE}},
+    {4, {FAULT_FRONT, FAULT_TAIL, FAULT_CRASH, FAULT_REBALANCE}},
+    {4, {FAULT_TAIL, FAULT_TAIL, FAULT_REBALANCE, FAULT_REPLY}},
+    {4, {FAULT_COMPACT, FAULT_DAYS, FAULT_DAYS, FAULT_CRASH}},
 };
 
 void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
@@ -56,11 +59,28 @@ void plan_make(struct plan *p, uint64_t seed, const struct workload *workload) {
     qsort(p->faults, (size_t)p->fault_count, sizeof *p->faults, by_at);
 }
 
-bool plan_loses_offsets(const struct plan *p) {
-    bool loses = false;
+static bool has_fault(const struct plan *p, enum fault_kind kind) {
     for (int i = 0; i < p->fault_count; i++)
-        loses = loses || p->faults[i].kind == FAULT_OFFSETS;
-    return loses;
+        if (p->faults[i].kind == kind)
+            return true;
+    return false;
+}
+
+bool plan_loses_offsets(const struct plan *p) {
+    return has_fault(p, FAULT_OFFSETS);
+}
+
+bool plan_compacts(const struct plan *p) {
+    return has_fault(p, FAULT_COMPACT) || has_fault(p, FAULT_DAYS);
+}
+
+bool plan_is_gentle(const struct plan *p) {
+    static const enum fault_kind rough[] = {FAULT_CRASH, FAULT_POWER, FAULT_DAYS,
+                                            FAULT_STOP,  FAULT_TWIN,  FAULT_REPORT};
+    bool gentle = true;
+    for (size_t i = 0; i < sizeof rough / sizeof *rough; i++)
+        gentle = gentle && !has_fault(p, rough[i]);
+    return gentle;
 }
 
 static bool fails(const struct plan *p) {

@@ -50,7 +50,8 @@ static void fold(void *context, const struct log_record *r, const struct log_hea
     (void)headers, (void)n;
     struct folding *f = context;
     struct rows *rows = f->rows;
-    if (!counts(f, r))
+    bool cut = world_cuts(f->world, r->topic, r->partition) > 0;
+    if ((world_compacted(r) && !cut) || !counts(f, r))
         return;
     int i = find(rows, r->key);
     if (i == MAX_ROWS)
@@ -59,6 +60,7 @@ static void fold(void *context, const struct log_record *r, const struct log_hea
     rows->keys[i] = r->key;
     rows->values[i] = r->value;
     rows->times[i] = r->timestamp;
+    rows->gone[i] = world_deleted(r) || world_compacted(r); /* what took its place is lost by now */
 }
 
 void rows_fold(struct rows *rows, struct world *w, const struct topic *t, int32_t partition) {
@@ -71,6 +73,8 @@ static bool meet(void *context, struct slice key, struct slice value) {
     struct meeting *m = context;
     struct slice record_key = {key.data + m->prefix, key.size - m->prefix};
     int i = find(m->rows, record_key);
+    if (i < m->rows->count && m->rows->gone[i])
+        return true;
     if (i == m->rows->count || m->rows->values[i].data == NULL)
         world_violation(m->world, "%s: the store has " SLICE_FMT ", the log has not", m->what,
                         SLICE_ARG(record_key));
@@ -100,7 +104,7 @@ static void check_index(struct meeting *m, struct store *store, const struct buf
     struct err e = {0};
     m->prefix = prefix->size;
     for (int i = 0; i < m->rows->count; i++) {
-        if (m->rows->values[i].data == NULL)
+        if (m->rows->values[i].data == NULL || m->rows->gone[i])
             continue;
         m->sought = m->rows->keys[i];
         m->stamp = m->rows->times[i];
@@ -116,7 +120,7 @@ static void check(struct meeting *m, struct store *store, const struct buf *pref
     int live = 0;
     m->prefix = prefix->size;
     for (int i = 0; i < m->rows->count; i++)
-        live += m->rows->values[i].data != NULL;
+        live += m->rows->values[i].data != NULL && !m->rows->gone[i];
     if (!store_scan(store, buf_slice(prefix), SLICE_NONE, false, meet, m, &e))
         abort();
     if (m->met < live)

@@ -9,6 +9,7 @@ enum { MAX_ROWS = 256 };
 struct rows {
     struct slice keys[MAX_ROWS], values[MAX_ROWS];
     int64_t times[MAX_ROWS]; /* of the latest record: a row's stamp, where rows are kept for a time */
+    bool gone[MAX_ROWS];     /* that record is not in the log any more: who had not read it never will */
     int count;
 };
 

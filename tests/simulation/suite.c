@@ -106,7 +106,9 @@ static void suite_write(struct world *w, const struct item *item) {
         world_write_event(w, &topic_customers, -1, customer,
                           &(struct customer){.id = customer, .address = SLICE("home")}, now, WRITE_PLAIN);
         break;
-    case ITEM_BAD:
+    case ITEM_BAD: /* some are of changelogs, and nobody could tell a stale store from them once they grow */
+        if (world_plan(w)->stale_stores)
+            break;
         world_write(w,
                     (const struct topic *const[]){&topic_order_requests, &topic_orders,
                                                   &topic_orders_by_product, &topic_order_validations,
@@ -283,7 +285,6 @@ const struct workload suite_workload = {
                                             &topic_order_details_verdicts, &topic_shipments,
                                             &topic_order_cancellations, NULL},
     .begins = BEGINS,
-    .keeps_offsets = true, /* without this --seed 1445 comes to no end: to be looked into */
     .plan = suite_plan,
     .topologies = suite_topologies,
     .write = suite_write,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 enum { MAX_STEPS = 20000, STACK = 256 * 1024 };
+enum { STALE_MS = 5000, DAYS_MS = DELETE_RETENTION_MS + 10000 };
 
 struct world {
     uint64_t rng;
@@ -28,6 +29,12 @@ struct world {
     bool registry_is_empty; /* until then: another one, that knows nothing */
     FILE *trace;
     struct buf *why;
+    struct {
+        const struct topic *topic;
+        int partition;
+        long long from, to;
+    } told[256]; /* that what was there is deleted */
+    int told_count;
     bool violated;
 };
 
@@ -232,8 +239,32 @@ static void enter(struct instance *i, bool begins) {
         w->plan->workload->enter(w, (int)(i - w->instances), begins);
 }
 
+/* What a process says to people. */
+static void on_notice(void *context, const char *text) {
+    struct instance *i = context;
+    struct world *w = i->world;
+    char name[64];
+    int partition;
+    long long from, to;
+    world_trace(w, "%s says: %s", i->member->name, text);
+    if (sscanf(text, "%63[^/]/%d: what came from %lld on is deleted; going on from %lld,", name, &partition,
+               &from, &to) != 4)
+        return;
+    if (w->told_count == sizeof w->told / sizeof *w->told)
+        abort();
+    for (size_t t = 0; w->plan->workload->topics[t] != NULL; t++)
+        if (strcmp(w->plan->workload->topics[t]->name, name) == 0)
+            w->told[w->told_count].topic = w->plan->workload->topics[t];
+    w->told[w->told_count].partition = partition;
+    w->told[w->told_count].from = from;
+    w->told[w->told_count++].to = to;
+}
+
 static void instance_start(struct instance *i) {
     struct world *w = i->world;
+    if (i->was_gone_for_days)
+        broker_compact(&w->broker);
+    i->was_gone_for_days = false;
     world_trace(w, "%s starts%s", i->member->name, i->gone_at > 0 ? " (twin)" : "");
     struct log *log = client_create(i);
     i->client = (struct client *)log;
@@ -249,6 +280,9 @@ static void instance_start(struct instance *i) {
                                      .store = i->store,
                                      .expiry_rows = 1 + w->plan->seed % 3,
                                      .held_outputs = 1 + w->plan->seed % 4,
+                                     .stale_ms = plan_compacts(w->plan) ? STALE_MS : 0,
+                                     .context = i,
+                                     .notice = on_notice,
                                      .log = log};
     enter(i, true);
     i->stream = stream_create(&options);
@@ -355,26 +389,87 @@ static void isolate(struct world *w, struct instance *i, int64_t ms) {
     no_heartbeats(i);
 }
 
-static void crash(struct instance *i, uint32_t arg) {
+/* How long something lasts. Where logs are compacted only what is gone for days may miss what is deleted. */
+static int64_t a_while(const struct world *w, uint32_t arg, uint32_t late_in) {
+    return plan_compacts(w->plan) ? soon_or_late(arg | 1, 2) : soon_or_late(arg, late_in);
+}
+
+static void crash(struct instance *i, int64_t back_in) {
     i->client->dead = true;
-    i->up_at = i->world->now + soon_or_late(arg, 4);
+    i->up_at = i->world->now + back_in;
+}
+
+/* Any partition that this instance reads; in `changelog` whether it is one of its changelogs. */
+static struct partition *any_partition(struct world *w, const struct instance *i, uint32_t arg,
+                                       bool *changelog) {
+    const struct topology *t = i->topology;
+    const struct topic *topics[16];
+    uint32_t n = 0, read;
+    for (size_t k = 0; t->sources != NULL && t->sources[k].topic != NULL; k++)
+        topics[n++] = t->sources[k].topic;
+    for (size_t k = 0; t->tables != NULL && t->tables[k] != NULL; k++)
+        topics[n++] = t->tables[k]->topic;
+    read = n;
+    for (size_t k = 0; t->views != NULL && t->views[k] != NULL; k++)
+        topics[n++] = t->views[k]->changelog;
+    uint32_t at = arg % n;
+    *changelog = at >= read;
+    return broker_partition(&w->broker, topics[at],
+                            (int32_t)((arg >> 8) % (uint32_t)w->broker.partition_count));
+}
+
+static void lose_front(struct world *w, struct instance *i, uint32_t arg) {
+    bool changelog;
+    struct partition *p = any_partition(w, i, arg, &changelog);
+    int64_t left = broker_stable_end(&w->broker, p) - p->first;
+    if (changelog || left <= 0)
+        return;
+    broker_delete_front(&w->broker, p, p->first + 1 + (arg >> 12) % left);
+    world_trace(w, "%s/%d begins at %lld now", p->topic->name, p->number, (long long)p->first);
+}
+
+/* Nobody can tell that a log was cut from one that was not where it has grown again before he looks. So an
+ * input to which topologies write keeps its tail, and a changelog where somebody else has its rows, or this
+ * instance may forget how far it was. */
+static bool may_lose_tail(const struct world *w, const struct instance *i, const struct partition *p,
+                          bool changelog) {
+    if (plan_loses_offsets(w->plan)) /* then the state alone knows where the inputs are */
+        return false;
+    return changelog ? i->member->group->member_count == 1 && plan_is_gentle(w->plan)
+                     : p->topic->writers[0] == NULL;
+}
+
+static void lose_tail(struct world *w, struct instance *i, uint32_t arg) {
+    bool cut = false, changelog;
+    for (uint32_t k = 0; k < 5 && !cut; k++) {
+        struct partition *p = any_partition(w, i, arg + k, &changelog);
+        int64_t left = p->count - p->first;
+        cut = left > 0 && may_lose_tail(w, i, p, changelog) &&
+              broker_cut(&w->broker, p, p->count - 1 - (arg >> 12) % left);
+        if (cut)
+            world_trace(w, "%s/%d ends at %lld now", p->topic->name, p->number, (long long)p->count);
+    }
 }
 
 static void strike(struct world *w, struct instance *i, const struct fault *f) {
     struct instance *twin;
     switch (f->kind) {
     case FAULT_CRASH:
-        crash(i, f->arg);
+        crash(i, a_while(w, f->arg, 4));
+        break;
+    case FAULT_DAYS:
+        crash(i, DAYS_MS + f->arg % 20000);
+        i->was_gone_for_days = true;
         break;
     case FAULT_POWER:
-        crash(i, f->arg);
+        crash(i, a_while(w, f->arg, 4));
         disk_power_loss(i->disk, 1 + (f->arg >> 4) % 5);
         break;
     case FAULT_STOP:
         i->stopping = true;
         break;
     case FAULT_PAUSE:
-        pause_instance(w, i, soon_or_late(f->arg, 2));
+        pause_instance(w, i, a_while(w, f->arg, 2));
         break;
     case FAULT_ISOLATE:
         isolate(w, i, soon_or_late(f->arg, 1));
@@ -391,7 +486,7 @@ static void strike(struct world *w, struct instance *i, const struct fault *f) {
         broker_retarget(&w->broker, i->member->group, true);
         break;
     case FAULT_AWAY:
-        w->away_until = w->now + soon_or_late(f->arg, 4);
+        w->away_until = w->now + a_while(w, f->arg, 4);
         break;
     case FAULT_ABORT:
         i->client->abort_next = true;
@@ -405,10 +500,10 @@ static void strike(struct world *w, struct instance *i, const struct fault *f) {
     case FAULT_STALL:
         if (i->client->reading_count > 0)
             i->client->readings[f->arg % (uint32_t)i->client->reading_count].p->stalled_until =
-                w->now + soon_or_late(f->arg, 4);
+                w->now + a_while(w, f->arg, 4);
         break;
     case FAULT_REGISTRY:
-        w->registry_until = w->now + soon_or_late(f->arg, 4);
+        w->registry_until = w->now + a_while(w, f->arg, 4);
         w->registry_is_empty = w->plan->own_schemas && (f->arg >> 4) % 2 == 0;
         break;
     case FAULT_CLOCK:
@@ -418,14 +513,25 @@ static void strike(struct world *w, struct instance *i, const struct fault *f) {
         if (!w->plan->workload->keeps_offsets)
             broker_lose_offsets(i->member->group);
         break;
+    case FAULT_FRONT:
+        if (w->plan->workload->loses_records)
+            lose_front(w, i, f->arg);
+        break;
+    case FAULT_TAIL:
+        if (w->plan->workload->loses_records)
+            lose_tail(w, i, f->arg);
+        break;
+    case FAULT_COMPACT:
+        broker_compact(&w->broker);
+        break;
     case FAULT_KINDS:
         break;
     }
 }
 
 static const char *const fault_names[FAULT_KINDS] = {
-    "crash", "power", "stop",   "pause",   "isolate", "twin",     "reply", "rebalance",
-    "away",  "abort", "report", "markers", "stall",   "registry", "clock", "offsets"};
+    "crash",  "power",   "stop",  "pause",    "isolate", "twin",    "reply", "rebalance", "away",    "abort",
+    "report", "markers", "stall", "registry", "clock",   "offsets", "front", "tail",      "compact", "days"};
 
 void world_strike(struct world *w, struct instance *i, const char *what) {
     w->calls++;
@@ -500,11 +606,30 @@ static int64_t next_moment(struct world *w) {
     return next;
 }
 
-/* With stale stores, topics grow only once everybody has seen that they are shorter. */
+/* Does a group stand beyond the end of an input that was cut, or may it come to stand there? */
+static bool stands_beyond(struct world *w, const struct group *g, int source, int32_t p) {
+    const struct partition *part = broker_partition(&w->broker, g->topology->sources[source].topic, p);
+    if (part->cuts == 0)
+        return false;
+    if (g->committed[source][p].offset > part->count ||
+        broker_offset_pending(&w->broker, &g->committed[source][p]))
+        return true;
+    for (int k = 0; k < w->instance_count; k++)
+        if (w->instances[k].client != NULL && client_missed_cut(w->instances[k].client, part))
+            return true;
+    return false;
+}
+
+/* Topics that are shorter than what is known of them grow only once everybody has seen that. */
 static bool may_write(struct world *w) {
     for (int k = 0; w->plan->stale_stores && k < w->instance_count; k++)
         if (!w->instances[k].looked)
             return false;
+    for (int g = 0; w->plan->workload->loses_records && g < w->broker.group_count; g++)
+        for (int s = 0; s < w->broker.groups[g].source_count; s++)
+            for (int32_t p = 0; p < w->broker.partition_count; p++)
+                if (stands_beyond(w, &w->broker.groups[g], s, p))
+                    return false;
     return w->next_item < w->plan->item_count;
 }
 
@@ -557,12 +682,23 @@ static bool all_consumed(struct world *w, const struct group *g, const struct in
                 return false;
         }
         for (int64_t o = from < 0 ? 0 : from; o < part->count; o++)
-            if (broker_visible(&part->entries[o]))
+            if (part->entries[o].fate == ENTRY_THERE && broker_visible(&part->entries[o]))
                 return false;
         if (!client_reads_to_end(owner->client, source_queue(source), t, p))
             return false;
     }
     return true;
+}
+
+/* Sooner or later it looks where its changelogs end. */
+static bool missed_cut(struct world *w, const struct group *g, const struct instance *owner, int32_t p) {
+    const struct topology *t = g->topology;
+    for (size_t i = 0; t->views != NULL && t->views[i] != NULL; i++) {
+        const struct log_delivered *known = &owner->stream->tasks[p].changelogs[i];
+        if (known->was != 0 || known->next > broker_partition(&w->broker, t->views[i]->changelog, p)->count)
+            return true;
+    }
+    return false;
 }
 
 static struct instance *task_owner(struct world *w, const struct group *g, int32_t p) {
@@ -592,7 +728,8 @@ static bool quiet(struct world *w) {
     for (int g = 0; g < w->broker.group_count; g++)
         for (int32_t p = 0; w->broker.groups[g].source_count > 0 && p < w->broker.groups[g].partitions; p++) {
             const struct instance *owner = task_owner(w, &w->broker.groups[g], p);
-            if (owner == NULL || !all_consumed(w, &w->broker.groups[g], owner, p))
+            if (owner == NULL || !all_consumed(w, &w->broker.groups[g], owner, p) ||
+                missed_cut(w, &w->broker.groups[g], owner, p))
                 return false;
         }
     return true;
@@ -619,6 +756,8 @@ void world_write(struct world *w, const struct topic *t, int32_t partition, stru
     struct broker *b = &w->broker;
     if (partition < 0)
         partition = partition_of(key, b->partition_count);
+    if (t->compacted && broker_partition(b, t, partition)->cuts > 0)
+        return; /* see may_lose_tail() */
     struct txn *txn = mode == WRITE_PLAIN ? NULL : broker_begin(b, NULL);
     if (txn != NULL) {
         txn->end_at = w->now + world_random(w, 300);
@@ -643,22 +782,78 @@ void world_write_event(struct world *w, const struct topic *t, int32_t partition
     buf_free(&bytes);
 }
 
+static void visit_entry(const struct partition *p, const struct entry *entry, world_visit *visit,
+                        void *context) {
+    if (!broker_visible(entry))
+        return;
+    struct log_record r = {.topic = p->topic,
+                           .partition = p->number,
+                           .offset = entry->offset,
+                           .timestamp = entry->timestamp,
+                           .key = entry->key,
+                           .value = entry->value,
+                           .handle = (void *)entry};
+    visit(context, &r, entry->headers, entry->header_count);
+}
+
 void world_scan(struct world *w, const struct topic *t, int32_t partition, world_visit *visit,
                 void *context) {
     const struct partition *p = broker_partition(&w->broker, t, partition);
     int64_t end = broker_stable_end(&w->broker, p);
-    for (int64_t o = 0; o < end; o++) {
-        const struct entry *entry = &p->entries[o];
-        if (!broker_visible(entry))
-            continue;
-        struct log_record r = {.topic = t,
-                               .partition = partition,
-                               .offset = o,
-                               .timestamp = entry->timestamp,
-                               .key = entry->key,
-                               .value = entry->value};
-        visit(context, &r, entry->headers, entry->header_count);
-    }
+    for (int64_t o = 0; o < end; o++)
+        visit_entry(p, &p->entries[o], visit, context);
+}
+
+static int by_serial(const void *a, const void *b) {
+    uint64_t x = (*(struct entry *const *)a)->serial, y = (*(struct entry *const *)b)->serial;
+    return x < y ? -1 : x > y;
+}
+
+void world_scan_all(struct world *w, const struct topic *t, int32_t partition, world_visit *visit,
+                    void *context) {
+    const struct partition *p = broker_partition(&w->broker, t, partition);
+    int64_t end = broker_stable_end(&w->broker, p), n = 0;
+    const struct entry **all = xcalloc((size_t)(end + p->lost_count + 1), sizeof *all);
+    for (int64_t o = 0; o < end; o++)
+        all[n++] = &p->entries[o];
+    for (int64_t k = 0; k < p->lost_count; k++)
+        all[n++] = &p->lost[k];
+    qsort(all, (size_t)n, sizeof *all, by_serial);
+    for (int64_t k = 0; k < n; k++)
+        visit_entry(p, all[k], visit, context);
+    free(all);
+}
+
+bool world_compacted(const struct log_record *r) {
+    return ((const struct entry *)r->handle)->fate == ENTRY_COMPACTED;
+}
+
+bool world_deleted(const struct log_record *r) {
+    return ((const struct entry *)r->handle)->fate == ENTRY_DELETED;
+}
+
+bool world_lost(const struct log_record *r) {
+    return ((const struct entry *)r->handle)->fate == ENTRY_LOST;
+}
+
+bool world_told_of(const struct world *w, const struct log_record *r) {
+    for (int k = 0; k < w->told_count; k++)
+        if (w->told[k].topic == r->topic && w->told[k].partition == r->partition &&
+            w->told[k].from <= r->offset && r->offset < w->told[k].to)
+            return true;
+    return false;
+}
+
+int world_cuts(struct world *w, const struct topic *t, int32_t partition) {
+    return broker_partition(&w->broker, t, partition)->cuts;
+}
+
+bool world_shrunk(struct world *w, const struct topic *t, int32_t partition) {
+    const struct partition *p = broker_partition(&w->broker, t, partition);
+    bool shrunk = p->cuts > 0;
+    for (int64_t o = 0; o < p->first; o++)
+        shrunk = shrunk || p->entries[o].fate == ENTRY_DELETED;
+    return shrunk;
 }
 
 /* ---- the beginning ---- */
@@ -742,8 +937,10 @@ void world_destroy(struct world *w) {
         disk_destroy(w->instances[k].disk);
     }
     for (size_t t = 0; t < sizeof w->broker.topics / sizeof *w->broker.topics; t++) {
-        for (int32_t p = 0; w->broker.topics[t] != NULL && p < MAX_PARTITIONS; p++)
+        for (int32_t p = 0; w->broker.topics[t] != NULL && p < MAX_PARTITIONS; p++) {
             free(w->broker.topics[t][p].entries);
+            free(w->broker.topics[t][p].lost);
+        }
         free(w->broker.topics[t]);
     }
     registry_world = NULL;

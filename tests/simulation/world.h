@@ -39,6 +39,10 @@ enum fault_kind {
     FAULT_REGISTRY,  /* the schema registry does not answer, or another one that is empty does */
     FAULT_CLOCK,     /* its clock jumps ahead */
     FAULT_OFFSETS,   /* the offsets of its group are gone */
+    FAULT_FRONT,     /* a partition of an input or a table loses its first records */
+    FAULT_TAIL,      /* a partition of an input, a table or a changelog loses its last ones */
+    FAULT_COMPACT,   /* logs are compacted */
+    FAULT_DAYS,      /* it crashes and is gone for days, and then they are */
     FAULT_KINDS
 };
 
@@ -83,6 +87,7 @@ struct workload {
      * anew. Each has memory of its own, which the workload must put in place. NULL: they are pure. */
     void (*enter)(struct world *w, int instance, bool begins);
     bool keeps_offsets; /* FAULT_OFFSETS does nothing: what it checks is more than state */
+    bool loses_records; /* FAULT_FRONT and FAULT_TAIL do something */
     int64_t begins;     /* the clock at first, ms since 1970; 0: some small time */
 };
 
@@ -95,6 +100,10 @@ static inline uint32_t random_below(uint64_t *rng, uint32_t n) {
 void plan_make(struct plan *p, uint64_t seed, const struct workload *workload);
 /* Whether the group's offsets get lost: then what changes no state may come twice, such as a dead letter. */
 bool plan_loses_offsets(const struct plan *p);
+bool plan_compacts(const struct plan *p);
+/* Whether nothing strikes but what a process survives: then it always knows how far it has got in its
+ * changelog. */
+bool plan_is_gentle(const struct plan *p);
 void plan_print(const struct plan *p, FILE *out);
 
 /* Runs a plan to the end. Returns whether all was as it must be, else why not in `why`. `trace` may be NULL.
@@ -132,6 +141,20 @@ void world_write_event(struct world *w, const struct topic *t, int32_t partition
 typedef void world_visit(void *context, const struct log_record *r, const struct log_header *headers,
                          size_t header_count);
 void world_scan(struct world *w, const struct topic *t, int32_t partition, world_visit *visit, void *context);
+/* The same, and what was lost with a log's tail too, in the order in which all was written. */
+void world_scan_all(struct world *w, const struct topic *t, int32_t partition, world_visit *visit,
+                    void *context);
+
+/* Of a record that is visited: has it been compacted away, deleted from the front, or lost with the tail? */
+bool world_compacted(const struct log_record *r);
+bool world_deleted(const struct log_record *r);
+bool world_lost(const struct log_record *r);
+/* Has somebody said that a reader went on behind it, since it was deleted? */
+bool world_told_of(const struct world *w, const struct log_record *r);
+/* Did this partition ever lose records? */
+bool world_shrunk(struct world *w, const struct topic *t, int32_t partition);
+/* How often it has lost its last ones. */
+int world_cuts(struct world *w, const struct topic *t, int32_t partition);
 
 /* The store of the instance that has a task now; and of each instance of a topology in turn, up to NULL. */
 struct store *world_task_store(struct world *w, const struct topology *t, int32_t partition);
