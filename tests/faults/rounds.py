@@ -84,12 +84,16 @@ class Probes:
 
 class Run:
     def __init__(self, options):
-        self.options = options
-        self.suite = Suite()
-        self.world = World(self.suite, INSTANCES)
-        self.checker, self.history, self.rows = Checker(), History(), []
+        self.options, self.rows, self.failed = options, [], []
+        self.suite = None
 
     def start(self):
+        """A suite of its own, and nothing known of it."""
+        if self.suite is not None:
+            self.suite.close()
+        self.suite = Suite()
+        self.world = World(self.suite, INSTANCES)
+        self.checker, self.history = Checker(), History()
         self.suite.up()
         for service, count in INSTANCES.items():
             self.suite.demo("scale", service, count)
@@ -111,6 +115,9 @@ class Run:
                 since, skipped = time.monotonic(), str(why)
                 print(f"    SKIPPED: {why}", flush=True)
             probes = Probes(self.suite, name, since)
+        except BaseException:
+            clients.stop.set()
+            raise
         finally:
             for end in self.world.after:
                 end()
@@ -132,22 +139,34 @@ class Run:
             wait_until(lambda: self.suite.is_ready(service, n), RECOVERS, f"{service}-{n} is ready: {self.suite.readyz(service, n)}")
 
     def run(self):
+        """After a round that failed the long form goes on with another suite."""
         self.start()
         for number, fault in enumerate(plan(self.options.rounds, self.options.seed, self.options.long, self.options.only), 1):
             try:
                 self.round(number, fault)
-            except Exception:
-                print(f"FAILED: seed {self.options.seed}, round {number}, {fault.__name__}: {self.world.notes}")
-                for service, n in self.world.processes():
-                    with contextlib.suppress(OSError):
-                        print(f"---- the end of the log of {service}-{n}\n" + "".join(self.suite.log_of(service, n).splitlines(True)[-25:]))
-                raise
+            except Exception as error:
+                self.tell(number, fault, error)
+                self.failed.append({"round": number, "fault": fault.__name__, "did": self.world.notes, "error": str(error)})
+                if not self.options.long:
+                    break
+                self.start()
             finally:
                 self.save()
+        print("\n".join(summary(self.rows)))
+        print(f"seed {self.options.seed}: {len(self.rows)} rounds passed, {sum(row['requests'] for row in self.rows)} requests judged; "
+              f"{len(self.failed)} failed: {[(f['round'], f['fault']) for f in self.failed]}")
+        return not self.failed
+
+    def tell(self, number, fault, error):
+        print(f"FAILED: seed {self.options.seed}, round {number}, {fault.__name__}: {self.world.notes}: {error}")
+        for service, n in self.world.processes():
+            with contextlib.suppress(OSError):
+                print(f"---- the end of the log of {service}-{n}\n" + "".join(self.suite.log_of(service, n).splitlines(True)[-25:]))
+        sys.stdout.flush()
 
     def save(self):
         if self.options.results:
-            result = {"seed": self.options.seed, "machine": machine(), "rows": self.rows, "requests": self.checker.checked}
+            result = {"seed": self.options.seed, "machine": machine(), "rows": self.rows, "failed": self.failed}
             pathlib.Path(self.options.results).write_text(json.dumps(result, indent=1))
 
 
@@ -177,10 +196,7 @@ def main():
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, lambda *_: sys.exit(130))  # atexit takes the suite down
     print(f"seed {options.seed}: {options.rounds} rounds", flush=True)
-    run = Run(options)
-    run.run()
-    print("\n".join(summary(run.rows)))
-    print(f"{len(run.rows)} rounds, {sum(run.checker.checked.values())} requests judged, no violation")
+    sys.exit(0 if Run(options).run() else 1)
 
 
 if __name__ == "__main__":
