@@ -24,7 +24,7 @@ from clients import DESTINATION, PLACE, Clients  # noqa: E402
 from faults import Skipped, World, plan  # noqa: E402
 from history import History  # noqa: E402
 from report import figures  # noqa: E402
-from suite import Suite, wait_until  # noqa: E402
+from suite import Suite, is_open, wait_until  # noqa: E402
 
 INSTANCES = {"orders": 2, "inventory": 2, "customers": 2, "driver": 2}
 TOPICS = ["orders", "customers", "payments", "rides", "raw-ratings"]
@@ -135,6 +135,8 @@ class Run:
                           "next": probes.next, "orders": probes.orders, "all": probes.all, "skipped": skipped})
 
     def all_ready(self):
+        for name in ("KAFKA_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "PORT"):
+            wait_until(lambda: is_open(self.suite.ports[name]), 120, f"{name} answers")
         for service, n in self.world.processes():
             wait_until(lambda: self.suite.is_ready(service, n), RECOVERS, f"{service}-{n} is ready: {self.suite.readyz(service, n)}")
 
