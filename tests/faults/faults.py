@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -272,20 +273,20 @@ class Started:
             self.script.write_text(self.before)
 
 
-def readable(world, path, name):
-    """A copy that every process may read."""
-    copy = pathlib.Path(world.suite.data, "programs", name)
-    shutil.copy(path, copy)
-    copy.chmod(0o755)
+def preload(world):
+    """The library, where every process may read it."""
+    copy = pathlib.Path(world.suite.data, "programs", "faults_preload.so")
+    if not copy.exists():
+        shutil.copy(os.environ.get("FAULTS_PRELOAD", world.suite.build / "tests/faults_preload.so"), copy)
+        copy.chmod(0o755)
     return copy
 
 
 def through_proxy(w, chance):
     proxy = Proxy(w.suite.ports["KAFKA_PORT"])
     w.after.append(proxy.close)
-    library = readable(w, os.environ.get("CONNECT_VIA", w.suite.build / "tests/connect_via.so"), "connect_via.so")
     service, instance = chance.choice(w.processes())
-    Started(w, service, instance, LD_PRELOAD=library, CONNECT_FROM=w.suite.ports["KAFKA_PORT"], CONNECT_VIA=proxy.port)
+    Started(w, service, instance, LD_PRELOAD=preload(w), CONNECT_FROM=w.suite.ports["KAFKA_PORT"], CONNECT_VIA=proxy.port)
     wait_until(lambda: proxy.sockets, 30, "the service's connections go through the proxy")
     return proxy, f"{service}-{instance}"
 
@@ -322,24 +323,22 @@ def connections_silent(w, chance):
     return time.monotonic()
 
 
-FAKETIME = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-
-
 def clock_stepped(w, chance):
-    """the clock of one service goes an hour forward, or back, and returns"""
-    if FAKETIME is None:
-        raise Skipped("there is no libfaketime")
+    """the clock of one service is set an hour forward, or back, and right again"""
     hours = chance.choice([-1, 1])
     clock = pathlib.Path(w.suite.data, "programs", "clock")
-    clock.write_text("+0")
+    clock.write_bytes(struct.pack("q", 0))
     clock.chmod(0o644)
+
+    def step(seconds):
+        with open(clock, "r+b") as file:
+            file.write(struct.pack("q", seconds))
     service, instance = chance.choice(w.processes())
-    Started(w, service, instance, LD_PRELOAD=FAKETIME, FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE=1, DONT_FAKE_MONOTONIC=1,
-            FAKETIME_DONT_FAKE_MONOTONIC=1)
+    Started(w, service, instance, LD_PRELOAD=preload(w), CLOCK_FILE=clock)
     w.note(f"{service}-{instance}: its clock goes {hours:+} h")
-    clock.write_text(f"{hours:+}h")
+    step(hours * 3600)
     time.sleep(PAUSE)
-    clock.write_text("+0")
+    step(0)
     return time.monotonic()
 
 
