@@ -29,16 +29,16 @@ def table(results):
     yield f"{len(rows)} rounds, {requests:,} requests of clients judged, no violation. Seeds (rounds): {runs}. "
     yield f"Machine: {results[-1]['machine']}."
     yield ""
-    yield "| what happened | rounds | next outcome | orders in all partitions | every service used |"
-    yield "|---|---|---|---|---|"
+    yield "| what happened | rounds | orders before it | next outcome | orders in all partitions | every service used |"
+    yield "|---|---|---|---|---|---|"
     for name in sorted(kinds):
         of = kinds[name]
         if of[0]["skipped"]:
-            yield f"| {of[0]['what']} | {len(of)} | skipped: {of[0]['skipped']} | | |"
+            yield f"| {of[0]['what']} | {len(of)} | skipped: {of[0]['skipped']} | | | |"
         else:
-            yield f"| {of[0]['what']} | {len(of)} | {figures(of, 'next')} | {figures(of, 'orders')} | {figures(of, 'all')} |"
+            yield f"| {of[0]['what']} | {len(of)} | {figures(of, 'before')} | {figures(of, 'next')} | {figures(of, 'orders')} | {figures(of, 'all')} |"
     ran = [row for row in rows if not row["skipped"]]
-    yield f"| **all** | {len(ran)} | {figures(ran, 'next')} | {figures(ran, 'orders')} | {figures(ran, 'all')} |"
+    yield f"| **all** | {len(ran)} | {figures(ran, 'before')} | {figures(ran, 'next')} | {figures(ran, 'orders')} | {figures(ran, 'all')} |"
 
 
 def main(files):

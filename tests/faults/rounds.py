@@ -108,6 +108,7 @@ class Run:
         clients = Clients(self.suite, self.history, f"{self.options.seed}-{number}", name, INSTANCES)
         try:
             wait_until(lambda: len(self.history.ops) >= 50, 60, "clients are at work")
+            before = Probes(self.suite, f"{name}-before", time.monotonic())  # what this machine takes without a fault
             time.sleep(chance.uniform(0, 1))  # at any instant
             try:
                 since, skipped = fault(self.world, chance), None
@@ -129,10 +130,10 @@ class Run:
         if wrong:
             raise AssertionError(f"{len(wrong)} violations:\n" + "\n".join(wrong[:10]))
         took = {job: round(seconds, 2) for job, seconds in probes.took.items()}
-        print(f"    {len(ops)} requests; next outcome after {probes.next:.2f} s, all {PROBES} orders {probes.orders:.2f} s, "
+        print(f"    {len(ops)} requests; orders took {before.orders:.2f} s before; next outcome after {probes.next:.2f} s, all {PROBES} orders {probes.orders:.2f} s, "
               f"everything {probes.all:.2f} s: {took}", flush=True)
         self.rows.append({"round": number, "fault": fault.__name__, "what": fault.__doc__, "did": self.world.notes, "requests": len(ops),
-                          "next": probes.next, "orders": probes.orders, "all": probes.all, "skipped": skipped})
+                          "before": before.orders, "next": probes.next, "orders": probes.orders, "all": probes.all, "skipped": skipped})
 
     def all_ready(self):
         for name in ("KAFKA_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "PORT"):
