@@ -14,7 +14,9 @@ def quantile(values, q):
 
 
 def figures(rows, what):
-    values = [row[what] for row in rows]
+    values = [row[what] for row in rows if what in row]
+    if not values:
+        return "–"
     return " / ".join(f"{value:.1f}" for value in (quantile(values, 0.5), quantile(values, 0.99), max(values)))
 
 
@@ -26,7 +28,9 @@ def table(results):
         kinds[row["fault"]].append(row)
     runs = ", ".join(f"{result['seed']} ({len(result['rows'])})" for result in results)
     requests = sum(row["requests"] for row in rows)
-    yield f"{len(rows)} rounds, {requests:,} requests of clients judged, no violation. Seeds (rounds): {runs}. "
+    failed = ", ".join(f"{failure['fault']} (seed {result['seed']}, round {failure['round']})" for result in results
+                       for failure in result["failed"])
+    yield f"{len(rows)} rounds passed, {requests:,} requests of clients judged. Failed: {failed or 'none'}. Seeds (rounds): {runs}."
     yield f"Machine: {results[-1]['machine']}."
     yield ""
     yield "| what happened | rounds | orders before it | next outcome | orders in all partitions | every service used |"
