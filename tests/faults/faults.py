@@ -324,7 +324,7 @@ def connections_silent(w, chance):
 
 
 def clock_stepped(w, chance):
-    """the clock of one service is set an hour forward, or back, and right again"""
+    """the clock of one service is set an hour forward, or back; and right again at the end"""
     hours = chance.choice([-1, 1])
     clock = pathlib.Path(w.suite.data, "programs", "clock")
     clock.write_bytes(struct.pack("q", 0))
@@ -337,8 +337,7 @@ def clock_stepped(w, chance):
     Started(w, service, instance, LD_PRELOAD=preload(w), CLOCK_FILE=clock)
     w.note(f"{service}-{instance}: its clock goes {hours:+} h")
     step(hours * 3600)
-    time.sleep(PAUSE)
-    step(0)
+    w.after.insert(0, lambda: step(0))  # another step, in the middle of its work
     return time.monotonic()
 
 
