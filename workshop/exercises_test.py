@@ -1,7 +1,7 @@
 """usage: exercises_test.py BUILD [NAME…]   Each exercise: the gap fails for the stated reason, the solution passes, and each
 planted wrong solution fails with the verdict that its directory is called. BUILD is the workshop's part of a build directory.
 
-Those that need Kafka get one, unless KAFKA_BROKERS names it."""
+Those that need a suite get one, unless KAFKA_BROKERS and GATEWAY_URL name it."""
 
 import concurrent.futures
 import os
@@ -47,13 +47,13 @@ def failures_in_form(all_of_them):
 def main():
     checker, only = Checker(sys.argv[1]), sys.argv[2:]
     chosen = [x for x in exercises() if not only or x.name in only]
-    if "KAFKA_BROKERS" not in os.environ and any(x.needs_kafka for x in chosen):
+    if "GATEWAY_URL" not in os.environ and any(x.needs_suite for x in chosen):
         suite = Suite()
-        suite.up("kafka", "registry")
-        os.environ |= suite.tool_env()
+        suite.up()
+        os.environ |= suite.tool_env() | {"GATEWAY_URL": f"http://127.0.0.1:{suite.ports['PORT']}"}
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         # the long ones first
-        results = pool.map(lambda x: list(failures_of(checker, x)), sorted(chosen, key=lambda x: not x.needs_kafka))
+        results = pool.map(lambda x: list(failures_of(checker, x)), sorted(chosen, key=lambda x: not x.needs_suite))
     failures = [*failures_in_form(exercises()), *(f for fs in results for f in fs)]
     for failure in failures:
         print(failure)

@@ -51,7 +51,7 @@ class Exercise:
         self.hints, self.gap = about["hints"], about["gap"]
 
     @property
-    def needs_kafka(self):
+    def needs_suite(self):
         return (self.directory / "check.py").exists()
 
     def solutions(self):
@@ -78,11 +78,11 @@ class Checker:
     def flags(self, kind=None):
         return (self.build / (f"flags.{kind}" if kind else "flags")).read_text().split("\n")[:-1]
 
-    def compile(self, sources, out, *flags):
+    def compile(self, sources, out, *flags, first=()):
         """None, or the verdict of one whom the compiler does not understand."""
         compiler, *includes = self.flags()
         done = self.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-Wall", "-Wextra", "-Wno-unused",
-                         "-Werror=implicit-function-declaration", "-fdiagnostics-color=never", "-fPIC", *includes,
+                         "-Werror=implicit-function-declaration", "-fdiagnostics-color=never", "-fPIC", *first, *includes,
                          "-o", out, *sources, *flags], sources[0].parent)
         if done.returncode:
             text = done.stderr.replace(f"{sources[0].parent}/", "")
@@ -93,7 +93,7 @@ class Checker:
         with tempfile.TemporaryDirectory(prefix="lab-") as scratch:
             scratch = pathlib.Path(scratch)
             try:
-                if exercise.needs_kafka:
+                if exercise.needs_suite:
                     return self.check_with(exercise, work, scratch)
                 return self.check_topology(exercise, work, scratch, seed)
             except subprocess.TimeoutExpired as e:
@@ -117,7 +117,7 @@ class Checker:
         return Verdict(name, text.strip())
 
     def check_with(self, exercise, work, scratch):
-        """Against a real Kafka, by the exercise's own program: check(checker, work, scratch) gives the verdict's two parts."""
+        """With the suite, mostly; by the exercise's own program: check(checker, work, scratch) gives the verdict's two parts."""
         name = f"check_{exercise.name}"
         spec = importlib.util.spec_from_file_location(name, exercise.directory / "check.py")
         module = importlib.util.module_from_spec(spec)

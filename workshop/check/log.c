@@ -75,17 +75,16 @@ static int partitions_of(rd_kafka_t *k, const char *topic) {
     return n;
 }
 
-static void write_line(rd_kafka_t *k, const char *topic, int partitions, char *line) {
-    const char *partition = strtok(line, "\t"), *key = strtok(NULL, "\t"), *value = strtok(NULL, "\n");
+static void write_line(rd_kafka_topic_t *topic, int partitions, char *line) {
+    const char *partition = strtok(line, "\t"), *key = strtok(NULL, "\t");
+    char *value = strtok(NULL, "\n");
     if (value == NULL)
         lab_fail("log: a line needs partition, key and value");
     bool no_key = strcmp(key, "-") == 0, no_value = strcmp(value, "-") == 0;
     int32_t p = strcmp(partition, "-") == 0 ? partition_of(slice_of(key), partitions) : atoi(partition);
-    check(rd_kafka_producev(k, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(p),
-                            RD_KAFKA_V_KEY(no_key ? NULL : key, no_key ? 0 : strlen(key)),
-                            RD_KAFKA_V_VALUE(no_value ? NULL : (void *)value, no_value ? 0 : strlen(value)),
-                            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
-          "write");
+    if (rd_kafka_produce(topic, p, RD_KAFKA_MSG_F_COPY, no_value ? NULL : value, no_value ? 0 : strlen(value),
+                         no_key ? NULL : key, no_key ? 0 : strlen(key), NULL) != 0)
+        lab_fail("log: write: %s", rd_kafka_err2str(rd_kafka_last_error()));
 }
 
 static void write_all(const char *topic, const char *end) {
@@ -95,17 +94,19 @@ static void write_all(const char *topic, const char *end) {
         lab_client(RD_KAFKA_PRODUCER, end == NULL ? lab_conf(brokers, "acks", "all", NULL)
                                                   : lab_conf(brokers, "transactional.id", id, NULL));
     int partitions = partitions_of(k, topic);
+    rd_kafka_topic_t *t = rd_kafka_topic_new(k, topic, NULL);
     if (end != NULL) {
         check_error(rd_kafka_init_transactions(k, 20000), "init");
         check_error(rd_kafka_begin_transaction(k), "begin");
     }
     while (fgets(line, sizeof line, stdin) != NULL)
-        write_line(k, topic, partitions, line);
+        write_line(t, partitions, line);
     check(rd_kafka_flush(k, 20000), "flush");
     if (end != NULL && strcmp(end, "commit") == 0)
         check_error(rd_kafka_commit_transaction(k, 20000), "commit");
     else if (end != NULL)
         check_error(rd_kafka_abort_transaction(k, 20000), "abort");
+    rd_kafka_topic_destroy(t);
     rd_kafka_destroy(k);
 }
 

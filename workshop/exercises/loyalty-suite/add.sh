@@ -1,0 +1,32 @@
+#!/bin/sh
+# Adds the loyalty service to a clone of the suite, in whose root this runs. Four places.
+set -eu
+lab=workshop/exercises
+
+# 1. The record.
+cp workshop/schemas/Loyalty.avsc schemas/
+
+# 2. Its topics: loyalty becomes a service, writes and reads two topics of its own, and reads two of others.
+python3 - <<'END'
+import json
+import pathlib
+
+file = pathlib.Path("schemas/topics.json")
+catalogue = json.loads(file.read_text())
+# TODO: "loyalty" is one of catalogue["services"], and of the "readers" of the topics "orders" and "customers". Two topics are
+#       added to catalogue["topics"], with the key "customer id": "loyalty", of "Loyalty" records, compacted, with tombstones;
+#       and "loyalty-orders", of "Order" records, "internal", with cleanup "delete". Both are written and read by loyalty.
+file.write_text(json.dumps(catalogue, indent=1) + "\n")
+END
+
+# 3. The service: its sources, and its line: name, binary, index (for its ports), paths behind the gateway.
+mkdir services/loyalty
+cp $lab/loyalty/solution/loyalty.c services/loyalty/
+cp $lab/loyalty-service/solution/loyalty.h $lab/loyalty-service/solution/loyalty_http.c \
+    $lab/loyalty-service/solution/main.c services/loyalty/
+echo 'io_service(loyalty SOURCES loyalty.c loyalty_http.c)' >services/loyalty/CMakeLists.txt
+# TODO: the line, with tabs in between; the index is one more than that of the last.
+
+# 4. The page.
+cp $lab/loyalty-suite/web/loyalty.html web/
+cp $lab/loyalty-suite/web/loyalty.js web/js/
