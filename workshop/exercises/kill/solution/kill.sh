@@ -1,0 +1,10 @@
+#!/bin/sh
+# Orders flow, and somebody is killed in the middle of it. Runs in the root of the clone.
+set -eu
+./demo load orders --rate 50 --count 200 &
+sleep 1
+./demo kill inventory
+sleep 1
+./demo kill inventory
+wait
+./demo audit --wait

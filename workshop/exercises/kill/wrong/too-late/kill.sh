@@ -1,0 +1,12 @@
+#!/bin/sh
+# Orders flow, and somebody is killed in the middle of it. Runs in the root of the clone.
+set -eu
+./demo load orders --rate 50 --count 200 &
+wait
+./demo kill inventory
+sleep 1
+./demo kill inventory
+./demo audit --wait
+./demo kill inventory
+sleep 1
+./demo kill inventory
