@@ -224,6 +224,7 @@ static void compile(struct compiler *c, struct node *n, avro_schema_t w, const s
 }
 
 struct plan *plan_create(struct slice schema, const struct event_type *reader) {
+    schema_end_without_memory();
     struct plan *p = xcalloc(1, sizeof *p);
     struct compiler c = {.arena = &p->arena};
     _cleanup_(buf_free) struct buf plain = {0};

@@ -2,7 +2,9 @@
 
 #include "base/cleanup.h"
 
+#include <avro.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -253,6 +255,27 @@ static void append_json(const json_t *value, size_t flags, struct buf *out) {
 static json_t *reserved(void) {
     return json_pack("{s:b,s:b,s:b,s:b,s:b,s:b}", "record", 1, "error", 1, "enum", 1, "fixed", 1, "array", 1,
                      "map", 1);
+}
+
+static void *reallocate(void *context, void *old, size_t old_size, size_t size) {
+    (void)context, (void)old_size;
+    if (size > 0)
+        return xrealloc(old, size);
+    free(old);
+    return NULL;
+}
+
+static void set_allocators(void) {
+    json_malloc_t allocate;
+    json_free_t release;
+    json_get_alloc_funcs(&allocate, &release);
+    json_set_alloc_funcs(xmalloc, release); /* which may wipe what was secret */
+    avro_set_allocator(reallocate, NULL);
+}
+
+void schema_end_without_memory(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_allocators);
 }
 
 bool schema_plain(struct slice text, struct buf *out, struct err *err) {

@@ -10,6 +10,10 @@
  */
 extern const char schema_no_fields[];
 
+/* Before the first schema is read: without memory the parsers of JSON and of Avro would go on without what
+ * they could not keep, and come to another schema. From now on they end the process, as we do. */
+void schema_end_without_memory(void);
+
 /* `text` is one JSON value or several, one behind the other: the last is the schema, those before it define
  * types that it refers to. Appends the same schema in one value, and in what avro-c understands: each type in
  * full where it is first used and by a name without namespace afterwards, without all that a reader of bodies

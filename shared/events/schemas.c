@@ -60,6 +60,7 @@ struct schemas {
 };
 
 struct schemas *schemas_create(struct registry *registry) {
+    schema_end_without_memory();
     struct schemas *s = xcalloc(1, sizeof *s);
     s->registry = registry;
     s->now_us = clock_mono_us;

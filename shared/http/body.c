@@ -87,7 +87,7 @@ static void wipe_and_free(void *memory) {
 }
 
 void body_init(void) {
-    json_set_alloc_funcs(malloc, wipe_and_free);
+    json_set_alloc_funcs(xmalloc, wipe_and_free);
 }
 
 void body_append(struct buf *body, struct slice piece) {
