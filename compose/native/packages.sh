@@ -169,7 +169,7 @@ render_workshop() {
     flock "$INSTALL_FD"
     [ -e "$out/index.html" ] &&
         [ -z "$(find "$ROOT"/{bench,compose,docs,schemas,services,shared,tests,web,workshop} -newer "$out/index.html" -print -quit)" ] ||
-        step "making the workshop's pages" node "$ROOT/workshop/reader/render.js" "$WEB_DIR" "$out"
+        node "$ROOT/workshop/reader/render.js" "$WEB_DIR" "$out" || die "the workshop's pages cannot be made"
     exec {INSTALL_FD}>&-
 }
 

@@ -1,4 +1,4 @@
-# What the workshop's own parts need of the launcher: ./demo lab ready. Sourced by demo.
+# What the workshop's parts 0, 3 and 4 need of the launcher: ./demo lab ready, refactoring, integration. Sourced by demo.
 # shellcheck shell=bash
 
 post() { # post METHOD PATH JSON
@@ -35,4 +35,21 @@ This machine is ready, and from here on nothing is fetched: it works without the
   the workshop            http://localhost:$PORT/workshop
   the story of the order  http://localhost:$PORT/lens/key/$id
 END
+}
+
+# The three stages of part 3, under load and in trouble. Needs Kafka and nothing else of the suite.
+lab_refactoring() {
+    build "$BUILD" refactoring workshop_log
+    is_ready kafka-0 || die "Kafka does not run: ./demo up"
+    KAFKA_BROKERS=localhost:$KAFKA_PORT exec python3 -B "$ROOT/workshop/refactoring/run.py" "$BUILD_DIR" \
+        --svg "$BUILD_DIR/workshop/refactoring.svg" "$@"
+}
+
+# The four ways of part 4. Needs Kafka and the registry.
+lab_integration() {
+    [ $# = 0 ] || usage_error "usage: ./demo lab integration"
+    build "$BUILD" integration_shipping workshop_log
+    is_ready kafka-0 && is_ready registry-0 || die "Kafka and the registry do not run: ./demo up"
+    look_from_outside
+    exec python3 -B "$ROOT/workshop/integration/compare.py" "$BUILD_DIR"
 }
