@@ -68,7 +68,8 @@ def exercises():
 class Checker:
     """Checks what is in a directory; `build` is the workshop's part of a build directory."""
 
-    def __init__(self, build):
+    def __init__(self, build, keeps_programs=False):
+        self.keeps_programs = keeps_programs  # beside their source, for who wants to run them
         self.build = pathlib.Path(build).resolve()
 
     def run(self, command, cwd, seconds=CHECK_SECONDS, env=None):
@@ -281,7 +282,7 @@ def main():
         how.add_argument(f"--{name}", action="store_true")
     how.add_argument("--seed", type=int)
     args = parser.parse_args()
-    lab = Lab(os.environ["LAB_DIR"], Checker(os.path.join(os.environ["BUILD_DIR"], "workshop")))
+    lab = Lab(os.environ["LAB_DIR"], Checker(os.path.join(os.environ["BUILD_DIR"], "workshop"), True))
     if args.which is None:
         if args.check or args.hint or args.solution or args.reset or args.seed is not None:
             parser.error("which exercise?")

@@ -6,11 +6,12 @@ lens. Waits are for conditions, and have an end."""
 import os
 import secrets
 import select
+import shutil
 import signal
 import subprocess
 import time
 
-WAIT = 30  # for what takes a second
+WAIT = 60  # for what takes a second
 
 
 class Wrong(Exception):
@@ -25,7 +26,7 @@ class Kafka:
         self.checker, self.exercise, self.scratch = checker, exercise, scratch
         self.brokers = os.environ.get("KAFKA_BROKERS", "localhost:9092")
         self.gateway = os.environ.get("GATEWAY_URL", "http://localhost:8000")
-        self.programs = []
+        self.programs, self.kept, self.args = [], None, ()
 
     def __enter__(self):
         if self.tool("forget", f"lab-{self.exercise}-", fails="no-kafka").returncode:
@@ -66,15 +67,28 @@ class Kafka:
         trouble = self.checker.compile([work / s for s in sources], self.scratch / "program", *self.checker.flags("log"))
         if trouble:
             raise Wrong(trouble.name, trouble.text)
+        if self.checker.keeps_programs:
+            self.kept = work / sources[0].removesuffix(".c")
+            shutil.copyfile(self.scratch / "program", self.kept)
+            self.kept.chmod(0o755)
         return self.scratch / "program"
 
+    def by_hand(self):
+        """How to run it oneself."""
+        if self.kept is None:
+            return ""
+        return (f"\nTo run it yourself (its first lines say what it takes): "
+                f"cd {self.kept.parent} && ./{self.kept.name} {self.brokers} {' '.join(map(str, self.args))}")
+
     def start(self, program, *args, cwd=None):
+        self.args = args
         p = Program([str(program), self.brokers, *map(str, args)], cwd or self.scratch)
         self.programs.append(p)
         return p
 
     def run(self, program, *args, lines=(), seconds=WAIT, cwd=None):
         """To its end; its output."""
+        self.args = args
         try:
             done = subprocess.run([str(program), self.brokers, *map(str, args)], input="".join(f"{x}\n" for x in lines), text=True,
                                   errors="replace", capture_output=True, cwd=cwd or self.scratch, timeout=seconds)
@@ -149,9 +163,10 @@ def verdict(check):
     """Makes check(kafka, work) an exercise's check(checker, work, scratch)."""
     def of(checker, work, scratch):
         name = check.__module__.removeprefix("check_").replace("_", "-")
+        kafka = Kafka(checker, name, scratch)
         try:
-            with Kafka(checker, name, scratch) as kafka:
-                return "passed", check(kafka, work)
+            with kafka:
+                return "passed", check(kafka, work) + kafka.by_hand()
         except Wrong as e:
-            return e.args
+            return e.args[0], e.args[1] + kafka.by_hand()
     return of

@@ -22,7 +22,7 @@ def check(kafka, work):
     kafka.write(marked, [(0, key, value) for key, value in RECORDS[-5:]], "abort")
     kafka.write(marked, [(0, key, value) for key, value in RECORDS if (key, value) != ("ada", "BRONZE")], "commit")
     try:
-        rows = kafka.run(program, marked, seconds=12).splitlines()
+        rows = kafka.run(program, marked, seconds=20).splitlines()
     except Wrong as e:
         raise Wrong(e.args[0], f"It works until the log ends with something that is no record: the mark of a transaction's end, as here, or "
                     f"what compaction took away. Then nobody ever reads the last offset.\n{e.args[1]}\n{kafka.lens(marked)}") from e

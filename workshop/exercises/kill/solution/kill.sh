@@ -1,7 +1,7 @@
 #!/bin/sh
 # Orders flow, and somebody is killed in the middle of it. Runs in the root of the clone.
 set -eu
-./demo load orders --rate 50 --count 200 &
+./demo load orders --rate 50 --count 400 &
 sleep 1
 ./demo kill inventory
 sleep 1
