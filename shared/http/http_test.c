@@ -2,10 +2,14 @@
 #include "http/server.h"
 #include "http/test_client.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -129,6 +133,43 @@ static void expect_field(const struct reply *r, const char *field) {
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+static void a_path_can_be_listened_at(void **state) {
+    (void)state;
+    char dir[] = "/tmp/http-XXXXXX";
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct reply r;
+    struct stat file;
+    struct err e;
+    assert_non_null(mkdtemp(dir));
+    snprintf(at.sun_path, sizeof at.sun_path, "%s/socket", dir);
+    for (int round = 0; round < 2; round++) { /* the second finds what was left, as after a kill */
+        struct http_server *s = http_server_create(&(struct http_config){.path = at.sun_path});
+        http_server_mount(s, routes, NULL);
+        assert_true(http_server_start(s, &e));
+        assert_int_equal(stat(at.sun_path, &file), 0);
+        assert_int_equal(file.st_mode & 0777, 0660);
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+        client_print(fd, GET("/v1/orders/o-1"));
+        assert_true(client_read(fd, false, &r));
+        expect(&r, 200, "o-1");
+        client_print(fd, "GET /v1/orders/o-1 HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+        assert_true(client_read(fd, false, &r));
+        assert_int_equal(r.status, 421);
+        close(fd);
+        http_server_destroy(s);
+        assert_int_equal(stat(at.sun_path, &file), -1);
+        if (round == 0)
+            close(creat(at.sun_path, 0600));
+    }
+    struct http_server *s = http_server_create(&(struct http_config){.path = "/no/such/directory/socket"});
+    assert_false(http_server_start(s, &e));
+    assert_int_equal(e.kind, ERR_CONFIG);
+    http_server_destroy(s);
+    unlink(at.sun_path);
+    rmdir(dir);
+}
 
 /* Ids go into logs and files, and a card number may not: wherever an id is taken. */
 static void no_id_has_a_card_number(void **state) {
@@ -556,6 +597,7 @@ static void taken_port_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_SERVER(routes_and_parameters),
+        cmocka_unit_test(a_path_can_be_listened_at),
         WITH_SERVER(no_id_has_a_card_number),
         WITH_SERVER(headers_of_answers),
         WITH_SERVER(invalid_paths),

@@ -15,6 +15,8 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -180,7 +182,22 @@ void http_server_mount(struct http_server *s, const struct http_route *routes, v
     }
 }
 
+static bool listen_at_path(struct http_server *s, const char *path, struct err *err) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof a.sun_path)
+        return err_set(err, ERR_CONFIG, "%s: a socket's path has at most %zu bytes", path,
+                       sizeof a.sun_path - 1);
+    memcpy(a.sun_path, path, strlen(path));
+    unlink(path);
+    s->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return (s->socket >= 0 && bind(s->socket, (struct sockaddr *)&a, sizeof a) == 0 &&
+            chmod(path, 0660) == 0 && listen(s->socket, 1024) == 0) ||
+           err_set(err, ERR_CONFIG, "cannot listen at %s: %s", path, strerror(errno));
+}
+
 static bool listen_on(struct http_server *s, struct err *err) {
+    if (s->config.path != NULL)
+        return listen_at_path(s, s->config.path, err);
     char port[8];
     snprintf(port, sizeof port, "%u", s->config.port);
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *a;
@@ -288,6 +305,8 @@ void http_server_stop(struct http_server *s) {
     s->daemon = NULL;
     if (s->socket >= 0)
         close(s->socket);
+    if (s->socket >= 0 && s->config.path != NULL)
+        unlink(s->config.path);
     s->socket = -1;
 }
 

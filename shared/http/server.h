@@ -38,6 +38,8 @@ struct http_answered {
 struct http_config {
     const char *address; /* numeric; NULL: 127.0.0.1 */
     uint16_t port;       /* 0: one that is free */
+    const char *path;    /* of a socket in the file system to listen on instead, for its owner and its
+                            directory's group; it replaces one that was left there. NULL: none */
     /* The names that clients may have for this server beside those of loopback and the address at which they
      * reach it; up to NULL, and living as long as it does. Another one is somebody else's that was made to
      * point here (DNS rebinding). NULL: none. */
@@ -63,7 +65,7 @@ void http_server_mount(struct http_server *s, const struct http_route *routes, v
  * or wrong. */
 WARN_UNUSED bool http_server_start(struct http_server *s, struct err *err);
 
-/* The port it listens on. After http_server_start(). */
+/* The port it listens on; 0: a path. After http_server_start(). */
 uint16_t http_server_port(const struct http_server *s);
 
 /* Answers all that wait with 503, ends the streams, gives the answers up to 2 s to leave, and stops
