@@ -1,4 +1,4 @@
-/* Whether a process lives and is ready: /livez, /readyz. */
+/* Whether a process lives and is ready, and where in the log it is: /livez, /readyz, /progress. */
 #include "service/instance.h"
 
 #include "base/cleanup.h"
@@ -72,8 +72,45 @@ void instance_progress(struct instance *i, struct buf *out) {
     json_end_object(&j);
 }
 
-const struct http_route health_routes[] = {
-    {"GET", "/livez", livez}, {"GET", "/readyz", readyz}, {"GET", "/metrics", metrics_answer}, {0}};
+/* Where it is in the log, for who watches it come back. */
+static enum http_result progress(struct http_exchange *x, void *context) {
+    struct instance *i = context;
+    _cleanup_(buf_free) struct buf body = {0};
+    struct json j = {.out = &body};
+    uint64_t records = 0, left = 0;
+    bool ready = true;
+    json_begin_object(&j);
+    json_key(&j, "places"), json_begin_array(&j);
+    for (size_t k = 0; k < i->worker_count; k++) {
+        struct stream *s = atomic_load(&i->workers[k].stream);
+        struct stream_progress p = s == NULL ? (struct stream_progress){0} : stream_progress(s);
+        struct stream_place at;
+        ready = ready && worker_ready(&i->workers[k]);
+        records += p.records, left += p.left;
+        for (size_t n = 0; s != NULL && stream_place(s, n, &at); n++) {
+            if (at.position < 0)
+                continue;
+            json_begin_object(&j);
+            json_key(&j, "what"), json_put_string(&j, slice_of(at.what));
+            json_key(&j, "topic"), json_put_string(&j, slice_of(at.topic));
+            json_key(&j, "partition"), json_put_int(&j, at.partition);
+            json_key(&j, "position"), json_put_int(&j, at.position);
+            json_end_object(&j);
+        }
+    }
+    json_end_array(&j);
+    json_key(&j, "records"), json_put_int(&j, (int64_t)records);
+    json_key(&j, "left"), json_put_int(&j, (int64_t)left);
+    json_key(&j, "ready"), json_put_bool(&j, ready);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&body));
+}
+
+const struct http_route health_routes[] = {{"GET", "/livez", livez},
+                                           {"GET", "/readyz", readyz},
+                                           {"GET", "/progress", progress},
+                                           {"GET", "/metrics", metrics_answer},
+                                           {0}};
 
 int health_ask(void) {
     struct settings s;

@@ -69,8 +69,10 @@ void feeds_reset(struct feeds *f, const struct table *t);
 /* The table's stream; NULL until it is open. */
 struct stream *instance_stream(struct instance *i, const struct table *t);
 
-/* Routes /livez, /readyz and /metrics. */
+/* Routes /livez, /readyz, /progress and /metrics. */
 extern const struct http_route health_routes[];
+/* Route /digest/{topic}. */
+extern const struct http_route digest_routes[];
 
 enum http_result metrics_answer(struct http_exchange *x, void *instance);
 

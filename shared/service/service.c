@@ -465,6 +465,7 @@ static bool start_http(struct instance *i, struct err *e) {
         .address = i->settings.address, .port = i->settings.port, .hosts = i->hosts, .answered = answered};
     i->http = http_server_create(&config);
     http_server_mount(i->http, health_routes, i);
+    http_server_mount(i->http, digest_routes, i);
     if (i->service->routes != NULL)
         http_server_mount(i->http, i->service->routes, i);
     return http_server_start(i->http, e);

@@ -63,7 +63,8 @@ struct place {
     _Atomic int64_t position; /* -1: it is not ours now */
 };
 struct places {
-    size_t inputs, count; /* inputs first, by partition and source; then tables, by table and partition */
+    /* Inputs, by partition and source; tables, by table and partition; changelogs, by partition and view. */
+    size_t inputs, tables, count; /* how many of the first kind, of the first two, of all */
     struct place place[];
 };
 

@@ -825,7 +825,7 @@ static bool not_copartitioned(struct stream *s, const struct topic *t, int32_t c
 }
 
 static void places_create(struct stream *s) {
-    size_t n = (size_t)s->partitions * s->source_count;
+    size_t n = (size_t)s->partitions * (s->source_count + s->view_count);
     for (size_t i = 0; i < s->table_count; i++)
         n += (size_t)s->table_partitions[i];
     struct places *all = xcalloc(1, sizeof *all + n * sizeof(struct place));
@@ -836,6 +836,10 @@ static void places_create(struct stream *s) {
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++)
             all->place[all->count++] = (struct place){s->topology->tables[i]->topic, p, -1};
+    all->tables = all->count;
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; i < s->view_count; i++)
+            all->place[all->count++] = (struct place){s->topology->views[i]->changelog, p, -1};
     atomic_store(&s->places, all);
 }
 
@@ -1024,6 +1028,15 @@ static void places_update(struct stream *s) {
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++, at++)
             atomic_store_explicit(&at->position, table_place(s, i, p), memory_order_relaxed);
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; i < s->view_count; i++, at++) {
+            const struct task *t = &s->tasks[p];
+            atomic_store_explicit(&at->position,
+                                  t->state == TASK_RESTORING ? t->restore[i].position
+                                  : t->state == TASK_RUNNING ? t->changelogs[i].next
+                                                             : -1,
+                                  memory_order_relaxed);
+        }
 }
 
 static void report(struct stream *s) {

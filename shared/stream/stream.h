@@ -86,6 +86,32 @@ struct stream_progress {
 };
 struct stream_progress stream_progress(const struct stream *s); /* any thread */
 
+/* How far it is in each partition that it reads now: "input", "table", or "view", whose changelog it is. */
+struct stream_place {
+    const char *what, *topic;
+    int32_t partition;
+    int64_t position;
+};
+/* The i-th, as long as there is one; position -1: that is not read now. Any thread. */
+WARN_UNUSED bool stream_place(const struct stream *s, size_t i, struct stream_place *place);
+
+/* A sum over the rows of a view's partition (row_digest), by which another copy of it is compared; zeroed,
+ * with the partition, before the first call of stream_digest(). */
+struct stream_digest {
+    int32_t partition;
+    int64_t position; /* of the changelog: all before it is in the rows; -1: there was nothing yet */
+    int64_t rows;
+    uint64_t sum[2];
+    struct buf next; /* the caller frees it */
+    bool begun, done;
+    int tries; /* it changed meanwhile, so often */
+};
+/* Adds up to `most` rows; to be called until it is done. What changes meanwhile begins anew. The view is
+ * known by its changelog; its partition is here, see stream_place(). ERR_CONFIG: there is no such view. Any
+ * thread. */
+WARN_UNUSED bool stream_digest(struct stream *s, const char *changelog, size_t most, struct stream_digest *d,
+                               struct err *e);
+
 /* When the call to Kafka that is under way must have ended, in µs of clock_mono_us(), or 0. A watchdog ends
  * the process after that: calls of a transaction have been seen to hang. Any thread. */
 int64_t stream_deadline(const struct stream *s);

@@ -123,7 +123,7 @@ static void show_topic(const struct topology *by, const struct topic_counts *c, 
 
 static void show_lag(struct stream *s, struct metrics *m) {
     const struct places *all = atomic_load(&s->places);
-    for (size_t i = 0; all != NULL && i < all->count; i++) {
+    for (size_t i = 0; all != NULL && i < all->tables; i++) {
         const struct place *at = &all->place[i];
         bool input = i < all->inputs;
         enum log_queue q = input ? source_queue(&s->topology->sources[i % s->source_count])

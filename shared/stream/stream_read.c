@@ -37,6 +37,19 @@ struct stream_progress stream_progress(const struct stream *s) {
     return progress;
 }
 
+bool stream_place(const struct stream *s, size_t i, struct stream_place *place) {
+    const struct places *all = atomic_load(&s->places);
+    if (all == NULL || i >= all->count)
+        return false;
+    const struct place *at = &all->place[i];
+    *place = (struct stream_place){i < all->inputs   ? "input"
+                                   : i < all->tables ? "table"
+                                                     : "view",
+                                   at->topic->name, at->partition,
+                                   atomic_load_explicit(&at->position, memory_order_relaxed)};
+    return true;
+}
+
 uint64_t stream_refresh(struct stream *s) {
     uint64_t ticket = atomic_fetch_add(&s->refresh_wanted, 1) + 1;
     s->o.log->ops->wake(s->o.log);

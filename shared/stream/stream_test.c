@@ -944,6 +944,59 @@ static void a_lost_view_is_restored_from_its_changelog(void **state) {
     assert_int_equal(metric(f, "restored_records_total"), 4);
 }
 
+/* Its inputs, its tables, and the changelogs of its views. */
+static void where_it_is_can_be_asked(void **state) {
+    struct fixture *f = *state;
+    struct stream_place at;
+    int64_t inputs = 0, views = 0;
+    start(f);
+    owner(f, "a", "Ann");
+    deposit(f, "a", 5, "");
+    deposit(f, "b", 1, "");
+    rounds(f, 2);
+    for (size_t i = 0; stream_place(f->stream, i, &at); i++) {
+        inputs += strcmp(at.what, "input") == 0 && at.position > 0 ? at.position : 0;
+        views += strcmp(at.what, "view") == 0 && at.position > 0 ? at.position : 0;
+    }
+    assert_int_equal(inputs, 2);
+    assert_int_equal(views, 2);
+}
+
+/* Whatever it was made from, the same rows come to the same sum; others do not. */
+static void a_copy_of_a_view_has_the_same_digest(void **state) {
+    struct fixture *f = *state;
+    struct stream_digest parts = {0}, whole = {0}, other = {0};
+    struct err e;
+    start(f);
+    for (int i = 0; i < 9; i++)
+        deposit(f, (char[]){(char)('a' + i), 0}, i + 1, "");
+    rounds(f, 2);
+    while (!parts.done)
+        assert_true(stream_digest(f->stream, topic_balances.name, 2, &parts, &e));
+    assert_int_equal(parts.rows, 9);
+    assert_int_equal(parts.tries, 1);
+    crash(f);
+    lose_views(f);
+    start(f);
+    assert_true(stream_digest(f->stream, topic_balances.name, 100, &whole, &e));
+    assert_true(whole.done);
+    assert_memory_equal(whole.sum, parts.sum, sizeof whole.sum);
+    assert_int_equal(whole.rows, 9);
+    assert_true(stream_digest(f->stream, topic_balances.name, 2, &other, &e));
+    deposit(f, "a", 1, "");
+    rounds(f, 2);
+    while (!other.done) /* it changed meanwhile: from the beginning */
+        assert_true(stream_digest(f->stream, topic_balances.name, 2, &other, &e));
+    assert_int_equal(other.tries, 2);
+    assert_int_equal(other.rows, 9);
+    assert_memory_not_equal(other.sum, whole.sum, sizeof other.sum);
+    assert_false(stream_digest(f->stream, "nothing", 2, &other, &e));
+    assert_int_equal(e.kind, ERR_CONFIG);
+    buf_free(&parts.next);
+    buf_free(&whole.next);
+    buf_free(&other.next);
+}
+
 /* Records that cannot be read are left out, of changelogs as of tables; nothing is written about them. */
 static void poison_in_a_changelog_is_skipped(void **state) {
     struct fixture *f = *state;
@@ -2069,6 +2122,8 @@ int main(void) {
         TEST(a_refresh_is_not_put_off_by_the_next),
         TEST(goes_on_where_it_was),
         TEST(a_lost_view_is_restored_from_its_changelog),
+        TEST(where_it_is_can_be_asked),
+        TEST(a_copy_of_a_view_has_the_same_digest),
         TEST(poison_in_a_changelog_is_skipped),
         TEST(own_records_are_waited_for),
         TEST(what_others_say_of_its_inputs_is_not_believed),
