@@ -90,7 +90,7 @@ def graph(build):
         changelogs = {v["changelog"] for t in topologies for v in t["views"]}
         reads = {s["topic"] for t in topologies for s in t["sources"] if s["handled"]} | {r["topic"] for t in topologies for r in t["tables"]}
         writes = {t["name"] for t in catalogue if name in t["writers"]} | {topic for t in topologies for topic in t["outputs"]}
-        boxes.append({"name": name, "groups": [t["name"] for t in topologies], "views": sorted(v["name"] for t in topologies for v in t["views"]),
+        boxes.append({"name": name, "groups": [t["name"] for t in topologies], "views": sorted(({"name": v["name"], "topic": v["changelog"]} for t in topologies for v in t["views"]), key=lambda v: v["name"]),
                       "changelogs": sorted(changelogs), "reads": sorted(reads), "writes": sorted((writes | changelogs) - {"dead-letters"})})
     boxes.append({"name": "connect", "groups": [], "views": [], "changelogs": [], "reads": [],
                   "writes": sorted(t["name"] for t in catalogue if "connect" in t["writers"])})

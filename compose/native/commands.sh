@@ -26,7 +26,7 @@ command_reset() {
     [ -e "$DATA_DIR" ] || { say "there is no data in $DATA_DIR" && return; }
     is_our_data || die "$DATA_DIR is not a directory of this suite: nothing is deleted"
     command_down
-    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,prometheus,programs,views,secrets,log,lock,.insideout}
+    rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,control,prometheus,programs,views,secrets,log,lock,.insideout}
     rmdir "$DATA_DIR" 2>/dev/null || true # what else is there is not ours
     say "all data is deleted"
 }
@@ -193,6 +193,38 @@ command_rewind() {
         printf '%s: %s events in %ss\n' "$key" "$(metric "$key" "insideout_(restored|hydrated)_records_total")" \
             "$(printf '%.2f ' "$(((${EPOCHREALTIME/./} - from) / 10000))e-2")"
     done
+}
+
+# It runs a tenth of the time: stopped, and let go on, ten times a second.
+command_slow() {
+    local keys key pid until nothing
+    [[ ($# == 1 || $# == 2) && ${2-20} =~ ^[1-9][0-9]{0,2}$ ]] && is_service "$1" || usage_error "usage: ./demo slow SERVICE [SECONDS]"
+    keys=$(chosen "$1") || exit
+    until=$((SECONDS + ${2-20}))
+    # shellcheck disable=SC2064,SC2086
+    trap "$(for key in $keys; do echo "signal_process CONT $key;"; done)" EXIT
+    trap 'exit 130' INT TERM
+    exec {nothing}<> <(:) # a wait that needs no process
+    while [ $SECONDS -lt $until ]; do
+        for key in $keys; do signal_process STOP "$key"; done
+        read -rt 0.09 -u "$nothing" || true
+        for key in $keys; do signal_process CONT "$key"; done
+        read -rt 0.01 -u "$nothing" || true
+    done
+    say "$1 was slow for ${2-20} s"
+}
+
+# To whoever is it now, if it runs: it may be killed and started again meanwhile.
+signal_process() { # signal_process SIGNAL KEY
+    local pid
+    { read -r pid <"$RUN/$2/supervise/pid" && kill "-$1" "$pid"; } 2>/dev/null || true
+}
+
+command_poison() {
+    [ $# = 1 ] || usage_error "usage: ./demo poison TOPIC"
+    [ -x "$BUILD_DIR/bench/poison" ] || die "bench/poison is not built: ./demo up"
+    look_from_outside
+    exec "$BUILD_DIR/bench/poison" "$1"
 }
 
 # Where the suite is, for programs that use it as anybody could.

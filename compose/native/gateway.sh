@@ -21,6 +21,7 @@ configure_gateway() {
     "$ROOT/compose/nginx/pages" "$ROOT/web" "$WEB_DIR" "$ROOT/build/workshop" "$dir/web"
     [ "$(id -u)" != 0 ] || chmod a+x "$DATA_DIR" "$dir"
     running_services >"$dir/instances.new"
+    ! has_control || show_control "$dir" >>"$dir/instances.new"
     mv "$dir/instances.new" "$dir/instances"
 }
 

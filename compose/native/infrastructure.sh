@@ -46,7 +46,7 @@ ports_of() { # ports_of KEY
     connect-*) echo "$CONNECT_PORT" ;;
     postgres-*) echo "$POSTGRES_PORT" ;;
     gateway-*) echo "$PORT" ;;
-    simulator-*) echo 0 ;;
+    simulator-* | control-*) echo 0 ;;
     prometheus-*) echo "$PROMETHEUS_PORT" ;;
     *) echo $((SERVICE_PORT + 10 * SERVICE_INDEX[${1%-*}] + ${1##*-})) ;;
     esac
@@ -168,6 +168,7 @@ is_ready() { # is_ready KEY
     postgres-*) PGCONNECT_TIMEOUT=2 pg_isready -q -h 127.0.0.1 -p "$port" ;;
     connect-*) [ "$(connector_state)" = ready ] ;;
     gateway-*) is_open "$port" ;;
+    control-*) is_control_ready ;;
     simulator-*) ;;
     prometheus-*) get "http://127.0.0.1:$port/-/ready" >/dev/null ;;
     *) get "http://127.0.0.1:$port/readyz" >/dev/null ;;

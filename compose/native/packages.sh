@@ -175,5 +175,5 @@ render_workshop() {
 
 # What `up` runs, and no test: a fresh machine need not wait for those.
 build_suite() {
-    build "$BUILD" "${SERVICE_BINARY[@]#"$BUILD_DIR/"}" schemas/topics tests/audit bench/all
+    build "$BUILD" "${SERVICE_BINARY[@]#"$BUILD_DIR/"}" schemas/topics tests/audit bench/all compose/control/control
 }

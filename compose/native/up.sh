@@ -65,7 +65,13 @@ stay_ready() { # stay_ready KEY…
 # Defines a process and starts it, or restarts it where its definition changed.
 launch() { # launch KEY
     local changed=0 name=${1%-*}
-    if is_service "$name"; then define_service "$1" || changed=$?; else define_infrastructure "$name" || changed=$?; fi
+    if is_service "$name"; then
+        define_service "$1" || changed=$?
+    elif [ "$name" = control ]; then
+        define_control || changed=$?
+    else
+        define_infrastructure "$name" || changed=$?
+    fi
     case $changed$(supervised_state "$1") in
     0run | 0finish) restart_process "$1" ;;
     1run) ;;
@@ -163,6 +169,7 @@ command_up() {
         if want "$name"; then launch "$name-0" && keys+=("$name-0"); fi
     done
     if want gateway; then
+        if make_control; then launch control-0 && keys+=(control-0); fi
         refresh_gateway
         launch gateway-0
         keys+=(gateway-0)
@@ -256,5 +263,6 @@ print_addresses() {
   Kafka Connect   http://localhost:$CONNECT_PORT
   PostgreSQL      postgresql://legacy:legacy@localhost:$POSTGRES_PORT/legacy
 END
+    ! has_control || echo "  panel           http://localhost:$PORT/#token=$(cat "$(control_token)")"
     [ -z "$(instances_of prometheus)" ] || echo "  Prometheus      http://localhost:$PROMETHEUS_PORT"
 }

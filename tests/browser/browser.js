@@ -49,6 +49,13 @@ export const suite = {
   },
 };
 
+export const openBrowser = () => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  chromiumSandbox: process.getuid() !== 0,
+  args: ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"],
+});
+
 let browser = null;
 
 after(() => browser?.close());
@@ -97,12 +104,7 @@ export function browserTest(name, body) {
         expected = pattern;
       },
       async open(path, { width = 1280, height = 900, dark = false, still = true, keeps = true } = {}) {
-        browser ??= await chromium.launch({
-          executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-          chromiumSandbox: process.getuid() !== 0,
-          args: ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync"],
-        });
+        browser ??= await openBrowser();
         const context = await browser.newContext({
           baseURL: suite.url,
           viewport: { width, height },

@@ -9,9 +9,9 @@ export class Problem extends Error {
   }
 }
 
-/** Sends `body`, if there is one, as JSON; resolves to the answer's JSON, rejects with a Problem. `cache`: as fetch() has it. */
-export async function call(method, path, body, { signal, cache = "no-store" } = {}) {
-  const init = { method, signal, cache, headers: { accept: "application/json" } };
+/** Sends `body`, if there is one, as JSON; resolves to the answer's JSON, rejects with a Problem. `cache`, `headers`: as fetch() has them. */
+export async function call(method, path, body, { signal, cache = "no-store", headers = {} } = {}) {
+  const init = { method, signal, cache, headers: { accept: "application/json", ...headers } };
   if (body !== undefined) {
     init.headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);

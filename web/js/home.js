@@ -5,7 +5,8 @@ import { call } from "./api.js";
 import { $, element, setText } from "./dom.js";
 import { count, duration } from "./format.js";
 import { Flow } from "./home/flow.js";
-import { draw, layOut, titleOf, topicLink } from "./home/map.js";
+import { draw, layOut, titleOf, topicLink, viewLink } from "./home/map.js";
+import { openPanel } from "./home/panel.js";
 
 const HEALTH_EVERY_MS = 1000; // a kill shows within a second
 const RATES_EVERY_MS = 2500;
@@ -25,13 +26,16 @@ function makeRow(service) {
   const row = element("li", "", element("details", "",
     element("summary", "", lamp, element("span", "service-name", titleOf(service.name)), lag, word),
     element("dl", "", ...fact("reads", ...links(service.reads)), ...fact("writes", ...links(service.writes)),
-      ...fact("views of its own", ...(service.views.length > 0 ? [service.views.join(", ")] : [])))));
+      ...fact("views of its own", ...service.views.flatMap((view, n) => [n > 0 ? ", " : "", viewLink(view)])))));
   row.id = `service-${service.name}`;
   $("services").append(row);
   rows.set(service.name, { row, lamp, word, lag });
 }
 
+let panel = null;
+
 function choose(name) {
+  panel?.choose(name);
   const { row } = rows.get(name);
   row.querySelector("details").open = true;
   row.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
@@ -93,6 +97,7 @@ async function begin() {
   const plan = layOut(graph);
   drawn = draw($("map"), plan, (name) => rows.has(name) && choose(name));
   const flow = new Flow($("flow"), plan);
+  openPanel(graph).then((opened) => (panel = opened)).catch((problem) => setText($("services-problem"), problem.message));
   for (const service of plan.services) makeRow(service);
   for (const name of names.filter((n) => !rows.has(n))) makeRow({ name, reads: [], writes: [], views: [] });
   const known = names.filter((name) => rows.has(name));

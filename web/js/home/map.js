@@ -100,3 +100,10 @@ export function topicLink(name) {
   link.href = `/lens?topic=${encodeURIComponent(name)}`;
   return link;
 }
+
+/** A link to a view, as it is and as it was. */
+export function viewLink({ name, topic }) {
+  const link = element("a", "", name);
+  link.href = `/lens/view/${encodeURIComponent(topic)}`;
+  return link;
+}
