@@ -136,7 +136,7 @@ static void exchange_ended(void *state) {
 
 static struct request request_copy(const struct request *from, struct arena *a) {
     struct request r = *from;
-    struct slice *slices[] = {&r.topic, &r.key, &r.partition_text, &r.value, &r.header, &r.after};
+    struct slice *slices[] = {&r.topic, &r.key, &r.partition_text, &r.value, &r.header, &r.after, &r.at};
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         if (slices[i]->data != NULL)
             *slices[i] = arena_copy(a, *slices[i]);

@@ -18,19 +18,37 @@ enum {
     VIEW_MS = 5000,
     ANSWER_BYTES = 2 << 20,
     LOOK_BACK_MAX = 4096,
-    LAG_COUNTED = 2000
+    LAG_COUNTED = 2000,
+    VERSIONS_MAX = 12000000,
 };
 
 struct lens lens;
 static const char *registry_url; /* of the environment */
 
+/* Empty: it is filled again when somebody asks. */
+static bool open_history(const char *dir, struct err *e) {
+    const struct store_options options = {.write_buffer_bytes = 2 << 20, .block_cache_bytes = 2 << 20};
+    struct store *store;
+    if (!store_open_rocksdb(dir, &options, &store, e))
+        return false;
+    if (!store_delete_prefix(store, SLICE(""), e)) {
+        store_close(store);
+        return false;
+    }
+    lens.history = history_create(store, VERSIONS_MAX);
+    return true;
+}
+
 bool lens_start(const struct settings *s, struct err *e) {
     char dir[4096];
+    char versions[4096];
     snprintf(dir, sizeof dir, "%s/views/lens-%d/index", s->data_dir, s->slot);
+    snprintf(versions, sizeof versions, "%s/views/lens-%d/versions", s->data_dir, s->slot);
     registry_url = s->registry_url;
     lens.registry = registry_http_create(s->registry_url, REGISTRY_MS);
     lens.schemas = schemas_create(lens.registry);
-    return cluster_create(s->brokers, &lens.cluster, e) && index_create(lens.cluster, dir, &lens.index, e);
+    return cluster_create(s->brokers, &lens.cluster, e) && index_create(lens.cluster, dir, &lens.index, e) &&
+           open_history(versions, e);
 }
 
 /* Others may ask until the process ends. */
@@ -67,6 +85,7 @@ void lens_run(struct instance *i) {
     jobs_join();
     pthread_mutex_lock(&life);
     index_destroy(lens.index);
+    history_destroy(lens.history);
     cluster_destroy(lens.cluster);
     lens.index = NULL;
     pthread_mutex_unlock(&life);

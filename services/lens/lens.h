@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cluster.h"
+#include "history.h"
 #include "index.h"
 #include "query.h"
 #include "reader.h"
@@ -18,6 +19,7 @@ struct lens {
     struct registry *registry;
     struct schemas *schemas;
     struct index *index;
+    struct history *history; /* the slow thread's */
 };
 
 /* struct service's hooks. */
@@ -29,9 +31,9 @@ extern struct lens lens;
 
 /* What is asked for; slices live as long as the job. */
 struct request {
-    struct slice topic, key, partition_text, value, header, after;
+    struct slice topic, key, partition_text, value, header, after, at;
     struct place from, to;
-    bool has_from, has_to, full;
+    bool has_from, has_to, full, changed;
     int32_t partition; /* -1: all */
     int64_t limit;
 };
@@ -71,8 +73,13 @@ bool page_run(struct job *j);
 bool groups_run(struct job *j);
 bool search_run(struct job *j);
 bool story_run(struct job *j);
+bool view_run(struct job *j);
+bool digest_run(struct job *j);
 
 /* ---- what they share ---- */
+
+/* Sleeps where bytes were read faster than all that takes long may read. The slow thread. */
+void search_budget(uint64_t bytes);
 
 /* The topic that is asked for; its name is as long as the job. False: it is answered. */
 bool job_topic(struct job *j, const char **name, int32_t *partitions);

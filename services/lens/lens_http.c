@@ -7,7 +7,16 @@
 
 #include <inttypes.h>
 
-enum { PAGE = 100, PAGE_MAX = 1000, FOUND = 100, STORY = 300, TAIL_A_SECOND = 200, TELL_MS = 500 };
+enum {
+    PAGE = 100,
+    PAGE_MAX = 1000,
+    FOUND = 100,
+    STORY = 300,
+    TAIL_A_SECOND = 200,
+    ROWS = 50,
+    ROWS_MAX = 200,
+    TELL_MS = 500
+};
 
 static bool query_place(struct http_exchange *x, const char *name, struct place *place, bool *has) {
     struct slice text;
@@ -73,6 +82,26 @@ static enum http_result get_search(struct http_exchange *x, void *context) {
     return job_answer(context, x, JOB_SLOW, search_run, &r);
 }
 
+static enum http_result get_view(struct http_exchange *x, void *context) {
+    struct request r = {.topic = http_path_string(x, "topic")};
+    struct slice changed;
+    if (!http_query_string(x, "at", &r.at) || !http_query_string(x, "after", &r.after) ||
+        !http_query_string(x, "key", &r.key) || !http_query_string(x, "changed", &changed) ||
+        !http_query_int64(x, "limit", 1, ROWS_MAX, ROWS, &r.limit))
+        return HTTP_DONE;
+    r.changed = slice_equal(changed, SLICE("true"));
+    if (changed.data != NULL && !r.changed && !slice_equal(changed, SLICE("false")))
+        return http_reply_problem(x, 400, "changed", "must be true or false");
+    return job_answer(context, x, JOB_SLOW, view_run, &r);
+}
+
+static enum http_result get_digest(struct http_exchange *x, void *context) {
+    struct request r = {.topic = http_path_string(x, "topic")};
+    if (!http_query_string(x, "at", &r.at))
+        return HTTP_DONE;
+    return job_answer(context, x, JOB_SLOW, digest_run, &r);
+}
+
 /* ---- the live tail: a feed of the log, of which a browser gets as much as it can show ---- */
 
 struct follower {
@@ -133,6 +162,8 @@ const struct http_route lens_routes[] = {
     {"GET", "/v1/log/keys/{key}", get_key},
     {"GET", "/v1/log/search", get_search},
     {"GET", "/v1/log/groups", get_groups},
+    {"GET", "/v1/log/views/{topic}", get_view},
+    {"GET", "/v1/log/views/{topic}/digest", get_digest},
     {"GET", "/v1/events/log/{topic}", follow},
     {0},
 };

@@ -1,5 +1,6 @@
 /* What each offset is, by batches as a broker sends them; the order of a story; what may be asked. */
 #include "causes.h"
+#include "history.h"
 #include "query.h"
 #include "tape.h"
 
@@ -392,6 +393,125 @@ static void terms_choose_records(void **state) {
     json_decref(value);
 }
 
+/* ---- what a view was at a moment ---- */
+
+static void write_version(struct history *h, const char *topic, int32_t partition, int64_t offset,
+                          struct slice key, const char *value) {
+    struct tape_entry entry = {.kind = TAPE_RECORD, .offset = offset};
+    struct err e;
+    entry.record.key = key;
+    entry.record.value = slice_of(value);
+    history_take(h, topic, partition, &entry);
+    if (!history_settle(h, topic, partition, offset + 1, &e))
+        fail_msg("%s", e.text);
+}
+
+static bool note_row(void *context, const struct history_row *row) {
+    struct buf *out = context;
+    for (size_t i = 0; i < row->key.size; i++)
+        buf_append_byte(out, (uint8_t)(row->key.data[i] == 0 ? '.' : row->key.data[i]));
+    buf_printf(out, "/%d:%lld>%lld ", row->partition, (long long)row->then, (long long)row->now);
+    return true;
+}
+
+/* As "key/partition:then>now", `most` keys at a time. */
+static void expect_rows(struct history *h, const char *topic, const int64_t *then, const int64_t *now,
+                        size_t most, const char *expected) {
+    struct buf rows = {0};
+    struct arena a = {0};
+    struct slice after = SLICE_NONE;
+    struct err e;
+    do {
+        if (!history_walk(h, topic, then, now, 2, after, most, note_row, &rows, &a, &after, &e))
+            fail_msg("%s", e.text);
+    } while (after.data != NULL);
+    buf_append_byte(&rows, 0);
+    assert_string_equal(rows.data, expected);
+    buf_free(&rows);
+    arena_free(&a);
+}
+
+static void a_view_is_what_it_was(void **state) {
+    (void)state;
+    struct history *h = history_create(store_create_memory(), 1000);
+    struct slice nul = SLICE("a\0b");
+    write_version(h, "t", 0, 0, SLICE("a"), "1");
+    write_version(h, "t", 0, 1, SLICE("b"), "1");
+    write_version(h, "t", 0, 2, SLICE("a"), "2");
+    write_version(h, "t", 0, 3, SLICE("b"), NULL); /* deleted */
+    write_version(h, "t", 1, 0, SLICE("ab"), "1");
+    write_version(h, "t", 1, 1, nul, "1");
+    write_version(h, "t2", 0, 0, SLICE("other"), "1");
+    for (size_t most = 1; most < 5; most++) {
+        expect_rows(h, "t", (int64_t[]){0, 0}, (int64_t[]){4, 2}, most, "a/0:-1>2 a.b/1:-1>1 ab/1:-1>0 ");
+        expect_rows(h, "t", (int64_t[]){2, 1}, (int64_t[]){4, 2}, most,
+                    "a/0:0>2 a.b/1:-1>1 ab/1:0>0 b/0:1>-1 ");
+        expect_rows(h, "t", (int64_t[]){4, 2}, (int64_t[]){4, 2}, most, "a/0:2>2 a.b/1:1>1 ab/1:0>0 ");
+    }
+    expect_rows(h, "t2", (int64_t[]){1, 0}, (int64_t[]){1, 0}, 9, "other/0:0>0 ");
+    expect_rows(h, "none", (int64_t[]){1, 0}, (int64_t[]){1, 0}, 9, "");
+    int64_t at;
+    struct err e;
+    assert_true(history_latest(h, "t", nul, 1, 2, &at, &e));
+    assert_int_equal(at, 1);
+    assert_true(history_latest(h, "t", SLICE("b"), 0, 4, &at, &e));
+    assert_int_equal(at, -1);
+    assert_true(history_next(h, "t", 0, &at, &e));
+    assert_int_equal(at, 4);
+    struct buf rows = {0};
+    struct arena a = {0};
+    struct slice after = history_begin("t", SLICE("aa"), &a); /* which there is not */
+    assert_true(history_walk(h, "t", (int64_t[]){3, 2}, (int64_t[]){3, 2}, 2, after, 1, note_row, &rows, &a,
+                             &after, &e));
+    assert_true(slice_equal(buf_slice(&rows), SLICE("ab/1:0>0 ")));
+    buf_free(&rows);
+    arena_free(&a);
+    history_destroy(h);
+}
+
+static void what_counts_for_nobody_is_no_version(void **state) {
+    (void)state;
+    struct history *h = history_create(store_create_memory(), 1000);
+    const enum tape_kind others[] = {TAPE_ABORTED, TAPE_MARKER, TAPE_UNDECIDED, TAPE_COMPACTED};
+    struct err e;
+    int64_t first;
+    for (int64_t i = 0; i < 4; i++) {
+        struct tape_entry entry = {.kind = others[i], .offset = i};
+        entry.record.key = SLICE("k"), entry.record.value = SLICE("v");
+        history_take(h, "t", 0, &entry);
+    }
+    assert_true(history_settle(h, "t", 0, 4, &e));
+    expect_rows(h, "t", (int64_t[]){4, 0}, (int64_t[]){4, 0}, 9, "");
+    assert_true(history_thinned(h, "t", 0, &first, &e));
+    assert_int_equal(first, 3);
+    assert_true(history_thinned(h, "t", 1, &first, &e));
+    assert_int_equal(first, -1);
+    history_destroy(h);
+}
+
+static void versions_are_bounded(void **state) {
+    (void)state;
+    struct history *h = history_create(store_create_memory(), 4);
+    struct tape_entry entry = {.kind = TAPE_RECORD};
+    struct err e;
+    int64_t next;
+    entry.record.key = SLICE("k"), entry.record.value = SLICE("v");
+    for (int64_t i = 0; i < 3; i++)
+        write_version(h, "old", 0, i, SLICE("k"), "v");
+    write_version(h, "new", 0, 0, SLICE("k"), "v");
+    write_version(h, "new", 0, 1, SLICE("k"), "v"); /* one too many: what was used least lately goes */
+    assert_true(history_next(h, "new", 0, &next, &e));
+    assert_int_equal(next, 2);
+    expect_rows(h, "old", (int64_t[]){3, 0}, (int64_t[]){3, 0}, 9, "");
+    assert_true(history_next(h, "old", 0, &next, &e));
+    assert_int_equal(next, 0);
+    for (entry.offset = 2; entry.offset < 7; entry.offset++)
+        history_take(h, "new", 0, &entry);
+    assert_false(history_settle(h, "new", 0, 7, &e)); /* alone it is too many */
+    assert_int_equal(e.kind, ERR_INPUT);
+    history_destroy(h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_offset_is_left_out),
@@ -400,6 +520,9 @@ int main(void) {
         cmocka_unit_test(a_circle_of_causes_has_an_order_too),
         cmocka_unit_test(places_are_offsets_ends_and_times),
         cmocka_unit_test(terms_choose_records),
+        cmocka_unit_test(a_view_is_what_it_was),
+        cmocka_unit_test(what_counts_for_nobody_is_no_version),
+        cmocka_unit_test(versions_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,8 +208,7 @@ static bool bound_parts(struct search *s) {
 
 /* ---- reading ---- */
 
-/* Sleeps where bytes were read faster than all searches may. Only one thread searches. */
-static void keep_to_budget(uint64_t bytes) {
+void search_budget(uint64_t bytes) {
     static int64_t free_at_us;
     int64_t now = clock_mono_us();
     free_at_us = (free_at_us > now ? free_at_us : now) + (int64_t)(bytes * 1000000 / BYTES_A_SECOND);
@@ -235,7 +234,7 @@ static bool search(struct search *s, struct err *e) {
             next = p->to; /* it went meanwhile */
         }
         p->from = next;
-        keep_to_budget(reader_bytes(s->job->reader) - before);
+        search_budget(reader_bytes(s->job->reader) - before);
         s->over = s->over || clock_mono_us() > until || job_is_abandoned(s->job);
     }
     return true;

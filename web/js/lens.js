@@ -1,12 +1,14 @@
 // The log explorer: topics, the partitions of one as tapes, one record in detail.
 
 import { call, segment } from "./api.js";
+import { command, hasToken } from "./control.js";
 import { $, element, setText } from "./dom.js";
 import { follow as followEvents } from "./events.js";
 import { bytes, count } from "./format.js";
 import { Detail } from "./lens/detail.js";
 import { Finder } from "./lens/find.js";
 import { Lane } from "./lens/lane.js";
+import { placesOf, watchRace } from "./lens/race.js";
 
 const TOPICS_EVERY_MS = 5000;
 const GROUPS_EVERY_MS = 2500;
@@ -14,6 +16,7 @@ const REFRESH_MS = 300; // at most so often while records come
 
 const address = new URLSearchParams(location.search);
 let topics = [];
+let graph = { services: [] }; // what the services say of themselves
 let topic = null; // that is on the tape
 let lanes = [];
 let stream = null;
@@ -156,6 +159,7 @@ async function open(name, place = null) {
     $("lanes").replaceChildren(...lanes.map((lane) => lane.root));
     listen();
     readGroups().catch(say);
+    showViews();
   }
   showFacts();
   showTopics();
@@ -185,8 +189,62 @@ function same(mark) {
   for (const lane of lanes) lane.mark(mark);
 }
 
+/** Where a service's views and tables of this topic are, by its places. */
+function showHolders(service, places) {
+  for (const lane of lanes) {
+    const own = places.filter((p) => p.topic === topic.name && p.partition === lane.partition && p.what !== "input");
+    lane.holders = [...lane.holders.filter((h) => h.service !== service),
+      ...own.map((p) => ({ service, name: `${service}: ${p.what}`, position: Number(p.position), lag: 0 }))];
+    lane.paintMarks();
+  }
+}
+
+/** The views that are made of this topic, and what may be done with them. */
+function showViews() {
+  const makers = graph.services.filter((s) => s.views.some((view) => view.topic === topic.name));
+  $("tape-views").hidden = makers.length === 0;
+  $("tape-views").replaceChildren(...makers.flatMap((service) => {
+    const link = element("a", "", `${service.name}’s view, as it was and as it is`);
+    link.href = `/lens/view/${segment(topic.name)}`;
+    if ($("control-here") === null || !hasToken) return [link];
+    const button = element("button", "quiet", `Rewind ${service.name}`);
+    button.type = "button";
+    button.addEventListener("click", () => rewind(service.name, button).catch(say));
+    return [link, " ", button, element("output", "number")];
+  }));
+}
+
+async function rewind(service, button) {
+  const says = button.nextElementSibling;
+  const raced = topic;
+  const done = command("rewind", { name: service });
+  let best = 0;
+  button.disabled = true;
+  await watchRace(service, done, ({ places, rate }) => {
+    if (topic !== raced) return;
+    best = Math.max(best, rate);
+    // Without a view it is at the beginning: there is nothing of it.
+    const own = topic.partitions.map((p) => places.find((place) => place.what === "view" && place.topic === topic.name && place.partition === p.partition)
+      ?? { what: "view", topic: topic.name, partition: p.partition, position: 0 });
+    showHolders(service, own);
+    setText(says, best === 0 ? "its view is gone" : `${count(Math.round(best))} records a second`);
+  });
+  button.disabled = false;
+  setText(says, (await done.catch((problem) => ({ said: problem.message }))).said.trim());
+}
+
+async function readHolders() {
+  if (topic === null || !topic.known) return;
+  const asked = topic;
+  const near = graph.services.filter((s) => s.groups.length > 0 && (topic.readers.includes(s.name) || topic.writers.includes(s.name)));
+  const all = await Promise.all(near.map(async (s) => [s.name, (await placesOf(s.name)).places]));
+  if (topic !== asked) return;
+  for (const [name, places] of all) if (places.length > 0) showHolders(name, places);
+}
+
 async function readGroups() {
   if (topic === null) return;
+  readHolders();
   const { groups } = await call("GET", "/v1/log/groups");
   for (const lane of lanes) {
     lane.readers = groups.flatMap((g) => g.partitions
@@ -237,6 +295,7 @@ async function begin() {
   showLive();
   for (;;) {
     try {
+      graph = await call("GET", "/topology.json");
       await readTopics();
       break;
     } catch (problem) {

@@ -9,10 +9,12 @@ const CELL_PX = 92;
 const CELLS_MIN = 3;
 const SAME_MS = 15; // markers of one transaction are written so near to each other
 const WHEEL_PX = 40;
+const NEAR = 0.04; // of the whole partition
 
 export class Lane {
   following = true;
-  readers = [];
+  readers = []; // groups: { name, position, lag }
+  holders = []; // likewise, who has made a view or a table of it
   entries = [];
   from = 0;
   bounds = { first: 0, stable: 0, end: 0 };
@@ -236,16 +238,22 @@ export class Lane {
     this.#paint();
   }
 
-  /** Where each consumer is in the whole partition. */
+  /** Where each consumer is in the whole partition; those too near to each other share a mark. */
   paintMarks() {
     const { first, end } = this.bounds;
-    const places = new Map();
-    for (const { name, position, lag } of this.readers) places.set(position, [...(places.get(position) ?? []), lag > 0 ? `${name} −${count(lag)}` : name]);
-    this.marks.replaceChildren(...[...places].sort((a, b) => a[0] - b[0]).map(([position, names]) => {
+    const marks = [];
+    for (const { name, position, lag } of [...this.readers, ...this.holders].sort((a, b) => a.position - b.position)) {
       const part = end === first ? 1 : Math.max(0, Math.min(1, (position - first) / (end - first)));
-      const mark = element("span", `mark ${part > 0.5 ? "left" : ""}`, element("span", "mark-name", names.join(", ")));
+      const text = lag > 0 ? `${name} −${count(lag)}` : name;
+      if (marks.length > 0 && part - marks.at(-1).part < NEAR) marks.at(-1).names.push(text);
+      else marks.push({ part, names: [text] });
+    }
+    while (this.marks.children.length > marks.length) this.marks.lastChild.remove();
+    for (const [n, { part, names }] of marks.entries()) {
+      const mark = this.marks.children[n] ?? this.marks.appendChild(element("span", "mark", element("span", "mark-name")));
+      mark.classList.toggle("left", part > 0.5);
       mark.style.setProperty("--at", `${(part * 100).toFixed(2)}%`);
-      return mark;
-    }));
+      setText(mark.firstChild, names.join(", "));
+    }
   }
 }
