@@ -95,12 +95,12 @@ static void *thread_main(void *context) {
     prctl(PR_SET_NAME, thread < QUICK_THREADS ? "reads" : "searches");
     while (!instance_stopping(pool.instance)) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += IDLE_S;
         pthread_mutex_lock(&pool.lock);
         struct queued *q = take(thread);
         if (q == NULL) {
-            pthread_cond_timedwait(&pool.more, &pool.lock, &until);
+            pthread_cond_clockwait(&pool.more, &pool.lock, CLOCK_MONOTONIC, &until);
             q = take(thread);
         }
         pthread_mutex_unlock(&pool.lock);

@@ -7,7 +7,7 @@
 # comes from a registry with immutable versions. librdkafka.patch says what it mends.
 set -euo pipefail
 
-BUILD=2.15.1-5 # version and patch; another number where either changes
+BUILD=2.15.1-7 # version and patch; another number where either changes
 PACKAGE=@confluentinc/kafka-javascript@1.10.1
 SHA256=ada7d703bb1d3237e2292bfabf438d663b6160c9f1ac2a2406b5dc4257c81b66
 
@@ -34,7 +34,7 @@ tar -xzf "$tarball" package/deps/librdkafka
 cd package/deps/librdkafka
 patch -s -p1 <"$here/librdkafka.patch"
 # It is built for its final place, but put there by one rename, so that an interrupted build leaves no half.
-./configure --disable-gssapi --disable-lz4-ext --prefix="$prefix" >/dev/null
+./configure --disable-gssapi --disable-lz4-ext --disable-c11threads --prefix="$prefix" >/dev/null
 make -s -j"$(nproc)" -C src
 make -s -C src install DESTDIR="$work/root"
 strip --strip-debug "$work/root$prefix"/lib/librdkafka.so.1

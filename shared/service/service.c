@@ -403,7 +403,7 @@ static int supervise(struct instance *i, int signals) {
 static void hand_over(struct instance *i) {
     int64_t since = clock_mono_us() / 1000;
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += HAND_OVER_MS / 1000;
     assignments_leave(i->assignments);
     for (size_t k = 0; k < i->worker_count; k++)
@@ -413,7 +413,8 @@ static void hand_over(struct instance *i) {
     for (size_t k = 0; k < i->worker_count; k++)
         if (i->workers[k].running && i->workers[k].topology != NULL &&
             i->workers[k].topology->sources != NULL && atomic_load(&i->workers[k].stream) != NULL)
-            i->workers[k].running = pthread_timedjoin_np(i->workers[k].thread, NULL, &until) != 0;
+            i->workers[k].running =
+                pthread_clockjoin_np(i->workers[k].thread, NULL, CLOCK_MONOTONIC, &until) != 0;
     int64_t tasks = clock_mono_us() / 1000 - since;
     assignments_left(i->assignments, HAND_OVER_MS - (int)tasks);
     logger_write(LEVEL_INFO, "handed over its tasks within %lld ms, what it had for reading within %lld ms",
@@ -423,7 +424,7 @@ static void hand_over(struct instance *i) {
 /* Whoever has not ended by the deadline is cut off: what was not committed is not lost, only not done. */
 static void join_workers(struct instance *i) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += DRAIN_MS / 1000;
     atomic_store(&i->stopping, true);
     for (size_t k = 0; k < i->worker_count; k++) {
@@ -436,13 +437,13 @@ static void join_workers(struct instance *i) {
     for (size_t k = 0; k < i->worker_count; k++) {
         if (!i->workers[k].running)
             continue;
-        if (pthread_timedjoin_np(i->workers[k].thread, NULL, &until) != 0) {
+        if (pthread_clockjoin_np(i->workers[k].thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
             logger_write(LEVEL_ERROR, "%s did not stop in time", i->workers[k].name);
             _exit(EXIT_OVERDUE);
         }
         i->workers[k].running = false;
     }
-    if (i->background_running && pthread_timedjoin_np(i->background, NULL, &until) != 0) {
+    if (i->background_running && pthread_clockjoin_np(i->background, NULL, CLOCK_MONOTONIC, &until) != 0) {
         logger_write(LEVEL_ERROR, "%s did not stop in time", i->service->name);
         _exit(EXIT_OVERDUE);
     }
