@@ -11,6 +11,7 @@ depends on another; a block that fails does not keep the next ones from running.
 """
 
 import re
+import shutil
 import subprocess
 import time
 import urllib.parse
@@ -22,7 +23,7 @@ PARTS = [page for page in PAGES if page.name != "08-teacher.md"]
 DEFAULTS = dict(re.findall(r"(?m)^(\w*PORT)=(\d+)$", (ROOT / "compose/.env").read_text()))
 BLOCK = re.compile(r"(?ms)^```(sh(?: until)?)\n(.*?)^```$(?:\s*^```output\n(.*?)^```$)?")
 TITLE = re.compile(r"\A# (.+?) \*\((\d+) minutes\)\*\n")
-PATIENCE = 240  # seconds, for one block
+PATIENCE = 600  # seconds, for one block
 
 
 def pattern_of(expected):
@@ -57,6 +58,10 @@ class Conventions(SuiteTest):
 
 
 class Pages(SuiteTest):
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(f"{cls.suite.data}-lab", ignore_errors=True)
+
     def local(self, text):
         """The same with this suite's ports."""
         ports = {told: self.suite.ports[name] for name, told in DEFAULTS.items()}
@@ -65,7 +70,8 @@ class Pages(SuiteTest):
         return re.sub(r"(localhost:|127\.0\.0\.1:|-p )(\d+)\b", lambda m: m[1] + str(ports.get(m[2], m[2])), text)
 
     def run_once(self, command):
-        done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", self.local(command)], cwd=ROOT, env=self.suite.env, text=True,
+        env = self.suite.env | {"LAB_DIR": f"{self.suite.data}-lab"}
+        done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", self.local(command)], cwd=ROOT, env=env, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=PATIENCE)
         said = done.stdout if not done.stdout or done.stdout.endswith("\n") else done.stdout + "\n"
         return done.returncode, said
