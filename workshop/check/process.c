@@ -122,7 +122,7 @@ static void empty_directory(char *name, size_t size) {
     DIR *d = opendir(".");
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            snprintf(name, size, "%s", e->d_name);
+            snprintf(name, size, "%.*s", (int)size - 1, e->d_name);
             unlink(e->d_name);
         }
     if (d != NULL)
