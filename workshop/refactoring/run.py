@@ -3,7 +3,7 @@
 
 usage: run.py BUILD_DIR [--seconds N] [--rate N] [--svg FILE]
 
-Each stage is the same four boxes. For N seconds each (3): all is well; customers takes 400 ms for an answer; it is
+Each stage is the same four boxes. For N seconds each (2): all is well; customers takes 400 ms for an answer; it is
 killed; it is back. Prints a table and what it says, and draws FILE. Needs KAFKA_BROKERS. ./demo lab refactoring
 """
 
@@ -248,7 +248,7 @@ def picture(results, seconds, rate):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].removeprefix("usage: "))
     parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--svg", type=pathlib.Path)
     args = parser.parse_args()
