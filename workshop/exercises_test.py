@@ -15,7 +15,7 @@ from lab import Checker, exercises
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/e2e"))
 from suite import Suite  # noqa: E402
 
-AT_ONCE = 3  # most of the time is waiting
+AT_ONCE = 4  # most of the time is waiting
 
 
 def cases(x):
