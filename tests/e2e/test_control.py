@@ -77,11 +77,11 @@ class Control(SuiteTest):
         self.assertIsNone(self.suite.readyz("fraud"))
         self.assert_problem(self.ask("POST", "/kill", {"name": "fraud"}), 409, "fraud-0 does not run")
         self.assertIn("fraud-0 is ready", self.done("start", name="fraud"))
-        self.assertTrue(self.suite.is_ready("fraud"))
+        wait_until(lambda: self.suite.is_ready("fraud"), 60, "fraud is ready")
 
     def test_scale(self):
         self.done("scale", name="order-details", count=2)
-        self.assertTrue(self.suite.is_ready("order-details", 1))
+        wait_until(lambda: self.suite.is_ready("order-details", 1), 60, "the second one is ready, and stays so when its partitions have come")
         self.done("scale", name="order-details", count=1)
         self.assertIsNone(self.suite.readyz("order-details", 1))
 

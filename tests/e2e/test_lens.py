@@ -7,7 +7,7 @@ import signal
 import time
 from urllib.parse import quote
 
-from suite import Load, SuiteTest, wait_until
+from suite import ROOT, Load, SuiteTest, wait_until
 from test_events import Stream
 
 KINDS = {"record", "marker", "aborted", "undecided", "compacted"}
@@ -244,6 +244,73 @@ class Lens(SuiteTest):
         self.suite.outcome(order)
         shipping = wait_until(lambda: next((g for g in self.get("groups")["groups"] if g["name"] == "shipping" and g["lag"] > 0), None), 20, "it lags")
         self.assertTrue(any(p["lag"] > 0 and p["lagMs"] >= 0 for p in shipping["partitions"]))
+
+    # ---- time travel ----
+
+    def view(self, topic, **query):
+        """All rows, page by page: {(key, partition): row}, and what the answers say of themselves."""
+        rows, read, after = {}, 0, {}
+        while True:
+            answer = self.get(f"views/{topic}?" + "&".join(f"{k}={quote(str(v))}" for k, v in (query | after).items()))
+            read += answer["read"]
+            if not answer["complete"]:
+                continue
+            for row in answer["rows"]:
+                self.assertNotIn((row["key"], row["partition"]), rows)
+                rows[row["key"], row["partition"]] = row
+            if answer["next"] is None:
+                return rows, answer | {"read": read}
+            after = {"after": answer["next"]}
+
+    def test_a_view_is_what_it_was_at_any_vector(self):
+        topic = "reserved-stock"
+        for n in range(3):
+            self.suite.post_order(id=f"lens-travel-{n}", customerId="lens-ada", productId="turntable-mk2")
+            self.suite.outcome(f"lens-travel-{n}")
+        log = [r for r in self.suite.read(topic) if r["key"] is not None]
+        own = [r for r in log if r["key"] == "turntable-mk2"]
+        self.assertGreaterEqual(len(own), 3)
+        now = {(r["key"], r["partition"]): r for r in log}
+        for cut in own:
+            vector = f"{topic}/{cut['partition']}:{cut['offset']}"  # just before it; the others as they are
+            then = {}
+            for r in log:
+                if r["partition"] != cut["partition"] or r["offset"] < cut["offset"]:
+                    then[r["key"], r["partition"]] = r
+            rows, said = self.view(topic, at=vector, limit=2)
+            self.assertIn(vector, said["at"])
+            self.assertEqual({k: row["then"]["offset"] for k, row in rows.items() if k in then}, {k: r["offset"] for k, r in then.items()})
+            self.assertEqual({k: row["then"]["value"] for k, row in rows.items() if k in then}, {k: r["value"] for k, r in then.items()})
+            changed = self.view(topic, at=vector, changed="true")[0]
+            self.assertEqual(set(changed), {k for k, r in now.items() if r["offset"] != then.get(k, {"offset": None})["offset"]})
+            self.assertGreater(changed["turntable-mk2", cut["partition"]]["now"]["value"]["reserved"], 0)
+        self.assertEqual(self.view(topic)[1]["read"], 0)  # what it has read it keeps
+        at_once = self.view(topic, at="2999-01-01")[0]
+        self.assertEqual({k: r["then"]["offset"] for k, r in at_once.items()}, {k: r["then"]["offset"] for k, r in self.view(topic)[0].items()})
+        self.assertEqual(self.view(topic, at="2001-01-01")[0], {})
+        self.assertEqual(self.get(f"views/{topic}?key=turntable&limit=1")["rows"][0]["key"], "turntable-mk2")
+
+    def test_what_is_no_moment_is_named(self):
+        for path, status, text in (("views/nothing", 404, "topic"), ("views/orders?at=soon", 400, "at"), ("views/orders?at=orders/0:99999999", 404, "at"),
+                                   ("views/orders?at=first", 400, "at"), ("views/orders?after=xyz", 400, "after"), ("views/orders?changed=maybe", 400, "changed"),
+                                   ("views/orders?limit=0", 400, "limit"), ("views/nothing/digest", 404, "topic")):
+            with self.subTest(path):
+                self.assertIn(text, json.dumps(self.get(path, status)))
+
+    def test_a_copy_beside_each_view_is_equal_to_it(self):
+        graph = json.loads((ROOT / "web/topology.json").read_text())
+        views = [(s["name"], v["topic"]) for s in graph["services"] for v in s["views"]]
+        self.assertGreater(len(views), 8)
+        for service, topic in views:
+            with self.subTest(service=service, topic=topic):
+                wait_until(lambda: self.is_equal(service, topic), 30, "they are equal")
+        self.assert_problem(self.suite.http("GET", "/digest/fraud/orders"), 404, "topic")
+
+    def is_equal(self, service, topic):
+        live = self.suite.http("GET", f"/digest/{service}/{topic}").json["partitions"]
+        self.assertEqual([p["partition"] for p in live], list(range(self.suite.partitions)))
+        vector = ",".join(f"{topic}/{p['partition']}:{p['position']}" for p in live)
+        return self.get(f"views/{topic}/digest?at={vector}")["partitions"] == live
 
     # ---- the live tail ----
 

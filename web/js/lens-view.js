@@ -96,7 +96,7 @@ function show({ rows, next, at: vector, thinned }, total, after) {
 // --- the moment ---
 
 function showMoment() {
-  const ms = Date.parse(at);
+  const ms = at.includes("/") ? NaN : Date.parse(at); // of a vector a browser would make a date, too
   setText($("moment-words"), at === "" ? "now" : Number.isNaN(ms) ? "a vector of offsets" : instant(ms));
   if (at === "") $("moment").value = STEPS;
   else if (!Number.isNaN(ms) && span.last > span.first) $("moment").value = Math.round((STEPS * (ms - span.first)) / (span.last - span.first));
