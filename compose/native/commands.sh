@@ -320,6 +320,7 @@ command_test() {
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
     [[ $# -gt 0 && " $* " != *" fuzz "* ]] || install_fuzzer
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
+    [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_api_tools
     [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop)" " ]] || build_suite
     build $preset
     stand_apart_each

@@ -139,6 +139,23 @@ install_mail_server() {
     (install_packages python3-aiosmtpd) || echo "demo: no aiosmtpd: the tests of sending are skipped" >&2
 }
 
+api_tools_dir() {
+    echo "$CACHE/api-$(sha256sum "$ROOT/tests/api/requirements.txt" | cut -c 1-12)"
+}
+
+# What asks the API all that its description allows; pip checks each package against its hash.
+install_api_tools() {
+    local dir
+    dir=$(api_tools_dir)
+    [ ! -e "$dir/complete" ] || return 0
+    install_packages python3-venv
+    rm -rf "$dir"
+    /usr/bin/python3 -m venv "$dir"
+    step "fetching what asks the API" "$dir/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes \
+        -r "$ROOT/tests/api/requirements.txt"
+    touch "$dir/complete" # its programs know where they are: it cannot be moved there when it is complete
+}
+
 # For the tests of pages. Ubuntu has no package of Chromium: there they are skipped where there is none.
 install_browser() {
     (install_programs node:nodejs chromium:chromium) || echo "demo: no Chromium: the tests of pages are skipped" >&2

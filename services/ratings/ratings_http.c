@@ -30,9 +30,14 @@ static enum http_result post_rating(struct http_exchange *x, void *context) {
         return instance_unavailable(x, "no answer in time: nobody knows whether the rating counts");
     if (published == PUBLISH_PENDING)
         return HTTP_WAIT;
-    struct slice json = arena_printf(http_arena(x), "{\"movieId\":%" PRId64 ",\"rating\":%d.%d}", r.movie_id,
-                                     r.rating_tenths / 10, r.rating_tenths % 10);
-    return http_reply_json(x, 202, json);
+    _cleanup_(buf_free) struct buf json = {0};
+    struct json j = {.out = &json};
+    json_begin_object(&j);
+    json_key(&j, "movieId"), json_put_int(&j, r.movie_id);
+    json_key(&j, "rating");
+    json_put_raw(&j, arena_printf(http_arena(x), "%d.%d", r.rating_tenths / 10, r.rating_tenths % 10));
+    json_end_object(&j);
+    return http_reply_json(x, 202, buf_slice(&json));
 }
 
 /* ---- one movie ---- */

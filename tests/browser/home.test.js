@@ -24,8 +24,19 @@ browserTest("by keyboard the first stop leads past the header", async (t) => {
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
 });
 
+browserTest("the API's calls are listed, and can be tried", async (t) => {
+  const page = await t.open("/api");
+  await page.getByRole("link", { name: "customers", exact: true }).click();
+  await page.getByRole("button", { name: "get /v1/customers/{id}" }).click();
+  const call = page.locator("#operations-customers-getCustomer");
+  await call.getByPlaceholder("id").fill("nobody-at-all");
+  await call.getByRole("button", { name: "Execute" }).click();
+  await call.locator(".live-responses-table").getByText("no customer nobody-at-all").waitFor();
+  await t.assertFits(page);
+});
+
 browserTest("a browser that may keep nothing shows every page", async (t) => {
-  for (const path of ["/", "/shop", "/ratings", "/rides", "/rides/rider", "/rides/driver", "/lens"]) {
+  for (const path of ["/", "/shop", "/ratings", "/rides", "/rides/rider", "/rides/driver", "/lens", "/api"]) {
     const page = await t.open(path, { keeps: false });
     await page.getByRole("main").waitFor();
     await page.waitForLoadState("load"); // all modules have run; an exception in one fails the test
