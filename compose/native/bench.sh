@@ -2,6 +2,10 @@
 # ports and data of its own. Sourced by demo.
 # shellcheck shell=bash
 
+# [1, 2, 9] | spread: {median: 2, min: 1, max: 9}, to a hundredth
+# shellcheck disable=SC2016
+JQ_SPREAD='def spread: sort | {median: .[length / 2 | floor], min: .[0], max: .[-1]} | map_values(. * 100 | round / 100);'
+
 BENCHES="flood latency ratings positions lens"
 
 bench_program() { # bench_program NAME ARGUMENT…   In a subshell, whose process it becomes.
@@ -43,13 +47,26 @@ bench_flood() { # bench_flood COUNT
             peakRssBytes: ($flood.services | map({(.name): .peakRssBytes}) | add)}'
 }
 
-bench_latency() { # bench_latency COUNT
-    local result
-    result=$(bench_program latency --count "$1" --json) || return
-    bench_program peer chain --count "$1" | jq --argjson latency "$result" '{
-        name: "latency", unit: "ms from POST to the outcome, p50", value: $latency.outcomeMs.p50,
-        peer: "three bare transactions, one after the other", peerValue: .p50,
-        ratio: ($latency.outcomeMs.p50 / .p50), p99: $latency.outcomeMs.p99, peerP99: .p99}'
+# Ours, then three bare transactions, and again: what is compared was measured within a minute.
+bench_latency() { # bench_latency COUNT TURNS
+    local turn ours turns=
+    for ((turn = 0; turn < $2; turn++)); do
+        ours=$(bench_program latency --count "$1" --json) || return
+        turns+=$(bench_program peer chain --count "$1" | jq --argjson paces "$ours" '{bare: ., paces: $paces}') || return
+    done
+    jq -s "$JQ_SPREAD"'
+        map(.alone = .paces[0].outcomeMs) as $turns | {
+        name: "latency", unit: "ms from POST to the outcome, one at a time, p50",
+        value: ($turns | map(.alone.p50) | spread.median),
+        peer: "three bare transactions, one after the other", peerValue: ($turns | map(.bare.p50) | spread.median),
+        ratio: ($turns | map(.alone.p50 / .bare.p50) | spread.median), turns: ($turns | length),
+        oneAtATime: {p50: ($turns | map(.alone.p50) | spread), p99: ($turns | map(.alone.p99) | spread),
+            p50ToBare: ($turns | map(.alone.p50 / .bare.p50) | spread),
+            p99ToBare: ($turns | map(.alone.p99 / .bare.p99) | spread)}}
+        + ([range(1; $turns[0].paces | length) as $i | {key: "at\($turns[0].paces[$i].rate)PerSecond", value: {
+            p50: ($turns | map(.paces[$i].outcomeMs.p50) | spread), p99: ($turns | map(.paces[$i].outcomeMs.p99) | spread),
+            p50ToOneAtATime: ($turns | map(.paces[$i].outcomeMs.p50 / .alone.p50) | spread),
+            p99ToOneAtATime: ($turns | map(.paces[$i].outcomeMs.p99 / .alone.p99) | spread)}}] | from_entries)' <<<"$turns"
 }
 
 # Ratings that are in the log, counted by a process of the benchmark's own on a fresh view, while the suite's are stopped.
@@ -118,13 +135,17 @@ bench_lens() { # bench_lens COUNT
 }
 
 command_bench() {
-    local name json=0 count= names=() results=
+    local name json=0 count= turns=5 names=() results=
     while (($#)); do
         case $1 in
         --json) json=1 ;;
         --count)
             [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage_error "--count takes a number"
             count=$2 && shift
+            ;;
+        --turns)
+            [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage_error "--turns takes a number"
+            turns=$2 && shift
             ;;
         *)
             [[ " $BENCHES " == *" $1 "* ]] || usage_error "unknown benchmark '$1'; there are: $BENCHES"
@@ -133,18 +154,17 @@ command_bench() {
         esac
         shift
     done
-    install_all
-    build_suite
+    # What is shown is not part of the result.
+    { install_all && build_suite; } >&2
     stand_apart
     export SIMULATE=0 OBSERVE=0
-    # What is shown is not part of the result.
     step "starting a suite for the benchmarks" "$ROOT/demo" up >&2
     lock
     for name in ${names[@]+"${names[@]}"} $([ ${#names[@]} != 0 ] || echo "$BENCHES"); do
         case $name in
         flood) results+=$(bench_flood "${count:-200000}") || die "flood failed" ;;
         ratings) results+=$(bench_ratings "${count:-2000000}") || die "ratings failed" ;;
-        latency) results+=$(bench_latency "${count:-300}") || die "latency failed" ;;
+        latency) results+=$(bench_latency "${count:-300}" "$turns") || die "latency failed" ;;
         positions) results+=$(bench_positions "${count:-5000}") || die "positions failed" ;;
         lens) results+=$(bench_lens "${count:-10000000}") || die "lens failed" ;;
         esac
