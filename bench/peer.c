@@ -3,6 +3,8 @@
  *   peer produce [--count N]     N records (200000) of 100 bytes by an idempotent producer; prints records/s
  *   peer chain [--count N]       N times (200) three transactions one after the other, each begun when a
  *                                committed reader has seen the one before; prints p50 and p99 in ms
+ *   peer wide [--count N]        N times (200) a transaction over one partition, then one over twelve; prints
+ *                                p50 and p99 of both in ms
  *   peer follow TOPIC            reads what comes to a topic until SIGTERM; prints the CPU time of a record
  *
  * Prints one JSON object. Uses a topic of its own, which it deletes.
@@ -20,7 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-enum { PARTITIONS = 4, HOPS = 3, WARM_UP = 10, WAIT_MS = 20000 };
+enum { PARTITIONS = 4, WIDE = 12, HOPS = 3, EACH = 5, WARM_UP = 10, WAIT_MS = 20000 };
 
 static char topic[64];
 static bool failed;
@@ -60,13 +62,15 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *const *settings) {
     return rk;
 }
 
-static void topic_admin(rd_kafka_t *rk, bool create) {
+/* To make it, of so many partitions; 0: to delete it. */
+static void topic_admin(rd_kafka_t *rk, int partitions) {
+    bool create = partitions > 0;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, create ? RD_KAFKA_ADMIN_OP_CREATETOPICS
                                                                             : RD_KAFKA_ADMIN_OP_DELETETOPICS);
     rd_kafka_AdminOptions_set_operation_timeout(options, 5000, NULL, 0);
     if (create) {
-        rd_kafka_NewTopic_t *made = rd_kafka_NewTopic_new(topic, PARTITIONS, 1, NULL, 0);
+        rd_kafka_NewTopic_t *made = rd_kafka_NewTopic_new(topic, partitions, 1, NULL, 0);
         rd_kafka_CreateTopics(rk, &made, 1, options, queue);
         rd_kafka_NewTopic_destroy(made);
     } else {
@@ -190,18 +194,52 @@ static void chain(rd_kafka_t *rk, size_t count) {
     rd_kafka_destroy(reader);
 }
 
+static void transaction(rd_kafka_t *rk, int partitions, struct samples *us) {
+    int64_t start = clock_mono_us();
+    no_error(rd_kafka_begin_transaction(rk));
+    for (int i = 0; i < partitions * EACH; i++)
+        check(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(i % partitions),
+                                RD_KAFKA_V_VALUE("v", 1), RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR_NO_ERROR,
+              "produce");
+    no_error(rd_kafka_commit_transaction(rk, WAIT_MS));
+    samples_add(us, clock_mono_us() - start);
+}
+
+static void wide(rd_kafka_t *rk, size_t count) {
+    struct samples narrow_us = {0}, wide_us = {0};
+    struct buf out = {0};
+    struct json j = {.out = &out};
+    if (!no_error(rd_kafka_init_transactions(rk, WAIT_MS)))
+        return;
+    for (size_t i = 0; i < count + WARM_UP && !failed; i++) {
+        if (i == WARM_UP)
+            narrow_us.count = wide_us.count = 0;
+        transaction(rk, 1, &narrow_us);
+        transaction(rk, WIDE, &wide_us);
+    }
+    json_begin_object(&j);
+    json_key(&j, "narrow"), samples_json(&narrow_us, &j);
+    json_key(&j, "wide"), samples_json(&wide_us, &j);
+    json_end_object(&j);
+    printf(SLICE_FMT "\n", SLICE_ARG(buf_slice(&out)));
+    buf_free(&out);
+    samples_free(&narrow_us);
+    samples_free(&wide_us);
+}
+
 int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "follow") == 0) {
         follow(argv[2]);
         return failed ? 1 : 0;
     }
-    bool chained = argc > 1 && strcmp(argv[1], "chain") == 0;
-    double count = chained ? 200 : 200000;
+    bool chained = argc > 1 && strcmp(argv[1], "chain") == 0,
+         widened = argc > 1 && strcmp(argv[1], "wide") == 0, transactional = chained || widened;
+    double count = transactional ? 200 : 200000;
     const struct option_spec options[] = {{.name = "count", .min = 1, .max = 10000000, .number = &count},
                                           {0}};
-    if (argc < 2 || (!chained && strcmp(argv[1], "produce") != 0) ||
+    if (argc < 2 || (!transactional && strcmp(argv[1], "produce") != 0) ||
         !options_parse(argc - 1, argv + 1, options)) {
-        fprintf(stderr, "usage: peer produce|chain [--count N] | follow TOPIC\n");
+        fprintf(stderr, "usage: peer produce|chain|wide [--count N] | follow TOPIC\n");
         return 2;
     }
     char uuid[UUID_SIZE];
@@ -210,23 +248,25 @@ int main(int argc, char **argv) {
     const char *common[] = {"enable.idempotence",
                             "true",
                             "linger.ms",
-                            chained ? "0" : "5",
+                            transactional ? "0" : "5",
                             "retry.backoff.ms",
                             "2",
                             "retry.backoff.max.ms",
                             "10",
-                            chained ? "transactional.id" : NULL,
+                            transactional ? "transactional.id" : NULL,
                             topic,
                             NULL};
     rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, common);
     if (rk == NULL)
         return 1;
-    topic_admin(rk, true);
+    topic_admin(rk, widened ? WIDE : PARTITIONS);
     if (!failed && chained)
         chain(rk, (size_t)count);
+    else if (!failed && widened)
+        wide(rk, (size_t)count);
     else if (!failed)
         produce(rk, (size_t)count);
-    topic_admin(rk, false);
+    topic_admin(rk, 0);
     rd_kafka_destroy(rk);
     return failed ? 1 : 0;
 }

@@ -20,7 +20,7 @@ cpu_ms() { # cpu_ms PID: all that it has used so far
 }
 
 # Requests that are in the log before anybody decides; CPU time tells more than the clock on a busy machine.
-bench_flood() { # bench_flood COUNT
+flood_ours() { # flood_ours COUNT
     local name key flood result written keys=() cpu used kafka
     for name in orders inventory fraud order-details; do
         # shellcheck disable=SC2207
@@ -39,20 +39,25 @@ bench_flood() { # bench_flood COUNT
     for key in "${keys[@]}"; do
         cpu=$(jq --arg name "$key" --argjson ms "$(cpu_ms "$(process_id "$key")")" '.[$name] = $ms' <<<"$cpu")
     done
-    bench_program peer produce --count "$1" |
-        jq --argjson flood "$result" --argjson cpu "$cpu" '{
-            name: "flood", unit: "orders/s", value: $flood.perSecond, peer: "an idempotent producer, records/s",
-            peerValue: .perSecond, ratio: ($flood.perSecond / .perSecond),
-            cpuMicrosecondsPerOrder: ($cpu | map_values(. * 1000 / $flood.orders)),
-            peakRssBytes: ($flood.services | map({(.name): .peakRssBytes}) | add)}'
+    jq --argjson cpu "$cpu" '{perSecond, orders, cpuMicrosecondsPerOrder: (.orders as $n | $cpu | map_values(. * 1000 / $n)),
+        peakRssBytes: (.services | map({(.name): .peakRssBytes}) | add)}' <<<"$result"
+}
+
+bench_flood() { # bench_flood COUNT
+    local ours
+    ours=$(flood_ours "$1") || return
+    bench_program peer produce --count "$1" | jq --argjson ours "$ours" '{
+            name: "flood", unit: "orders/s", value: $ours.perSecond, peer: "an idempotent producer, records/s",
+            peerValue: .perSecond, ratio: ($ours.perSecond / .perSecond)} + ($ours | del(.perSecond, .orders))'
 }
 
 # Ours, then three bare transactions, and again: what is compared was measured within a minute.
 bench_latency() { # bench_latency COUNT TURNS
-    local turn ours turns=
+    local turn ours wide turns=
     for ((turn = 0; turn < $2; turn++)); do
-        ours=$(bench_program latency --count "$1" --json) || return
-        turns+=$(bench_program peer chain --count "$1" | jq --argjson paces "$ours" '{bare: ., paces: $paces}') || return
+        ours=$(bench_program latency --count "$1" --json) && wide=$(bench_program peer wide --count "$1") || return
+        turns+=$(bench_program peer chain --count "$1" |
+            jq --argjson paces "$ours" --argjson wide "$wide" '{bare: ., paces: $paces} + $wide') || return
     done
     jq -s "$JQ_SPREAD"'
         map(.alone = .paces[0].outcomeMs) as $turns | {
@@ -62,7 +67,9 @@ bench_latency() { # bench_latency COUNT TURNS
         ratio: ($turns | map(.alone.p50 / .bare.p50) | spread.median), turns: ($turns | length),
         oneAtATime: {p50: ($turns | map(.alone.p50) | spread), p99: ($turns | map(.alone.p99) | spread),
             p50ToBare: ($turns | map(.alone.p50 / .bare.p50) | spread),
-            p99ToBare: ($turns | map(.alone.p99 / .bare.p99) | spread)}}
+            p99ToBare: ($turns | map(.alone.p99 / .bare.p99) | spread)},
+        bareOverTwelvePartitionsToOne: {p50: ($turns | map(.wide.p50 / .narrow.p50) | spread),
+            p99: ($turns | map(.wide.p99 / .narrow.p99) | spread)}}
         + ([range(1; $turns[0].paces | length) as $i | {key: "at\($turns[0].paces[$i].rate)PerSecond", value: {
             p50: ($turns | map(.paces[$i].outcomeMs.p50) | spread), p99: ($turns | map(.paces[$i].outcomeMs.p99) | spread),
             p50ToOneAtATime: ($turns | map(.paces[$i].outcomeMs.p50 / .alone.p50) | spread),
@@ -155,7 +162,8 @@ command_bench() {
         shift
     done
     # What is shown is not part of the result.
-    { install_all && build_suite; } >&2
+    install_all >&2
+    build_suite >&2
     stand_apart
     export SIMULATE=0 OBSERVE=0
     step "starting a suite for the benchmarks" "$ROOT/demo" up >&2
