@@ -16,13 +16,29 @@ static size_t skip_back(struct slice text, size_t i, const char *over) {
     return i;
 }
 
+/* Where the string begins that `at` is in the middle of; `at` where it is in none. */
+static size_t string_around(struct slice text, size_t at) {
+    size_t begin = 0;
+    bool inside = false;
+    for (size_t i = 0; i < at && i < text.size; i++) {
+        if (inside && text.data[i] == '\\') {
+            i++;
+        } else if (text.data[i] == '"') {
+            inside = !inside;
+            begin = i;
+        }
+    }
+    return inside ? begin : at;
+}
+
 /* The parser names the place where it stopped, a person wants the field: whatever value ends at `end`, the
  * field is the string before its colon; a string that is no value is the field itself, a duplicate key say.
  * Empty when unclear. */
 static struct slice field_before(struct slice text, size_t end) {
     static const char literal[] = "+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     static const char blank[] = " \t\r\n";
-    size_t i = skip_back(text, skip_back(text, end < text.size ? end : text.size, literal), blank);
+    end = string_around(text, end < text.size ? end : text.size);
+    size_t i = skip_back(text, skip_back(text, end, literal), blank);
     for (;;) {
         if (i > 0 && text.data[i - 1] == ':')
             i = skip_back(text, i - 1, blank);

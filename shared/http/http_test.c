@@ -294,6 +294,9 @@ static void fields_that_do_not_fit(void **state) {
         {"{\"customerId\":\"c\",\"quantity\":1e999}", "quantity"},
         {"{\"customerId\":\"c\",\"quantity\":1,\"quantity\":1}", "quantity"},
         {"{\"customerId\": \"c\\u0000\",\"quantity\":1}", "customerId"},
+        {"{\"customerId\": \"c\xff\",\"quantity\":1}", "customerId"},
+        {"{\"name\":\"a \\\" b\",\"customerId\":\"\\ud800\"}", "customerId"},
+        {"{\"quantity\":1,\"customerId\":\"c", "customerId"},
         {"{\"id\":\"\",\"customerId\":\"c\",\"quantity\":1,\"priceCents\":1}", "id"},
         {"{\"customerId\":\"c\",\"quantity\":1,\"priceCents\":1,\"name\":\"123456789\"}", "name"},
     };
