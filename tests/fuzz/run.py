@@ -17,8 +17,8 @@ BUILD = ROOT / "build" / "fuzz"
 
 # Runs of the short form: what each does in some ten seconds.
 TARGETS = {"http": 6_000, "routes": 6_000, "relay": 6_000, "registry": 6_000,
-           "schema": 60_000, "wire": 150_000, "lens": 150_000, "vectors": 150_000}
-LIMITS = ["-timeout=25", "-rss_limit_mb=768", "-malloc_limit_mb=64", "-max_len=4096"]
+           "schema": 20_000, "wire": 100_000, "lens": 200_000, "vectors": 300_000}
+LIMITS = ["-timeout=100", "-rss_limit_mb=768", "-malloc_limit_mb=64", "-max_len=4096"]
 
 
 def can_build():
