@@ -272,6 +272,60 @@ static void a_view_of_windows_stays_flat(void **state) {
     world_destroy();
 }
 
+/* A rolling restart to the next version and back, under load: old with new, and each with the state that the
+ * other wrote. The test reads as the old one. */
+static void two_versions_live_side_by_side(void **state) {
+    (void)state;
+    world_create("versions");
+    pid_t first = world_start(0), second = world_start(1);
+    world_click(500);
+    world_settle(40);
+    world_click(500);
+    world_stop(second);
+    second = world_start_version(1, 2);
+    world_click(500);
+    world_settle(40);
+    world_kill(first); /* the new one takes over what the old one wrote */
+    world_click(500);
+    world_settle(40);
+    first = world_start_version(0, 2);
+    world_click(500);
+    world_settle(40);
+    world_kill(second); /* and back: the old one what the new one wrote */
+    second = world_start(1);
+    world_click(500);
+    world_settle(40);
+    world_stop(first);
+    world_click(500);
+    world_settle(40);
+    shell("rm -rf '%s'", world_view(0)); /* by both versions' records in the changelog */
+    first = world_start(0);
+    world_click(500);
+    world_settle(40);
+    world_stop(first);
+    world_stop(second);
+    assert_int_equal(world_letters(), 0);
+    world_destroy();
+}
+
+static void what_is_not_compatible_writes_nothing(void **state) {
+    (void)state;
+    world_create("incompatible");
+    pid_t pid = world_start(0);
+    world_click(100);
+    world_settle(40);
+    world_stop(pid);
+    world_click(100);
+    assert_int_equal(world_exit(world_start_version(0, 3)), 1);
+    assert_int_equal(world_counted(500), 100);
+    assert_int_equal(world_letters(), 0);
+    pid = world_start(0);
+    world_settle(40);
+    world_stop(pid);
+    assert_int_equal(world_letters(), 0);
+    world_destroy();
+}
+
 int main(int argc, char **argv) {
     world_main(argc, argv);
     const char *text = getenv("ROUNDS"), *seed = getenv("SEED");
@@ -293,7 +347,13 @@ int main(int argc, char **argv) {
         cmocka_unit_test(offsets_that_are_gone_count_nothing_twice),
         cmocka_unit_test(what_the_broker_refuses_is_a_dead_letter),
     };
+    const struct CMUnitTest evolution[] = {
+        cmocka_unit_test(two_versions_live_side_by_side),
+        cmocka_unit_test(what_is_not_compatible_writes_nothing),
+    };
     if (getenv("ONLY") != NULL)
         cmocka_set_test_filter(getenv("ONLY"));
+    if (argc > 1 && strcmp(argv[1], "evolution") == 0)
+        return cmocka_run_group_tests(evolution, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,10 @@ void world_destroy(void);
 pid_t world_start(int slot);
 /* With the identity of another slot; it exits with 77 when it is fenced. */
 pid_t world_start_as(int slot, int identity_slot);
+/* One whose counts are those of versions/Count-VERSION.avsc; and waiting for its end, which it comes to by
+ * itself: the exit code. */
+pid_t world_start_version(int slot, int version);
+int world_exit(pid_t pid);
 /* One that dies in the moment in which it gives up a task to another instance; and waiting for that. */
 pid_t world_start_to_die(int slot);
 void world_dead(pid_t pid);
