@@ -1,0 +1,70 @@
+"""All services as a sanitizer builds them, under load and faults, until each has ended in order; none may have reported
+anything. BUILD says which: asan-ubsan or tsan."""
+
+import contextlib
+import os
+import pathlib
+import random
+import re
+import socket
+import threading
+
+from suite import SERVICES, Load, SuiteTest
+
+REPORT = re.compile(r"(ERROR|WARNING|FATAL): \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|LeakSanitizer has encountered")
+KILLED = ["orders", "inventory", "fraud", "customers", "ratings", "rider", "driver", "payments", "email", "lens"]
+
+
+class Sanitizers(SuiteTest):
+    def reports(self):
+        found = {}
+        for service in SERVICES:
+            for instance in range(2):
+                for file in sorted(pathlib.Path(self.suite.data, "log", f"{service}-{instance}").glob("*")):
+                    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+                    at = next((n for n, line in enumerate(lines) if REPORT.search(line)), None)
+                    if at is not None:
+                        found.setdefault(service, "\n".join(lines[at:at + 60]))
+        return found
+
+    def read_everything(self, stop):
+        """What pages ask: lists, the log, streams of events that end in the middle."""
+        while not stop.is_set():
+            for path in ("/v1/orders?limit=20", "/v1/stock", "/v1/customers?limit=5", "/v1/movies?sort=rating&limit=10", "/v1/log/topics",
+                         "/v1/log/groups", "/v1/log/search?topic=orders&value=state=FAILED", "/v1/log/keys/load-0-1", "/v1/log/topics/orders/0?from=-5"):
+                with contextlib.suppress(OSError):
+                    self.suite.http("GET", path)
+            for stream in ("orders", "movies", "riders/a", "log/orders"):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.suite.ports["PORT"]), 10) as s:
+                    s.sendall(f"GET /v1/events/{stream} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                    s.recv(1000)
+
+    def test_load_and_faults(self):
+        seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+        print(f"SEED={seed}", flush=True)
+        chance, stop = random.Random(seed), threading.Event()
+        reader = threading.Thread(target=self.read_everything, args=(stop,), daemon=True)
+        reader.start()
+        with Load(self.suite, "load", threads=3) as load:
+            load.patience = 300
+            load.wait_for(50, 300)
+            for kind in ("ratings", "rides"):
+                self.suite.demo("load", kind, "--rate", 50, "--count", 500, ok=False, timeout=300)
+            for service in chance.sample(KILLED, len(KILLED)):
+                self.suite.demo("kill", service)
+                load.wait_for(20, 300)
+            self.suite.demo("scale", "orders", 2)
+            load.wait_for(50, 300)
+            self.suite.demo("scale", "orders", 1)
+            load.wait_for(50, 300)
+            self.suite.demo("rewind", "inventory", timeout=600)
+            self.suite.demo("kill", "kafka")
+            load.wait_for(50, 300)
+        stop.set()
+        reader.join(120)
+        self.assertEqual(load.refused, [])
+        self.suite.wait_ready(300)
+        self.suite.demo("audit", "--wait", timeout=900)
+        for service in SERVICES:  # an end in order: leaks are told of then
+            self.suite.demo("stop", service, timeout=120)
+        self.assertEqual(self.reports(), {})
