@@ -208,7 +208,8 @@ class Hostile(SuiteTest):
                     with contextlib.suppress(OSError):
                         answer = s.recv(65536)
                     self.assertIn(answer[:12], (b"HTTP/1.1 413", b""))
-                    self.assertLess(sent, 16 << 20, "it took all of that")
+                    if port == self.suite.service_port(SERVICE):  # nginx reads on for a while, and throws it away
+                        self.assertLess(sent, 16 << 20, "it took all of that")
 
     def test_bodies(self):
         whole = b'"customerId":"ada","productId":"slipmat-felt","quantity":1,"priceCents":1'
