@@ -1,4 +1,5 @@
-// The panel on the first page, and views as they were. By keyboard, but for what a mouse has done in other tests.
+// The panel on the first page, and the way of an audience: an order, its story, its records on the tape, a kill in
+// mid-transaction, what is aborted, and a view that comes back. By keyboard, but for what a mouse has done in other tests.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -8,6 +9,7 @@ import { browserTest, eventually, suite } from "./browser.js";
 const data = process.env.DATA_DIR ?? "/var/lib/insideout";
 const token = readFileSync(join(data, "secrets/control-token"), "utf8").trim();
 const withToken = `/#token=${token}`;
+const TRIES = 200; // to find a transaction open
 
 const done = (page, text) => page.getByRole("log", { name: "What was done" }).getByRole("listitem").first().filter({ hasText: text });
 
@@ -15,6 +17,46 @@ const done = (page, text) => page.getByRole("log", { name: "What was done" }).ge
 async function press(control, key = "Enter") {
   await control.focus();
   await control.press(key);
+}
+
+const buy = () => suite.http("POST", "/v1/orders", { customerId: "walk-ada", productId: "cable-rca-1m", quantity: 1, priceCents: 1 });
+
+const entries = async (topic, partition, from) => (await suite.http("GET", `/v1/log/topics/${topic}/${partition}?from=${from}`)).records;
+
+/** A record of a transaction of inventory that is open; null: there is none. */
+async function undecided() {
+  for (const topic of ["reservations", "reserved-stock"]) {
+    for (let partition = 0; partition < 4; partition++) {
+      const found = (await entries(topic, partition, -20)).find((e) => e.kind === "undecided" && e.producer);
+      if (found) return found;
+    }
+  }
+  return null;
+}
+
+/** Stops inventory in mid-transaction, so that the kill comes then: orders flow meanwhile. */
+async function stopInMidTransaction() {
+  let stopped = false;
+  const flow = Array.from({ length: 6 }, async () => {
+    while (!stopped) await buy().catch(() => {});
+  });
+  let record = null;
+  const pid = Number(readFileSync(join(data, "run/inventory-0/supervise/pid"), "utf8"));
+  try {
+    for (let n = 0; n < TRIES && record === null; n++) {
+      process.kill(pid, "SIGSTOP");
+      record = await undecided();
+      if (record !== null) break;
+      process.kill(pid, "SIGCONT");
+      await suite.http("GET", `/v1/orders/${(await buy()).id}/validated?timeout=20000`);
+    }
+  } finally {
+    stopped = true;
+    if (record === null) process.kill(pid, "SIGCONT");
+  }
+  await Promise.all(flow);
+  assert.ok(record !== null, `in ${TRIES} looks never was a transaction open`);
+  return record;
 }
 
 browserTest("without the token there is nothing to press", async (t) => {
@@ -54,6 +96,43 @@ browserTest("the panel tells what will be seen, why, and where in the code", asy
   await t.shot(phone, "panel-phone-dark");
   await page.locator("#control-code a").first().click();
   await page.waitForURL(/\/source\//);
+});
+
+browserTest("an order, its story, its records, a kill in mid-transaction, and what is seen of it", async (t) => {
+  await suite.http("PUT", "/v1/customers/walk-ada", { firstName: "Ada", lastName: "Byron", email: "ada@example.org", address: "1 Analytical Row" });
+  const page = await t.open("/shop");
+  await page.getByText("Live stock").waitFor();
+  await press(page.getByRole("list", { name: "Products" }).getByRole("link").first());
+  await press(page.getByRole("button", { name: "Place the order" }));
+  await page.waitForURL(/order=/);
+  await page.locator(".stage", { has: page.getByText("Outcome", { exact: true }) }).getByText("validated", { exact: true }).waitFor();
+  await press(page.locator("#order-story"));
+  await page.waitForURL(/\/lens\/key\//);
+  await page.locator("#records li").filter({ hasText: "order-validations" }).first().waitFor();
+  await press(page.locator("#records a").filter({ hasText: "order-validations" }).first());
+  await page.waitForURL(/\/lens\?topic=order-validations/);
+  await page.locator("#detail-value").filter({ hasText: "_CHECK" }).waitFor();
+
+  const panel = await t.open(withToken);
+  await panel.getByLabel("Process").selectOption("inventory");
+  const record = await stopInMidTransaction();
+  await press(panel.getByRole("button", { name: "Kill" }));
+  await done(panel, "killed inventory-0").waitFor();
+  await done(panel, "ready again").waitFor();
+  await eventually(async () => (await entries(record.topic, record.partition, record.offset))[0].kind === "aborted", "what was open is aborted");
+  await t.shot(panel, "panel-killed");
+  await panel.goto(`/lens?topic=${record.topic}&partition=${record.partition}&offset=${record.offset}`);
+  await panel.locator('.cells .aborted[aria-selected="true"]').waitFor();
+  await panel.locator("#detail-title").filter({ hasText: `${record.topic} / ${record.partition}` }).waitFor();
+  await t.assertAccessible(panel);
+  await t.shot(panel, "lens-aborted");
+  const end = (await entries(record.topic, record.partition, record.offset)).find((e) => e.kind === "marker" && e.producer.id === record.producer.id);
+  assert.equal(end.marker, "abort");
+  await panel.goto(`/lens?topic=${end.topic}&partition=${end.partition}&offset=${end.offset}`);
+  await panel.locator('.cells .marker.abort[aria-selected="true"]').waitFor();
+  const { id } = await buy();
+  const decided = await suite.http("GET", `/v1/orders/${id}/validated?timeout=30000`); // it is back
+  assert.ok(["VALIDATED", "FAILED"].includes(decided.state));
 });
 
 browserTest("a view is rewound, races back, and is equal to a copy beside it", async (t) => {
