@@ -22,7 +22,7 @@
 
 #include <cmocka.h>
 
-enum { FETCH = 1, LIST_OFFSETS = 2, END_TXN = 26 }; /* in Kafka's protocol */
+enum { PRODUCE = 0, FETCH = 1, LIST_OFFSETS = 2, END_TXN = 26 }; /* in Kafka's protocol */
 
 /* A log on two brokers; the first leads partition 0 of the topic, the other partition 1. */
 struct fixture {
@@ -51,7 +51,7 @@ static int setup(void **state) {
                                     .group = "test",
                                     .identity = "test-0",
                                     .watch_ms = 100,
-                                    .topic_count = (size_t)topic->index + 1};
+                                    .topic_count = topics_count};
     assert_true(kafka_create(&options, &f->log, &f->err));
     return 0;
 }
@@ -139,6 +139,73 @@ static void a_coordinator_that_has_gone_holds_up_no_commit(void **state) {
         assert_int_equal(rd_kafka_mock_coordinator_set(f->cluster, "group", "test", 1),
                          RD_KAFKA_RESP_ERR_NO_ERROR);
     }
+}
+
+/* ---- librdkafka.patch: requests for one partition each go out as one ---- */
+
+enum { PARTS = 4, EACH = 3 };
+
+static const struct topic *const many[] = {&topic_transfers, &topic_receipts};
+enum { MANY = sizeof many / sizeof *many };
+
+static size_t requests(struct fixture *f, int16_t kind) {
+    size_t n, found = 0;
+    rd_kafka_mock_request_t **all = rd_kafka_mock_get_requests(f->cluster, &n);
+    for (size_t i = 0; i < n; i++)
+        found += rd_kafka_mock_request_api_key(all[i]) == kind;
+    rd_kafka_mock_request_destroy_array(all, n);
+    return found;
+}
+
+/* Into each partition, which has as many records of each transaction before, and its marker. */
+static void write_to_many(struct fixture *f, int64_t transactions) {
+    int64_t before = transactions * (EACH + 1);
+    struct log_delivered delivered[MANY][PARTS] = {0};
+    assert_true(f->log->ops->begin(f->log, &f->err));
+    for (int32_t n = 0; n < MANY * PARTS * EACH; n++) {
+        int32_t t = n % MANY, p = n / MANY % PARTS;
+        const struct log_message m = {.topic = many[t],
+                                      .partition = p,
+                                      .timestamp = 1,
+                                      .key = SLICE("a"),
+                                      .value = SLICE("b"),
+                                      .delivered = &delivered[t][p]};
+        assert_true(f->log->ops->produce(f->log, &m, &f->err));
+    }
+    if (!f->log->ops->commit(f->log, NULL, 0, &f->err))
+        fail_msg("%s", f->err.text);
+    for (int t = 0; t < MANY; t++)
+        for (int32_t p = 0; p < PARTS; p++)
+            assert_int_equal(delivered[t][p].next, before + EACH);
+}
+
+static void a_transaction_over_many_partitions_takes_few_requests(void **state) {
+    struct fixture *f = *state;
+    for (int t = 0; t < MANY; t++) {
+        assert_int_equal(rd_kafka_mock_topic_create(f->cluster, many[t]->name, PARTS, 1),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        for (int32_t p = 0; p < PARTS; p++)
+            assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, many[t]->name, p, 1),
+                             RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    if (!f->log->ops->init(f->log, &f->err))
+        fail_msg("%s", f->err.text);
+    write_to_many(f, 0);
+    rd_kafka_mock_start_request_tracking(f->cluster);
+    write_to_many(f, 1);
+    assert_in_range(requests(f, PRODUCE), 1, MANY * PARTS / 2);
+    /* What happens to one partition happens to no other, and what happens to all is mended for each. */
+    rd_kafka_mock_partition_push_request_errors(f->cluster, many[1]->name, 2, PRODUCE, 2,
+                                                RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+                                                RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
+    write_to_many(f, 2);
+    answer(f, 1, PRODUCE, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
+    write_to_many(f, 3);
+    answer(f, 1, PRODUCE, RD_KAFKA_RESP_ERR__TRANSPORT);
+    write_to_many(f, 4);
+    assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, many[1]->name, 1, 2),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    write_to_many(f, 5);
 }
 
 /* ---- readers ---- */
@@ -268,6 +335,7 @@ int main(void) {
         TEST(a_partition_whose_leader_hangs_up_has_no_end),
         TEST(who_is_told_that_its_transaction_has_ended_begins_anew),
         TEST(a_coordinator_that_has_gone_holds_up_no_commit),
+        TEST(a_transaction_over_many_partitions_takes_few_requests),
         TEST(a_reader_that_gets_nothing_is_made_anew),
         TEST(a_reader_that_may_not_says_so),
         TEST(who_leaves_waits_not_for_ever),
