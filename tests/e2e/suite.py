@@ -26,6 +26,7 @@ PATIENCE = int(os.environ.get("E2E_PATIENCE", "1"))  # so many times as long as 
 SERVICE_INDEX = {row[0]: int(row[2]) for row in (line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines())
                  if not row[0].startswith("#")}
 SERVICES = list(SERVICE_INDEX)
+PRODUCT = "cable-rca-1m"  # what tests order, unless they say: there is enough of it for all of them
 PORTS = ["PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "PROMETHEUS_PORT", "SERVICE_PORT"]
 
 
@@ -185,7 +186,7 @@ class Suite:
                           f"customer {customer} is accepted or refused")  # 503: again, as any client does
 
     def post_order(self, port=None, **fields):
-        body = {"customerId": "ada", "productId": "cable-rca-1m", "quantity": 1, "priceCents": 100} | fields
+        body = {"customerId": "ada", "productId": PRODUCT, "quantity": 1, "priceCents": 100} | fields
         return self.http("POST", "/v1/orders", body, port=port)
 
     def outcome(self, order, timeout=30):
@@ -311,6 +312,7 @@ class SuiteTest(unittest.TestCase):
         if SuiteTest.suite is None:
             SuiteTest.suite = Suite()
             SuiteTest.suite.up()
+            SuiteTest.suite.sql(f"UPDATE stock SET quantity = 1000000 WHERE product_id = '{PRODUCT}'")
         cls.suite = SuiteTest.suite
 
     def assert_problem(self, answer, status, text=None):
