@@ -282,6 +282,63 @@ static void a_reader_that_may_not_says_so(void **state) {
     reads_through(*state, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "authorization failed");
 }
 
+static void put(struct buf *b, uint64_t n, int bytes) {
+    while (bytes-- > 0)
+        buf_append_byte(b, (uint8_t)(n >> 8 * bytes));
+}
+
+static void put_string(struct buf *b, const char *s) {
+    put(b, strlen(s), 2);
+    buf_append(b, s, strlen(s));
+}
+
+/* A batch (magic 2) of one record, said to be compressed by gzip, and then nothing that gzip made. */
+static void put_broken_batch(struct buf *b) {
+    static const char broken[] = "this was never compressed";
+    put(b, 0, 8);                             /* base offset */
+    put(b, 49 + sizeof broken, 4);            /* what comes */
+    put(b, 0, 4), put(b, 2, 1), put(b, 0, 4); /* leader epoch, magic, CRC: nobody looks */
+    put(b, 1, 2);                             /* attributes: gzip */
+    put(b, 0, 4), put(b, 1, 8), put(b, 1, 8); /* last offset, times */
+    put(b, UINT64_MAX, 8), put(b, UINT64_MAX, 2), put(b, UINT64_MAX, 4); /* no producer */
+    put(b, 1, 4);                                                        /* records */
+    buf_append(b, broken, sizeof broken);
+}
+
+/* As a client that librdkafka is not. */
+static void write_broken(struct fixture *f) {
+    struct buf batch = {0}, body = {0}, request = {0};
+    char host[64], answer[256];
+    int port;
+    assert_int_equal(sscanf(rd_kafka_mock_cluster_bootstraps(f->cluster), "%63[^:]:%d", host, &port), 2);
+    put_broken_batch(&batch);
+    put(&body, PRODUCE, 2), put(&body, 7, 2), put(&body, 1, 4);
+    put_string(&body, "test");
+    put(&body, UINT64_MAX, 2); /* no transaction */
+    put(&body, 1, 2), put(&body, 1000, 4);
+    put(&body, 1, 4), put_string(&body, topic->name), put(&body, 1, 4), put(&body, 0, 4);
+    put(&body, batch.size, 4), buf_append_slice(&body, buf_slice(&batch));
+    put(&request, body.size, 4), buf_append_slice(&request, buf_slice(&body));
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(send(fd, request.data, request.size, MSG_NOSIGNAL), request.size);
+    assert_true(recv(fd, answer, sizeof answer, 0) > 0);
+    close(fd);
+    buf_free(&batch), buf_free(&body), buf_free(&request);
+}
+
+static void a_batch_that_cannot_be_unpacked_is_named(void **state) {
+    struct fixture *f = *state;
+    char trouble[300] = "";
+    write_broken(f);
+    assert_true(f->log->ops->read(f->log, LOG_TABLES, &(struct log_position){topic, 0, 0}, &f->err));
+    if (!polls_until(f, "compress", trouble, sizeof trouble) ||
+        strstr(trouble, "deposits/0 from 0 on") == NULL)
+        fail_msg("it says \"%s\"", trouble);
+}
+
 /* In the same process as librdkafka, so this stands before the C library's. */
 static pthread_mutex_t name_server = PTHREAD_MUTEX_INITIALIZER;
 
@@ -338,6 +395,7 @@ int main(void) {
         TEST(a_transaction_over_many_partitions_takes_few_requests),
         TEST(a_reader_that_gets_nothing_is_made_anew),
         TEST(a_reader_that_may_not_says_so),
+        TEST(a_batch_that_cannot_be_unpacked_is_named),
         TEST(who_leaves_waits_not_for_ever),
         TEST(whose_name_nobody_answers_is_not_waited_for),
     };
