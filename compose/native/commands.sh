@@ -324,6 +324,8 @@ command_test() {
     [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop)" " ]] || build_suite
     build $preset
     stand_apart_each
+    SCHEMATHESIS=$(api_tools_dir)/bin/schemathesis
+    export SCHEMATHESIS
     ctest --test-dir "$ROOT/build/$preset" -j 2 --output-on-failure --no-tests=error "${which[@]}" || status=$?
     return $status
 }

@@ -39,7 +39,7 @@ class Database:
 
         self.log = open(self.data.with_suffix(".log"), "w+")
         self.process = subprocess.Popen([self.data / "definition/start"], preexec_fn=become, stdout=self.log, stderr=self.log,
-                                        env=os.environ | {"DATA_DIR": str(self.data), "LISTEN": "127.0.0.1", "POSTGRES_PORT": str(self.port)})
+                                        env=os.environ | {"DATA_DIR": str(self.data), "TMPDIR": str(self.data), "LISTEN": "127.0.0.1", "POSTGRES_PORT": str(self.port)})
         deadline = time.monotonic() + 60
         while self.psql("SELECT 1").returncode != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
