@@ -3,11 +3,14 @@
 #include "base/clock.h"
 #include "events/registry.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -53,6 +56,52 @@ static void schemas_get_ids_and_come_back(void **state) {
     registry_destroy(r);
 }
 
+/* As others register, who write schemas that refer to others: we never do. */
+static int32_t register_by_curl(const char *subject, const char *body) {
+    _cleanup_(buf_free) struct buf command = {0};
+    int32_t id = 0;
+    buf_printf(
+        &command,
+        "curl -sf -H 'Content-Type: application/json' -d '%s' \"$REGISTRY_URL/subjects/%s/versions\"%c", body,
+        subject, 0);
+    FILE *answer = popen(command.data, "r");
+    assert_non_null(answer);
+    assert_int_equal(fscanf(answer, "{\"id\":%" SCNd32, &id), 1);
+    pclose(answer);
+    return id;
+}
+
+static void what_a_schema_refers_to_comes_with_it(void **state) {
+    (void)state;
+    struct registry *r = registry();
+    _cleanup_(buf_free) struct buf inner = {0}, outer = {0}, schema = {0};
+    struct err err = {0};
+    bool found = false;
+    long long now = clock_wall_ms();
+    buf_printf(&inner, "inner-%lld%c", now, 0);
+    register_by_curl(inner.data,
+                     "{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"Inner\\\",\\\"fields\\\":"
+                     "[{\\\"name\\\":\\\"a\\\",\\\"type\\\":\\\"string\\\"}]}\"}");
+    buf_printf(&outer, "outer-%lld%c", now, 0);
+    _cleanup_(buf_free) struct buf body = {0};
+    buf_printf(&body,
+               "{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"Outer\\\",\\\"fields\\\":"
+               "[{\\\"name\\\":\\\"i\\\",\\\"type\\\":\\\"Inner\\\"}]}\","
+               "\"references\":[{\"name\":\"Inner\",\"subject\":\"%s\",\"version\":1}]}%c",
+               inner.data, 0);
+    int32_t id = register_by_curl(outer.data, body.data);
+    if (!r->schema_by_id(r, id, &found, &schema, &err))
+        fail_msg("%s", err.text);
+    assert_true(found);
+    buf_append_byte(&schema, 0);
+    const char *first = strstr(schema.data, "\"name\":\"Inner\""),
+               *then = strstr(schema.data, "\"name\":\"Outer\"");
+    assert_non_null(first);
+    assert_non_null(then);
+    assert_true(first < then);
+    registry_destroy(r);
+}
+
 static void a_wrong_address_is_no_answer(void **state) {
     (void)state;
     registry_destroy(registry());
@@ -84,6 +133,7 @@ static void nobody_there_is_a_reason_to_wait(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schemas_get_ids_and_come_back),
+        cmocka_unit_test(what_a_schema_refers_to_comes_with_it),
         cmocka_unit_test(a_wrong_address_is_no_answer),
         cmocka_unit_test(nobody_there_is_a_reason_to_wait),
     };
