@@ -15,7 +15,8 @@ file = pathlib.Path("schemas/topics.json")
 catalogue = json.loads(file.read_text())
 # TODO: "loyalty" is one of catalogue["services"], and of the "readers" of the topics "orders" and "customers". Two topics are
 #       added to catalogue["topics"], with the key "customer id": "loyalty", of "Loyalty" records, compacted, with tombstones;
-#       and "loyalty-orders", of "Order" records, "internal", with cleanup "delete". Both are written and read by loyalty.
+#       and "loyalty-orders", of "Order" records, "internal", with cleanup "delete". Both are written and read by loyalty, have the
+#       retention "forever", and "deadLetters": None, since the topology of loyalty has no dead letters.
 file.write_text(json.dumps(catalogue, indent=1) + "\n")
 END
 
