@@ -9,7 +9,7 @@ command_lab() {
     [ -n "$LAB_DIR" ] || LAB_DIR=$HOME/insideout-lab
     case $LAB_DIR/ in "$ROOT"/*) die "LAB_DIR is $LAB_DIR: what you write belongs outside of the repository" ;; esac
     [ "${1-}" != ready ] || lab_ready
-    case " $* " in "  " | *" --hint "* | *" --solution "* | *" --reset "*) ;; *) build "$BUILD" workshop_checks ;; esac
+    case " $* " in "  " | *" --help "* | *" --hint "* | *" --solution "* | *" --reset "*) ;; *) build "$BUILD" workshop_checks ;; esac
     export LAB_DIR BUILD_DIR
     look_from_outside
     exec python3 -B "$ROOT/workshop/lab.py" "$@"
