@@ -5,6 +5,7 @@
  *                 "written", start them and close its standard input. The time counts from the first of
  *                 its records in `orders`, otherwise from the first request written.
  *   --timeout S   gives up when not all are decided by then (300)
+ *   --peer        for bench/peers/streams: through its topics, peer-order-requests and peer-orders
  * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL, LEGACY_URL: customers and products are those of
  * shop.h. Exit codes: 0; 1 when not all were decided, or Kafka is away; 2 usage. */
 #include "base/cleanup.h"
@@ -25,12 +26,12 @@
 
 enum { STOCK_MS = 30000, UNACKNOWLEDGED_MAX = 30000, LOOK_MS = 200, IDLE_MS = 10000 };
 
-static const struct topic *const read_topics[] = {&topic_stock, &topic_orders, NULL};
 static const char *const services[] = {"orders", "inventory", "fraud", "order-details", "customers", NULL};
 
 struct flood {
     double count, timeout_s;
-    bool hold, json;
+    bool hold, json, peer;
+    struct topic requests, orders; /* whose they are; all else is as in the catalogue */
     const char *brokers, *registry_url;
     char run[64];
     struct reader *reader;
@@ -81,11 +82,13 @@ static void on_done(void *context, void *ticket, int64_t offset) {
     atomic_fetch_add(&f->acknowledged, 1);
 }
 
-static bool write_record(struct flood *f, struct producer *p, const struct topic *t, struct slice key,
-                         const void *value, size_t sent, struct err *err) {
+/* To a topic, in the schema of another, which is the same or that of the catalogue. */
+static bool write_record(struct flood *f, struct producer *p, const struct topic *t,
+                         const struct topic *schema, struct slice key, const void *value, size_t sent,
+                         struct err *err) {
     static struct buf payload;
     buf_clear(&payload);
-    if (!schemas_encode(reader_schemas(f->reader), t, value, &payload, err))
+    if (!schemas_encode(reader_schemas(f->reader), schema, value, &payload, err))
         return false;
     struct log_message m = {
         .topic = t, .timestamp = clock_wall_ms(), .key = key, .value = buf_slice(&payload)};
@@ -104,14 +107,14 @@ static bool write_all(struct flood *f, struct producer *p, struct err *err) {
     size_t sent = 0, count = (size_t)f->count;
     for (size_t n = 0; n < SHOP_CUSTOMERS; n++, sent++, arena_reset(&f->arena)) {
         struct customer c = shop_customer(n, &f->arena);
-        if (!write_record(f, p, &topic_customers, c.id, &c, sent, err))
+        if (!write_record(f, p, &topic_customers, &topic_customers, c.id, &c, sent, err))
             return false;
     }
     f->start_us = clock_mono_us();
     for (size_t n = 0; n < count; n++, sent++, arena_reset(&f->arena)) {
         struct order_request r = shop_order(n, &f->arena);
         r.id = arena_printf(&f->arena, "%s-%zu", f->run, n);
-        if (!write_record(f, p, &topic_order_requests, r.id, &r, sent, err))
+        if (!write_record(f, p, &f->requests, &topic_order_requests, r.id, &r, sent, err))
             return false;
     }
     while (atomic_load(&f->acknowledged) < sent)
@@ -130,7 +133,7 @@ static bool write_flood(struct flood *f, struct err *err) {
                 .brokers = f->brokers, .topic_count = topics_count, .done = on_done, .context = f},
             &p, err))
         return false;
-    bool ok = producer_prepare(p, &topic_customers, err) && producer_prepare(p, &topic_order_requests, err) &&
+    bool ok = producer_prepare(p, &topic_customers, err) && producer_prepare(p, &f->requests, err) &&
               write_all(f, p, err);
     producer_destroy(p);
     return ok;
@@ -165,7 +168,7 @@ static bool wait_flood(struct flood *f, struct err *err) {
     bool terminal = isatty(STDERR_FILENO);
     size_t count = (size_t)f->count;
     while (decided(f) < count) {
-        if (!reader_aim(f->reader, &topic_orders, false, err) || !reader_read(f->reader, on_order, f, err))
+        if (!reader_aim(f->reader, &f->orders, false, err) || !reader_read(f->reader, on_order, f, err))
             return false;
         if (clock_mono_us() > deadline)
             return err_set(err, ERR_RETRY, "%zu of %zu orders were created, %zu decided within %.0f s",
@@ -232,14 +235,19 @@ static void hold(struct flood *f) {
 }
 
 static bool run(struct flood *f, struct err *err) {
+    f->requests = topic_order_requests;
+    f->orders = topic_orders;
+    if (f->peer)
+        f->requests.name = "peer-order-requests", f->orders.name = "peer-orders";
+    const struct topic *const read_topics[] = {&topic_stock, &f->orders, NULL};
     if (!reader_create(f->brokers, f->registry_url, read_topics, topics_count, &f->reader, err))
         return false;
     struct process all[PROCESSES_MAX];
     processes_reset_peaks(all, processes_find(services, f->brokers, all));
     name_run(f);
-    if (!reader_aim(f->reader, &topic_orders, false, err))
+    if (!reader_aim(f->reader, &f->orders, false, err))
         return false;
-    reader_skip(f->reader, &topic_orders);
+    reader_skip(f->reader, &f->orders);
     if (!write_flood(f, err))
         return false;
     fprintf(stderr, "%.0f requests written in %.2f s\n", f->count, (double)f->write_us / 1e6);
@@ -266,11 +274,12 @@ int main(int argc, char **argv) {
         {.name = "count", .min = 1, .max = 10000000, .number = &f.count},
         {.name = "timeout", .min = 1, .max = 86400, .number = &f.timeout_s},
         {.name = "hold", .flag = &f.hold},
+        {.name = "peer", .flag = &f.peer},
         {.name = "json", .flag = &f.json},
         {0},
     };
     if (!options_parse(argc, argv, options)) {
-        fprintf(stderr, "usage: flood [--count N] [--hold] [--timeout S] [--json]\n");
+        fprintf(stderr, "usage: flood [--count N] [--hold] [--timeout S] [--peer] [--json]\n");
         return 2;
     }
     bool ok = run(&f, &err);

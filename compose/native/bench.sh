@@ -6,7 +6,7 @@
 # shellcheck disable=SC2016
 JQ_SPREAD='def spread: sort | {median: .[length / 2 | floor], min: .[0], max: .[-1]} | map_values(. * 100 | round / 100);'
 
-BENCHES="flood latency ratings positions lens"
+BENCHES="flood latency ratings positions lens streams"
 
 bench_program() { # bench_program NAME ARGUMENT…   In a subshell, whose process it becomes.
     look_from_outside
@@ -17,6 +17,10 @@ cpu_ms() { # cpu_ms PID: all that it has used so far
     local fields
     read -ra fields <<<"$(sed 's/.*) //' "/proc/$1/stat")"
     echo $(((fields[11] + fields[12]) * 1000 / $(getconf CLK_TCK)))
+}
+
+peak_rss() { # peak_rss PID
+    awk '/VmHWM/ { print $2 * 1024 }' "/proc/$1/status"
 }
 
 # Requests that are in the log before anybody decides; CPU time tells more than the clock on a busy machine.
@@ -49,6 +53,77 @@ bench_flood() { # bench_flood COUNT
     bench_program peer produce --count "$1" | jq --argjson ours "$ours" '{
             name: "flood", unit: "orders/s", value: $ours.perSecond, peer: "an idempotent producer, records/s",
             peerValue: .perSecond, ratio: ($ours.perSecond / .perSecond)} + ($ours | del(.perSecond, .orders))'
+}
+
+STREAMS=$ROOT/bench/peers/streams
+
+# Kafka Streams with the four checks; as install_jars.
+install_streams() {
+    local new
+    STREAMS_DIR=$CACHE/streams-$(cat "$STREAMS"/{pom.xml,jars.sha256,Peer.java} | sha256sum | cut -c 1-12)
+    [ ! -d "$STREAMS_DIR" ] || return 0
+    new=$STREAMS_DIR.new
+    install_programs mvn:maven javac:default-jdk-headless
+    rm -rf "$new"
+    step "fetching Kafka Streams" mvn -q -B -ntp -Dstyle.color=never -f "$STREAMS/pom.xml" package "-Ddest=$new"
+    (cd "$new" && sha256sum --quiet --strict -c "$STREAMS/jars.sha256") || die "the jars are not those of $STREAMS/jars.sha256"
+    javac -d "$new/classes" -cp "$new/lib/*" "$STREAMS/Peer.java"
+    rm -rf "$new/target"
+    mv "$new" "$STREAMS_DIR"
+}
+
+# The same flood for Kafka Streams, which begins when all is written, as ours did.
+flood_streams() { # flood_streams COUNT
+    local dir=$DATA_DIR/streams go says line pid flood result used kafka
+    mkdir -p "$dir"
+    rm -f "$dir"/{go,says}
+    mkfifo "$dir"/{go,says}
+    (look_from_outside
+     export STATE_DIR=$dir/state
+     exec java -Xms1g -Xmx1g -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$STREAMS_DIR/classes:$STREAMS_DIR/lib/*" Peer) \
+        <"$dir/go" >"$dir/says" 2>>"$dir/log" &
+    pid=$!
+    exec {go}>"$dir/go" {says}<"$dir/says"
+    if read -r -u "$says" line && [ "$line" = topics ]; then
+        coproc flood { bench_program flood --peer --hold --count "$1" --json --timeout 900; }
+        result=${flood[0]}
+        if read -r -u "$result" line && [ "$line" = written ]; then
+            kafka=$(process_id kafka-0)
+            used=$(cpu_ms "$kafka")
+            echo >&"$go"
+            exec {flood[1]}>&-
+            result=$(cat <&"$result")
+            [ -z "$result" ] || jq --argjson kafka $(($(cpu_ms "$kafka") - used)) --argjson streams "$(cpu_ms $pid)" \
+                --argjson rss "$(peak_rss $pid)" '{perSecond, orders, peakRssBytes: {streams: $rss},
+                cpuMicrosecondsPerOrder: {kafka: ($kafka * 1000 / .orders), streams: ($streams * 1000 / .orders)}}' <<<"$result"
+        fi
+    fi
+    exec {go}>&- {says}<&-
+    wait $pid || tail -n 20 "$dir/log" >&2
+}
+
+# Ours and Kafka Streams, in turns.
+bench_streams() { # bench_streams COUNT TURNS
+    local turn ours theirs turns=
+    for ((turn = 0; turn < $2; turn++)); do
+        ours=$(flood_ours "$1") && theirs=$(flood_streams "$1") && [ -n "$theirs" ] || return
+        turns+=$(jq -n --argjson ours "$ours" --argjson theirs "$theirs" '{ours: $ours, theirs: $theirs}')
+    done
+    jq -s --arg audit "$(bench_audit)" "$JQ_SPREAD"'
+        def cpu: .cpuMicrosecondsPerOrder | add;
+        {name: "streams", unit: "orders/s", value: (map(.ours.perSecond) | spread.median),
+        peer: "Kafka Streams with the same checks, exactly once, on the same Kafka",
+        peerValue: (map(.theirs.perSecond) | spread.median), ratio: (map(.ours.perSecond / .theirs.perSecond) | spread.median),
+        turns: length, perSecondRatio: (map(.ours.perSecond / .theirs.perSecond) | spread),
+        perSecond: (map(.ours.perSecond) | spread), peerPerSecond: (map(.theirs.perSecond) | spread),
+        cpuRatio: (map((.ours | cpu) / (.theirs | cpu)) | spread),
+        cpuMicrosecondsPerOrder: .[-1].ours.cpuMicrosecondsPerOrder,
+        peerCpuMicrosecondsPerOrder: .[-1].theirs.cpuMicrosecondsPerOrder,
+        peakRssBytes: .[-1].ours.peakRssBytes, peerPeakRssBytes: .[-1].theirs.peakRssBytes, audit: $audit}' <<<"$turns"
+}
+
+bench_audit() { # its last line
+    (look_from_outside; "$BUILD_DIR/tests/audit" --wait) | tail -n 1
 }
 
 # Ours, then three bare transactions, and again: what is compared was measured within a minute.
@@ -163,17 +238,19 @@ command_bench() {
     done
     # What is shown is not part of the result.
     install_all >&2
+    [[ " ${names[*]-} " != *" streams "* ]] || install_streams >&2
     build_suite >&2
     stand_apart
     export SIMULATE=0 OBSERVE=0
     step "starting a suite for the benchmarks" "$ROOT/demo" up >&2
     lock
-    for name in ${names[@]+"${names[@]}"} $([ ${#names[@]} != 0 ] || echo "$BENCHES"); do
+    for name in ${names[@]+"${names[@]}"} $([ ${#names[@]} != 0 ] || echo "${BENCHES% streams}"); do
         case $name in
         flood) results+=$(bench_flood "${count:-200000}") || die "flood failed" ;;
         ratings) results+=$(bench_ratings "${count:-2000000}") || die "ratings failed" ;;
         latency) results+=$(bench_latency "${count:-300}" "$turns") || die "latency failed" ;;
         positions) results+=$(bench_positions "${count:-5000}") || die "positions failed" ;;
+        streams) results+=$(bench_streams "${count:-200000}" "$turns") || die "streams failed" ;;
         lens) results+=$(bench_lens "${count:-10000000}") || die "lens failed" ;;
         esac
     done
