@@ -1,15 +1,10 @@
 /* Record batches, version 2 (Kafka's only one since 0.11). */
 #include "fetch.h"
 
+#include "base/buf.h"
+
 enum { HEAD = 61, BEFORE_LENGTH = 12, MAGIC = 2 };
 enum { COMPRESSION = 7, APPEND_TIME = 8, TRANSACTIONAL = 16, CONTROL = 32 };
-
-static uint64_t number(const char *at, int bytes) {
-    uint64_t n = 0;
-    for (int i = 0; i < bytes; i++)
-        n = n << 8 | (unsigned char)at[i];
-    return n;
-}
 
 /* What a hostile batch says does not fit wraps. */
 static int64_t plus(int64_t a, int64_t b) {
@@ -20,19 +15,19 @@ bool batch_next(struct slice *bytes, struct batch *b) {
     if (bytes->size < HEAD)
         return false;
     const char *p = bytes->data;
-    int32_t length = (int32_t)number(p + 8, 4), delta = (int32_t)number(p + 23, 4);
+    int32_t length = (int32_t)be_get(p + 8, 4), delta = (int32_t)be_get(p + 23, 4);
     if (length < HEAD - BEFORE_LENGTH || (size_t)length + BEFORE_LENGTH > bytes->size || p[16] != MAGIC ||
         delta < 0)
         return false;
-    unsigned attributes = (unsigned)number(p + 21, 2);
+    unsigned attributes = (unsigned)be_get(p + 21, 2);
     *b = (struct batch){
-        .first = (int64_t)number(p, 8),
-        .last = plus((int64_t)number(p, 8), delta),
-        .base_time = (int64_t)number(p + 27, 8),
-        .max_time = (int64_t)number(p + 35, 8),
-        .producer = (int64_t)number(p + 43, 8),
-        .epoch = (int16_t)number(p + 51, 2),
-        .count = (int32_t)number(p + 57, 4),
+        .first = (int64_t)be_get(p, 8),
+        .last = plus((int64_t)be_get(p, 8), delta),
+        .base_time = (int64_t)be_get(p + 27, 8),
+        .max_time = (int64_t)be_get(p + 35, 8),
+        .producer = (int64_t)be_get(p + 43, 8),
+        .epoch = (int16_t)be_get(p + 51, 2),
+        .count = (int32_t)be_get(p + 57, 4),
         .transactional = (attributes & TRANSACTIONAL) != 0,
         .control = (attributes & CONTROL) != 0,
         .append_time = (attributes & APPEND_TIME) != 0,
@@ -101,5 +96,5 @@ bool batch_header_next(struct slice *rest, struct batch_header *h) {
 bool batch_commits(const struct batch *b) {
     struct slice rest = b->records;
     struct batch_record r;
-    return batch_record_next(b, &rest, &r) && r.key.size >= 4 && number(r.key.data + 2, 2) == 1;
+    return batch_record_next(b, &rest, &r) && r.key.size >= 4 && be_get(r.key.data + 2, 2) == 1;
 }

@@ -47,13 +47,8 @@ void fetcher_destroy(struct fetcher *f) {
 
 /* ---- the question ---- */
 
-static void put(struct buf *b, int64_t n, int bytes) {
-    while (bytes-- > 0)
-        buf_append_byte(b, (uint8_t)((uint64_t)n >> 8 * bytes));
-}
-
 static void put_string(struct buf *b, const char *s) {
-    put(b, (int64_t)strlen(s), 2);
+    buf_append_be(b, (int64_t)strlen(s), 2);
     buf_append(b, s, strlen(s));
 }
 
@@ -65,19 +60,19 @@ static void patch(struct buf *b, size_t at, int32_t n) {
 static void put_wants(struct buf *b, const struct fetch_want *wants, size_t n, int part_bytes) {
     size_t topics_at = b->size, parts_at = 0;
     int32_t topics = 0, parts = 0;
-    put(b, 0, 4);
+    buf_append_be(b, 0, 4);
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || strcmp(wants[i].topic, wants[i - 1].topic) != 0) {
             put_string(b, wants[i].topic);
             parts_at = b->size;
-            put(b, 0, 4);
+            buf_append_be(b, 0, 4);
             parts = 0;
             topics++;
         }
-        put(b, wants[i].partition, 4);
-        put(b, wants[i].offset, 8);
-        put(b, -1, 8); /* the log's start: of followers only */
-        put(b, part_bytes, 4);
+        buf_append_be(b, wants[i].partition, 4);
+        buf_append_be(b, wants[i].offset, 8);
+        buf_append_be(b, -1, 8); /* the log's start: of followers only */
+        buf_append_be(b, part_bytes, 4);
         patch(b, parts_at, ++parts);
     }
     patch(b, topics_at, topics);
@@ -85,16 +80,16 @@ static void put_wants(struct buf *b, const struct fetch_want *wants, size_t n, i
 
 static void put_request(struct fetcher *f, struct buf *b, const struct fetch_want *wants, size_t n,
                         const struct fetch_options *o) {
-    put(b, 0, 4);
-    put(b, FETCH, 2);
-    put(b, VERSION, 2);
-    put(b, ++f->correlation, 4);
+    buf_append_be(b, 0, 4);
+    buf_append_be(b, FETCH, 2);
+    buf_append_be(b, VERSION, 2);
+    buf_append_be(b, ++f->correlation, 4);
     put_string(b, "lens");
-    put(b, -1, 4); /* no replica */
-    put(b, o->wait_ms, 4);
-    put(b, o->min_bytes, 4);
-    put(b, o->max_bytes, 4);
-    put(b, o->committed, 1);
+    buf_append_be(b, -1, 4); /* no replica */
+    buf_append_be(b, o->wait_ms, 4);
+    buf_append_be(b, o->min_bytes, 4);
+    buf_append_be(b, o->max_bytes, 4);
+    buf_append_be(b, o->committed, 1);
     put_wants(b, wants, n, o->part_bytes);
     patch(b, 0, (int32_t)(b->size - 4));
 }

@@ -27,18 +27,6 @@ struct history {
     int64_t compacted; /* -1: none */
 };
 
-static void put(struct buf *b, uint64_t n, int bytes) {
-    while (bytes-- > 0)
-        buf_append_byte(b, (uint8_t)(n >> 8 * bytes));
-}
-
-static int64_t get(const char *at, int bytes) {
-    uint64_t n = 0;
-    for (int i = 0; i < bytes; i++)
-        n = n << 8 | (unsigned char)at[i];
-    return (int64_t)n;
-}
-
 static void put_topic(struct buf *b, char kind, const char *topic) {
     buf_append_byte(b, (uint8_t)kind);
     buf_append_slice(b, slice_of(topic));
@@ -47,7 +35,7 @@ static void put_topic(struct buf *b, char kind, const char *topic) {
 
 static void put_of_partition(struct buf *b, char kind, const char *topic, int32_t partition) {
     put_topic(b, kind, topic);
-    put(b, (uint32_t)partition, PARTITION);
+    buf_append_be(b, (uint32_t)partition, PARTITION);
 }
 
 /* What a key's versions begin with, and those of keys that begin so. */
@@ -70,7 +58,7 @@ struct slice history_begin(const char *topic, struct slice key, struct arena *a)
 static void put_versions(struct buf *b, const char *topic, struct slice key, int32_t partition) {
     put_key(b, topic, key);
     buf_append_byte(b, 0), buf_append_byte(b, 1);
-    put(b, (uint32_t)partition, PARTITION);
+    buf_append_be(b, (uint32_t)partition, PARTITION);
 }
 
 /* The key of what begins with put_topic() and ends with 0 1 and the partition. */
@@ -123,7 +111,7 @@ static bool number_of(struct history *h, char kind, const char *topic, int32_t p
     put_of_partition(&key, kind, topic, partition);
     if (!store_get(h->store, buf_slice(&key), &a, &value, e))
         return false;
-    *n = value.size == OFFSET ? get(value.data, OFFSET) : -1;
+    *n = value.size == OFFSET ? (int64_t)be_get(value.data, OFFSET) : -1;
     return true;
 }
 
@@ -157,7 +145,7 @@ void history_take(struct history *h, const char *topic, int32_t partition, const
     if (entry->kind != TAPE_RECORD || entry->record.key.data == NULL)
         return;
     put_versions(&key, topic, entry->record.key, partition);
-    put(&key, (uint64_t)entry->offset, OFFSET);
+    buf_append_be(&key, (uint64_t)entry->offset, OFFSET);
     change(h, buf_slice(&key), entry->record.value.data == NULL ? SLICE("x") : SLICE(""));
 }
 
@@ -202,12 +190,12 @@ bool history_settle(struct history *h, const char *topic, int32_t partition, int
     size_t versions = h->change_count;
     if (ok && h->compacted >= 0 && before < 0) {
         put_of_partition(&compacted, 'c', topic, partition);
-        put(&value, (uint64_t)h->compacted, OFFSET);
+        buf_append_be(&value, (uint64_t)h->compacted, OFFSET);
         change(h, buf_slice(&compacted), buf_slice(&value));
         buf_clear(&value);
     }
     put_of_partition(&position, 'p', topic, partition);
-    put(&value, (uint64_t)next, OFFSET);
+    buf_append_be(&value, (uint64_t)next, OFFSET);
     change(h, buf_slice(&position), buf_slice(&value));
     ok = ok && store_apply(h->store, h->changes, h->change_count, e);
     h->change_count = 0;
@@ -245,11 +233,11 @@ static bool latest(struct history *h, struct slice versions, int64_t before, int
     if (before <= 0)
         return true;
     buf_append_slice(&from, versions);
-    put(&from, (uint64_t)before - 1, OFFSET);
+    buf_append_be(&from, (uint64_t)before - 1, OFFSET);
     if (!store_scan(h->store, versions, buf_slice(&from), true, take_first, &f, e))
         return false;
     if (f.found && !f.deleted)
-        *offset = get(f.key.data + f.key.size - OFFSET, OFFSET);
+        *offset = (int64_t)be_get(f.key.data + f.key.size - OFFSET, OFFSET);
     return true;
 }
 
@@ -280,7 +268,7 @@ bool history_walk(struct history *h, const char *topic, const int64_t *then, con
         }
         struct slice versions = {f.key.data, f.key.size - OFFSET};
         struct history_row row = {.partition =
-                                      (int32_t)get(versions.data + versions.size - PARTITION, PARTITION)};
+                                      (int32_t)be_get(versions.data + versions.size - PARTITION, PARTITION)};
         bool known = row.partition < partitions;
         if (!latest(h, versions, known ? then[row.partition] : 0, &row.then, e) ||
             !latest(h, versions, known ? now[row.partition] : 0, &row.now, e))

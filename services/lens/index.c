@@ -72,37 +72,25 @@ struct index {
 /* ---- keys of the store: 'm' what it has; 'n' NAME, a topic's number; 'p' number partition, a position;
  * 'g' generation 'k' hash place, a record by its key; 'g' generation 'c' place place, by its cause ---- */
 
-static void put(struct buf *b, uint64_t n, int bytes) {
-    while (bytes-- > 0)
-        buf_append_byte(b, (uint8_t)(n >> 8 * bytes));
-}
-
-static uint64_t get(const char *at, int bytes) {
-    uint64_t n = 0;
-    for (int i = 0; i < bytes; i++)
-        n = n << 8 | (unsigned char)at[i];
-    return n;
-}
-
 enum { PLACE = 14 };
 
 static void put_place(struct buf *b, uint16_t topic, int32_t partition, int64_t offset) {
-    put(b, topic, 2);
-    put(b, (uint32_t)partition, 4);
-    put(b, (uint64_t)offset, 8);
+    buf_append_be(b, topic, 2);
+    buf_append_be(b, (uint32_t)partition, 4);
+    buf_append_be(b, (uint64_t)offset, 8);
 }
 
 static void put_key_prefix(struct buf *b, uint32_t generation, struct slice key) {
     buf_append_byte(b, 'g');
-    put(b, generation, 4);
+    buf_append_be(b, generation, 4);
     buf_append_byte(b, 'k');
-    put(b, slice_hash(key), 8);
+    buf_append_be(b, slice_hash(key), 8);
 }
 
 static void put_cause_prefix(struct buf *b, uint32_t generation, uint16_t topic, int32_t partition,
                              int64_t offset) {
     buf_append_byte(b, 'g');
-    put(b, generation, 4);
+    buf_append_be(b, generation, 4);
     buf_append_byte(b, 'c');
     put_place(b, topic, partition, offset);
 }
@@ -131,7 +119,7 @@ static int name_find(struct index *x, struct slice name) {
 
 static bool load_name(void *context, struct slice key, struct slice value) {
     struct index *x = context;
-    size_t number = value.size == 2 ? (size_t)get(value.data, 2) : NAMES_MAX;
+    size_t number = value.size == 2 ? (size_t)be_get(value.data, 2) : NAMES_MAX;
     if (number < NAMES_MAX && x->names[number] == NULL) {
         x->names[number] = xcalloc(key.size, 1);
         memcpy(x->names[number], key.data + 1, key.size - 1);
@@ -149,7 +137,7 @@ static bool name_make(struct index *x, const char *name, uint16_t *number, struc
         return err_set(e, ERR_FATAL, "more than %d topics", NAMES_MAX);
     _cleanup_(buf_free) struct buf key = {0}, value = {0};
     buf_printf(&key, "n%s", name);
-    put(&value, x->name_count, 2);
+    buf_append_be(&value, x->name_count, 2);
     if (!store_apply(x->store, &(struct store_change){buf_slice(&key), buf_slice(&value)}, 1, e))
         return false;
     pthread_mutex_lock(&x->lock);
@@ -168,8 +156,8 @@ static bool load(struct index *x, struct err *e) {
     for (size_t i = 0; i < x->name_count; i++) /* numbers have no gaps, unless the store is another's */
         if (x->names[i] == NULL)
             x->names[i] = xstrdup("");
-    x->generation = meta.size >= 12 ? (uint32_t)get(meta.data, 4) : 0;
-    x->in_generation = meta.size >= 12 ? get(meta.data + 4, 8) : 0;
+    x->generation = meta.size >= 12 ? (uint32_t)be_get(meta.data, 4) : 0;
+    x->in_generation = meta.size >= 12 ? be_get(meta.data + 4, 8) : 0;
     return true;
 }
 
@@ -296,11 +284,11 @@ static void put_positions(struct index *x) {
         buf_clear(&key);
         buf_clear(&value);
         buf_append_byte(&key, 'p');
-        put(&key, p->topic, 2);
-        put(&key, (uint32_t)p->partition, 4);
-        put(&value, (uint64_t)p->next, 8);
-        put(&value, p->records, 8);
-        put(&value, p->bytes, 8);
+        buf_append_be(&key, p->topic, 2);
+        buf_append_be(&key, (uint32_t)p->partition, 4);
+        buf_append_be(&value, (uint64_t)p->next, 8);
+        buf_append_be(&value, p->records, 8);
+        buf_append_be(&value, p->bytes, 8);
         change(x, buf_slice(&key), buf_slice(&value));
     }
 }
@@ -315,7 +303,7 @@ static bool next_generation(struct index *x, struct err *e) {
         return true;
     _cleanup_(buf_free) struct buf prefix = {0};
     buf_append_byte(&prefix, 'g');
-    put(&prefix, x->generation - GENERATIONS, 4);
+    buf_append_be(&prefix, x->generation - GENERATIONS, 4);
     return store_delete_prefix(x->store, buf_slice(&prefix), e);
 }
 
@@ -324,8 +312,8 @@ static bool apply(struct index *x, struct err *e) {
     if (x->change_count == 0)
         return true;
     _cleanup_(buf_free) struct buf meta = {0};
-    put(&meta, x->generation, 4);
-    put(&meta, x->in_generation, 8);
+    buf_append_be(&meta, x->generation, 4);
+    buf_append_be(&meta, x->in_generation, 8);
     change(x, SLICE("m"), buf_slice(&meta));
     bool ok = store_apply(x->store, x->changes, x->change_count, e);
     x->change_count = 0;
@@ -339,14 +327,14 @@ static bool load_part(struct index *x, struct part *p, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
     struct slice value;
     buf_append_byte(&key, 'p');
-    put(&key, p->topic, 2);
-    put(&key, (uint32_t)p->partition, 4);
+    buf_append_be(&key, p->topic, 2);
+    buf_append_be(&key, (uint32_t)p->partition, 4);
     if (!store_get(x->store, buf_slice(&key), &x->arena, &value, e))
         return false;
     if (value.size == 24) {
-        p->next = (int64_t)get(value.data, 8);
-        p->records = get(value.data + 8, 8);
-        p->bytes = get(value.data + 16, 8);
+        p->next = (int64_t)be_get(value.data, 8);
+        p->records = be_get(value.data + 8, 8);
+        p->bytes = be_get(value.data + 16, 8);
     }
     return true;
 }
@@ -590,12 +578,12 @@ static bool find_one(void *context, struct slice key, struct slice value) {
         f->more = true;
         return false;
     }
-    size_t topic = (size_t)get(at, 2);
+    size_t topic = (size_t)be_get(at, 2);
     if (topic >= NAMES_MAX || f->x->names[topic] == NULL)
         return true;
     f->of_part++;
     f->places[f->n++] =
-        (struct index_place){f->x->names[topic], (int32_t)get(at + 2, 4), (int64_t)get(at + 6, 8)};
+        (struct index_place){f->x->names[topic], (int32_t)be_get(at + 2, 4), (int64_t)be_get(at + 6, 8)};
     (void)value;
     return true;
 }

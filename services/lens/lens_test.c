@@ -14,11 +14,6 @@
 
 /* ---- batches ---- */
 
-static void put(struct buf *b, int64_t n, int bytes) {
-    while (bytes-- > 0)
-        buf_append_byte(b, (uint8_t)((uint64_t)n >> 8 * bytes));
-}
-
 static void varint(struct buf *b, int64_t n) {
     uint64_t u = (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
     for (; u >= 0x80; u >>= 7)
@@ -36,7 +31,7 @@ struct written { /* offsets of the records of a batch, which spans [first, last]
 
 static void put_record(struct buf *b, int64_t delta, struct slice key, struct slice value) {
     struct buf body = {0};
-    put(&body, 0, 1);
+    buf_append_be(&body, 0, 1);
     varint(&body, 0);
     varint(&body, delta);
     varint(&body, (int64_t)key.size);
@@ -59,16 +54,16 @@ static void put_batch(struct buf *b, const struct written *w) {
                    SLICE("\0\0\0\0\0\0"));
     for (int i = 0; i < w->count; i++)
         put_record(&records, w->offsets[i] - w->first, SLICE("k"), SLICE("v"));
-    put(b, w->first, 8);
-    put(b, (int64_t)records.size + 49, 4);
-    put(b, 0, 4); /* epoch of the leader */
-    put(b, 2, 1);
-    put(b, 0, 4); /* CRC */
-    put(b, (control ? 32 : 0) | (w->producer >= 0 ? 16 : 0), 2);
-    put(b, w->last - w->first, 4);
-    put(b, 1000, 8), put(b, 1000, 8);
-    put(b, w->producer, 8), put(b, 3, 2), put(b, 0, 4);
-    put(b, control ? 1 : w->count, 4);
+    buf_append_be(b, w->first, 8);
+    buf_append_be(b, (int64_t)records.size + 49, 4);
+    buf_append_be(b, 0, 4); /* epoch of the leader */
+    buf_append_be(b, 2, 1);
+    buf_append_be(b, 0, 4); /* CRC */
+    buf_append_be(b, (control ? 32 : 0) | (w->producer >= 0 ? 16 : 0), 2);
+    buf_append_be(b, w->last - w->first, 4);
+    buf_append_be(b, 1000, 8), buf_append_be(b, 1000, 8);
+    buf_append_be(b, w->producer, 8), buf_append_be(b, 3, 2), buf_append_be(b, 0, 4);
+    buf_append_be(b, control ? 1 : w->count, 4);
     buf_append_slice(b, buf_slice(&records));
     buf_free(&records);
 }
@@ -104,7 +99,7 @@ static void check_answer(const struct answer *a) {
     for (const struct written *w = a->batches; w->count > 0 || w->what != DATA || w->last > w->first; w++)
         put_batch(&bytes, w);
     for (int i = 0; i < a->aborted_count; i++)
-        put(&aborted, a->aborted[i][0], 8), put(&aborted, a->aborted[i][1], 8);
+        buf_append_be(&aborted, a->aborted[i][0], 8), buf_append_be(&aborted, a->aborted[i][1], 8);
     struct fetch_part part = {.end = a->end,
                               .stable = a->stable,
                               .aborted = buf_slice(&aborted),

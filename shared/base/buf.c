@@ -62,6 +62,18 @@ void buf_append_hex(struct buf *b, uint64_t n) {
     b->size += 16;
 }
 
+void buf_append_be(struct buf *b, uint64_t n, int bytes) {
+    while (bytes-- > 0)
+        buf_append_byte(b, (uint8_t)(n >> 8 * bytes));
+}
+
+uint64_t be_get(const char *at, int bytes) {
+    uint64_t n = 0;
+    for (int i = 0; i < bytes; i++)
+        n = n << 8 | (unsigned char)at[i];
+    return n;
+}
+
 void buf_append_descending(struct buf *b, int64_t n) {
     buf_append_hex(b, UINT64_MAX - ((uint64_t)n ^ (UINT64_C(1) << 63)));
 }

@@ -44,6 +44,9 @@ static inline void buf_append_byte(struct buf *b, uint8_t byte) {
     *buf_reserve(b, 1) = (char)byte;
     b->size++;
 }
+/* The lowest `bytes` bytes of a number (1 to 8), the most significant first; and how to read them. */
+void buf_append_be(struct buf *b, uint64_t n, int bytes);
+uint64_t be_get(const char *at, int bytes);
 /* A number in decimal. */
 void buf_append_int(struct buf *b, int64_t n);
 /* In sixteen hex digits. */

@@ -11,8 +11,8 @@
 
 enum {
     WAIT_MAX_MS = 60000,
-    FRESH_MS = 1000
-}; /* a client that waits less for a row still gets what the log has */
+    FRESH_MS = 1000, /* a client that waits less for a row still gets what the log has */
+};
 
 /* NULL: no topology of the service has it. */
 static struct worker *worker_of(struct instance *i, const struct table *t) {

@@ -14,13 +14,8 @@
 
 enum { LEAVE_GROUP = 13, VERSION = 3, ANSWER_MS = 1000, PATIENCE_S = 3 };
 
-static void put(struct buf *b, uint64_t n, int bytes) {
-    while (bytes-- > 0)
-        buf_append_byte(b, (uint8_t)(n >> 8 * bytes));
-}
-
 static void put_string(struct buf *b, const char *s) {
-    put(b, strlen(s), 2);
+    buf_append_be(b, strlen(s), 2);
     buf_append(b, s, strlen(s));
 }
 
@@ -47,15 +42,15 @@ static int connect_to(const char *host, uint16_t port) {
 
 static bool leave(const char *host, uint16_t port, const char *group, const char *instance) {
     _cleanup_(buf_free) struct buf body = {0}, request = {0};
-    put(&body, LEAVE_GROUP, 2);
-    put(&body, VERSION, 2);
-    put(&body, 1, 4); /* correlation */
+    buf_append_be(&body, LEAVE_GROUP, 2);
+    buf_append_be(&body, VERSION, 2);
+    buf_append_be(&body, 1, 4); /* correlation */
     put_string(&body, instance);
     put_string(&body, group);
-    put(&body, 1, 4);      /* members: */
-    put_string(&body, ""); /* whichever has */
+    buf_append_be(&body, 1, 4); /* members: */
+    put_string(&body, "");      /* whichever has */
     put_string(&body, instance);
-    put(&request, body.size, 4);
+    buf_append_be(&request, body.size, 4);
     buf_append_slice(&request, buf_slice(&body));
     int fd = connect_to(host, port);
     if (fd < 0)

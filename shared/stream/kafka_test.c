@@ -282,26 +282,23 @@ static void a_reader_that_may_not_says_so(void **state) {
     reads_through(*state, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "authorization failed");
 }
 
-static void put(struct buf *b, uint64_t n, int bytes) {
-    while (bytes-- > 0)
-        buf_append_byte(b, (uint8_t)(n >> 8 * bytes));
-}
-
 static void put_string(struct buf *b, const char *s) {
-    put(b, strlen(s), 2);
+    buf_append_be(b, strlen(s), 2);
     buf_append(b, s, strlen(s));
 }
 
 /* A batch (magic 2) of one record, said to be compressed by gzip, and then nothing that gzip made. */
 static void put_broken_batch(struct buf *b) {
     static const char broken[] = "this was never compressed";
-    put(b, 0, 8);                             /* base offset */
-    put(b, 49 + sizeof broken, 4);            /* what comes */
-    put(b, 0, 4), put(b, 2, 1), put(b, 0, 4); /* leader epoch, magic, CRC: nobody looks */
-    put(b, 1, 2);                             /* attributes: gzip */
-    put(b, 0, 4), put(b, 1, 8), put(b, 1, 8); /* last offset, times */
-    put(b, UINT64_MAX, 8), put(b, UINT64_MAX, 2), put(b, UINT64_MAX, 4); /* no producer */
-    put(b, 1, 4);                                                        /* records */
+    buf_append_be(b, 0, 8);                  /* base offset */
+    buf_append_be(b, 49 + sizeof broken, 4); /* what comes */
+    buf_append_be(b, 0, 4), buf_append_be(b, 2, 1),
+        buf_append_be(b, 0, 4); /* leader epoch, magic, CRC: nobody looks */
+    buf_append_be(b, 1, 2);     /* attributes: gzip */
+    buf_append_be(b, 0, 4), buf_append_be(b, 1, 8), buf_append_be(b, 1, 8); /* last offset, times */
+    buf_append_be(b, UINT64_MAX, 8), buf_append_be(b, UINT64_MAX, 2),
+        buf_append_be(b, UINT64_MAX, 4); /* no producer */
+    buf_append_be(b, 1, 4);              /* records */
     buf_append(b, broken, sizeof broken);
 }
 
@@ -312,13 +309,14 @@ static void write_broken(struct fixture *f) {
     int port;
     assert_int_equal(sscanf(rd_kafka_mock_cluster_bootstraps(f->cluster), "%63[^:]:%d", host, &port), 2);
     put_broken_batch(&batch);
-    put(&body, PRODUCE, 2), put(&body, 7, 2), put(&body, 1, 4);
+    buf_append_be(&body, PRODUCE, 2), buf_append_be(&body, 7, 2), buf_append_be(&body, 1, 4);
     put_string(&body, "test");
-    put(&body, UINT64_MAX, 2); /* no transaction */
-    put(&body, 1, 2), put(&body, 1000, 4);
-    put(&body, 1, 4), put_string(&body, topic->name), put(&body, 1, 4), put(&body, 0, 4);
-    put(&body, batch.size, 4), buf_append_slice(&body, buf_slice(&batch));
-    put(&request, body.size, 4), buf_append_slice(&request, buf_slice(&body));
+    buf_append_be(&body, UINT64_MAX, 2); /* no transaction */
+    buf_append_be(&body, 1, 2), buf_append_be(&body, 1000, 4);
+    buf_append_be(&body, 1, 4), put_string(&body, topic->name), buf_append_be(&body, 1, 4),
+        buf_append_be(&body, 0, 4);
+    buf_append_be(&body, batch.size, 4), buf_append_slice(&body, buf_slice(&batch));
+    buf_append_be(&request, body.size, 4), buf_append_slice(&request, buf_slice(&body));
     struct sockaddr_in at = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
