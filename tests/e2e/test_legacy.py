@@ -56,7 +56,7 @@ class Monday(SuiteTest):
     def test_other_types_columns_and_constraints(self):
         self.suite.sql("INSERT INTO stock VALUES ('monday-1', 'One', 1)")
         for n, change in enumerate(["ALTER quantity TYPE bigint", "ALTER quantity TYPE numeric(12,2)", "ADD added numeric NOT NULL DEFAULT 1, ADD shape point",
-                                    "ADD CHECK (quantity < 100000)", "DROP added, DROP shape, DROP CONSTRAINT stock_quantity_check",
+                                    "ADD CHECK (quantity < 10000000)", "DROP added, DROP shape, DROP CONSTRAINT stock_quantity_check",
                                     "ALTER name TYPE varchar(2000), ALTER quantity TYPE text",
                                     "ALTER name TYPE text, ALTER quantity TYPE int USING quantity::numeric::int"], 2):
             self.suite.sql(f"ALTER TABLE stock {change}")

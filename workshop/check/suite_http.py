@@ -49,9 +49,14 @@ class Shop:
 
     def __init__(self):
         self.gateway = gateway()
-        status, stock = call(self.gateway, "GET", "/v1/stock")
-        if status != 200:
-            raise Wrong("no-suite", f"Orders need the suite, and nobody answers at {self.gateway}: ./demo up")
+
+        def stock_of():  # a service may be on its way back: another exercise kills it
+            status, stock = call(self.gateway, "GET", "/v1/stock")
+            if status == 0:
+                raise Wrong("no-suite", f"Orders need the suite, and nobody answers at {self.gateway}: ./demo up")
+            return status == 200 and stock
+
+        stock = wait(stock_of, lambda: ("no-suite", f"Orders need the suite, and inventory does not answer: ./demo status"))
         self.product = max(stock["stock"], key=lambda s: s["available"])["productId"]
         self.customer, self.validated = "lab-" + secrets.token_hex(3), 0
 
