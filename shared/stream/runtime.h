@@ -68,15 +68,22 @@ struct places {
     struct place place[];
 };
 
+/* An input that is known again when it comes again: by its time too, because a log that has lost its last
+ * records gives their offsets to others. topic NULL: none. */
+struct suspect {
+    struct log_position place;
+    int64_t time;
+};
+
 /* For the input from which a record follows that the broker refuses (ERR_REFUSED): smaller and smaller
  * transactions, until one of a single input is refused. That one becomes a dead letter. */
 struct search {
-    size_t size;                 /* inputs of a transaction, at the most; 0: nothing is searched for */
-    size_t left;                 /* inputs to go so; then what was refused is not refused any more */
-    struct log_position last;    /* the input that was begun last in this transaction; topic NULL: none was */
-    struct log_position culprit; /* topic NULL: not found yet */
-    bool expiring;               /* it is a row which the culprit makes expire */
-    bool found;                  /* the culprit is on its way to the dead letters */
+    size_t size;            /* inputs of a transaction, at the most; 0: nothing is searched for */
+    size_t left;            /* inputs to go so; then what was refused is not refused any more */
+    struct suspect last;    /* the input that was begun last in this transaction */
+    struct suspect culprit; /* none: not found yet */
+    bool expiring;          /* it is a row which the culprit makes expire */
+    bool found;             /* the culprit is on its way to the dead letters */
     char why[sizeof((struct err *)NULL)->text];
 };
 
@@ -190,6 +197,10 @@ int64_t time_of_day(struct stream *s);
 
 static inline bool same_place(const struct log_position *p, const struct log_record *r) {
     return p->topic == r->topic && p->partition == r->partition && p->offset == r->offset;
+}
+
+static inline bool is_suspect(const struct suspect *q, const struct log_record *r) {
+    return same_place(&q->place, r) && q->time == r->timestamp;
 }
 
 /* Before anything is read; and what it has said since then, as soon as that is more. */

@@ -528,10 +528,11 @@ static void search_narrow(struct stream *s, const struct err *why) {
     counter_add(&s->refusals, 1);
     if (q->size == 0)
         notice(s, "%s; what it follows from is searched for in %zu inputs", why->text, n);
-    if (q->culprit.topic != NULL) { /* its letter is refused too: wait, and begin again with the record */
-        q->culprit.topic = NULL;
+    if (q->culprit.place.topic !=
+        NULL) { /* its letter is refused too: wait, and begin again with the record */
+        q->culprit = (struct suspect){0};
         q->found = false;
-    } else if (q->size == 1 && q->last.topic != NULL) {
+    } else if (q->size == 1 && q->last.place.topic != NULL) {
         q->culprit = q->last;
         q->expiring = n == 0;
         memcpy(q->why, why->text, sizeof q->why);
@@ -547,7 +548,7 @@ static void search_narrow(struct stream *s, const struct err *why) {
 static void search_passed(struct stream *s) {
     struct search *q = &s->search;
     q->left -= s->transaction_records < q->left ? s->transaction_records : q->left;
-    if (q->found || (q->left == 0 && q->culprit.topic == NULL))
+    if (q->found || (q->left == 0 && q->culprit.place.topic == NULL))
         *q = (struct search){0};
 }
 
@@ -648,8 +649,12 @@ static bool timely(const struct stream *s, const struct log_record *r, struct er
 /* Whether the broker has taken what follows from it, as far as is known. */
 static bool taken(struct stream *s, const struct log_record *r, struct err *e) {
     struct search *q = &s->search;
-    q->last = (struct log_position){r->topic, r->partition, r->offset};
-    q->found = !q->expiring && same_place(&q->culprit, r);
+    bool comes = is_suspect(&q->culprit, r);
+    if (!comes && q->culprit.place.topic == r->topic && q->culprit.place.partition == r->partition &&
+        r->offset >= q->culprit.place.offset)
+        *q = (struct search){0}; /* the log does not have it any more */
+    q->last = (struct suspect){{r->topic, r->partition, r->offset}, r->timestamp};
+    q->found = comes && !q->expiring;
     return !q->found || err_set(e, ERR_POISON, "%s", q->why);
 }
 
@@ -801,9 +806,12 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
             s->callback_err.kind == ERR_RETRY || s->callback_err.kind == ERR_REFUSED)
             s->callback_err.kind = ERR_NONE;
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (tasks[i] < s->partitions)
             task_halt(s, tasks[i], TASK_NONE);
+        if (s->search.culprit.place.topic != NULL && s->search.culprit.place.partition == tasks[i])
+            s->search = (struct search){0}; /* whoever has the task searches for it again */
+    }
     note_tasks(s, tasks, n, false);
 }
 

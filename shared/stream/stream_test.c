@@ -2053,6 +2053,43 @@ static void what_the_broker_refuses_is_found(void **state) {
     assert_int_equal(f->log->calls[CALL_COMMIT], commits + 1);
 }
 
+/* Until an input is known from which something follows that is refused; nobody has read it again yet. */
+static void refuse_one(struct fixture *f, const char *account) {
+    f->log->value_max[topic_receipts.index] = 1;
+    deposit(f, account, 7, "");
+    while (metric(f, "refused_transactions_total") < 2)
+        rounds(f, 1);
+    f->log->unstable_tasks = LOG_PARTITIONS_MAX;
+    f->log->value_max[topic_receipts.index] = 0;
+}
+
+/* Another record may have its offset by then. */
+static void what_the_log_has_lost_is_not_looked_for(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    refuse_one(f, "a");
+    memory_log_cut(f->log, &topic_deposits, 0, 0);
+    f->log->time = 12345;
+    deposit(f, "b", 8, "");
+    f->log->unstable_tasks = 0;
+    rounds(f, 20);
+    assert_receipts(f, "b:nobody=8 ");
+    assert_topic(f, &topic_letters, "");
+}
+
+static void what_others_shall_handle_is_not_looked_for(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    refuse_one(f, "a");
+    memory_log_revoke(f->log, partition_of(SLICE("a"), 4), false);
+    f->log->unstable_tasks = 0;
+    rounds(f, 20);
+    int commits = f->log->calls[CALL_COMMIT];
+    send_many(f, 0, 100);
+    rounds(f, 3);
+    assert_in_range(f->log->calls[CALL_COMMIT] - commits, 1, 3);
+}
+
 /* As when the broker's clock is wrong. */
 static void what_cannot_even_be_a_letter_is_waited_for(void **state) {
     struct fixture *f = *state;
@@ -2169,6 +2206,8 @@ int main(void) {
         TEST(what_was_elsewhere_for_long_is_read_anew),
         TEST(a_table_that_is_too_old_is_read_anew),
         TEST(what_the_broker_refuses_is_found),
+        TEST(what_the_log_has_lost_is_not_looked_for),
+        TEST_4(what_others_shall_handle_is_not_looked_for),
         TEST(what_cannot_even_be_a_letter_is_waited_for),
         KEPT(a_row_that_expires_can_be_refused_too),
     };

@@ -21,7 +21,7 @@ bool expire_due(struct stream *s, size_t source, const struct log_record *r, str
         TRY(step_handles(s->step, &s->topology->sources[source], r, s->partitions, &x.more, e));
     while (x.more) {
         bool alone = q->size == 1;
-        x.silent = q->expiring && same_place(&q->culprit, r);
+        x.silent = q->expiring && is_suspect(&q->culprit, r);
         task->inputs[source] = r->offset;
         task->committed[source] = -1;
         if (s->dirty_since == 0)
@@ -31,7 +31,7 @@ bool expire_due(struct stream *s, size_t source, const struct log_record *r, str
         counter_add(&s->counts[r->topic->index].skipped, x.rejected);
         TRY((!x.more && !alone) || commit(s, e));
         if (x.silent)
-            q->culprit.topic = NULL;
+            q->culprit = (struct suspect){0};
     }
     return true;
 }
@@ -75,7 +75,7 @@ bool ticks_write(struct stream *s, struct err *e) {
         if (all && s->dirty_since == 0)
             s->dirty_since = now_ms(s);
         if (all)
-            s->search.last.topic = NULL; /* no input is to blame for a tick */
+            s->search.last = (struct suspect){0}; /* no input is to blame for a tick */
     }
     return true;
 }
