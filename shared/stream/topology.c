@@ -79,6 +79,11 @@ static bool sources_check(const struct topology *t, struct err *e) {
             if (o->topic == s->topic)
                 return err_set(e, ERR_CONFIG, "topology %s: %s is two of its sources", t->name,
                                s->topic->name);
+        if (t->dead_letters == NULL && s->topic->dead_letters != NULL &&
+            strcmp(s->topic->dead_letters, t->name) == 0)
+            return err_set(e, ERR_CONFIG,
+                           "topology %s: the bad records of %s are its business, and it has no dead letters",
+                           t->name, s->topic->name);
     }
     if (!ticks)
         return err_set(e, ERR_CONFIG, "topology %s: its ticks, %s, are none of its sources", t->name,
