@@ -2,6 +2,7 @@
 # Adds the loyalty service to a clone of the suite, in whose root this runs. Four places.
 set -eu
 lab=workshop/exercises
+[ ! -e services/loyalty ] || { echo "loyalty is in this clone already: git stash -u puts it aside" >&2; exit 1; }
 
 # 1. The record.
 cp workshop/schemas/Loyalty.avsc schemas/
