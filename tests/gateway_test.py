@@ -123,6 +123,19 @@ class Gateway(unittest.TestCase):
         self.list([first])
         self.wait_for([first])
 
+    def test_names_that_dns_completes(self):
+        """Kubernetes' DNS answers for `things` with the name that it looked up, domain and all."""
+        renewed = tempfile.TemporaryDirectory()
+        self.addCleanup(renewed.cleanup)
+        dns = pathlib.Path(renewed.name, "getent")
+        dns.write_text("#!/bin/sh\nprintf '10.0.0.%s\\n' '6 STREAM things.suite.svc.cluster.local' '6 DGRAM' '7 STREAM' '5 STREAM' '5 DGRAM'\n")
+        dns.chmod(0o755)
+        pathlib.Path(renewed.name, "gateway").mkdir()
+        pathlib.Path(renewed.name, "gateway/instances").write_text("none\t-\tnone:8080\nthings\t/v1/things\tthings:8080\n")
+        env = os.environ | {"DATA_DIR": renewed.name, "LISTEN": "127.0.0.1", "PORT": "1", "PATH": f"{renewed.name}:{os.environ['PATH']}"}
+        subprocess.run([START.with_name("renew")], env=env, check=True)
+        self.assertEqual(pathlib.Path(renewed.name, "gateway/ready").read_text(), "none\t-\t\nthings\t/v1/things\t10.0.0.5:8080,10.0.0.6:8080,10.0.0.7:8080\n")
+
     def post(self, body, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
