@@ -166,9 +166,16 @@ static void note_gap(struct program *p, const struct log_record *r) {
     (*next)[r->partition] = r->offset + 1;
 }
 
-/* Of these a reader rejects some for what it knew then. */
-static bool rejected_by_rule(const struct topic *t) {
-    return t != &topic_order_validations && t != &topic_order_cancellations;
+/* A good record has a dead letter. Of a validation or cancellation that depends on what its reader knew. */
+static void tell_dead(struct program *p, const struct log_record *r, struct audit_at at, const void *value) {
+    const struct validation *v = value;
+    const struct order_cancellation *c = value;
+    if (r->topic == &topic_order_validations)
+        audit_dead_word(p->audit, r->topic, at, v->order_id, reader_has_header(p->reader, r, "caused-by"));
+    else if (r->topic == &topic_order_cancellations) /* that of a client, which `orders` has looked up */
+        audit_dead_word(p->audit, r->topic, at, c->order_id, reader_has_header(p->reader, r, "traceparent"));
+    else
+        audit_good_dead(p->audit, r->topic, at);
 }
 
 static bool on_record(void *context, const struct log_record *r, struct err *err) {
@@ -184,9 +191,8 @@ static bool on_record(void *context, const struct log_record *r, struct err *err
     bool misplaced = !bad && partition_of(r->key, reader_partitions(p->reader, r->topic)) != r->partition;
     bool rejected = !bad && is_rejected(r->topic, r->key, value);
     if (dead) {
-        if (!bad && !rejected && (!misplaced || r->topic == &topic_order_requests) &&
-            rejected_by_rule(r->topic))
-            audit_good_dead(p->audit, r->topic, at);
+        if (!bad && !rejected && (!misplaced || r->topic == &topic_order_requests))
+            tell_dead(p, r, at, value);
         return true;
     }
     if (misplaced && r->topic == &topic_order_requests && rejected)

@@ -28,6 +28,7 @@ struct entry {
     uint32_t shipped_customer, hour; /* of its CREATED, since 1970 */
     uint8_t fraud_due;               /* a stand: by the rules */
     uint8_t fault;                   /* what details says is wrong */
+    uint32_t dead;                   /* offset + 1 of a word about it that is good, and has a dead letter */
     bool is_known : 1;               /* the fields are */
     bool is_requested : 1;
     bool is_created : 1;
@@ -37,6 +38,7 @@ struct entry {
     bool is_shown : 1;       /* by HTTP */
     bool is_cancelled : 1;   /* by somebody; it counts where there was no outcome */
     bool says_cancelled : 1; /* the outcome does */
+    bool dead_cancels : 1;   /* the word is a cancellation, not a validation */
 };
 
 /* Since when there is a row, and whether it ever was not. */
@@ -215,13 +217,30 @@ void audit_dead_letter(struct audit *a, const struct dead_letter *d) {
         audit_violation(a, AUDIT_ORDERS, SLICE_FMT " has two dead letters", SLICE_ARG(buf_slice(&name)));
 }
 
-void audit_good_dead(struct audit *a, const struct topic *t, struct audit_at at) {
+static bool has_excuse(const struct audit *a, const struct topic *t, struct audit_at at) {
     _cleanup_(buf_free) struct buf name = {0};
     place(&name, t->name, at.partition, at.offset);
-    if (names_find(&a->excused, buf_slice(&name)) != NAMES_NONE)
+    return names_find(&a->excused, buf_slice(&name)) != NAMES_NONE;
+}
+
+void audit_good_dead(struct audit *a, const struct topic *t, struct audit_at at) {
+    if (has_excuse(a, t, at))
         return;
     audit_violation(a, AUDIT_ORDERS, "%s/%d/%" PRId64 " is a good record, and a dead letter names it",
                     t->name, at.partition, at.offset);
+}
+
+void audit_dead_word(struct audit *a, const struct topic *t, struct audit_at at, struct slice order_id,
+                     bool own) {
+    struct entry *e = entry_of(a, order_id);
+    bool cancels = t == &topic_order_cancellations;
+    bool behind = cancels ? e->is_cancelled
+                          : e->verdict[0] != NONE || e->verdict[1] != NONE || e->verdict[2] != NONE;
+    if ((!own && !behind) || e->dead != 0 || has_excuse(a, t, at))
+        return;
+    e->dead = (uint32_t)at.offset + 1;
+    e->dead_cancels = cancels;
+    e->partition = (uint16_t)at.partition;
 }
 
 bool audit_has_gap(const struct audit *a, const struct topic *t) {
@@ -624,6 +643,11 @@ static void judge_order(struct audit *a, struct entry *e, bool quiescent) {
                         id_of(a, e), topic_order_requests.name, e->partition, e->request - 1);
     if (!e->is_created)
         return;
+    if (e->dead != 0)
+        audit_violation(a, AUDIT_ORDERS,
+                        "%s/%d/%" PRIu32 " is a good record of order %s, and a dead letter names it",
+                        (e->dead_cancels ? &topic_order_cancellations : &topic_order_validations)->name,
+                        e->partition, e->dead - 1, id_of(a, e));
     a->counts.created++;
     a->results[AUDIT_OUTCOMES].checked += e->state != ORDER_STATE_CREATED;
     bool failed = e->verdict[0] == FAIL || e->verdict[1] == FAIL || e->verdict[2] == FAIL;

@@ -888,6 +888,67 @@ static void dead_letters_come_once_and_of_bad_records(void **state) {
     expect(w, 2, 0, 0, 0);
 }
 
+static void dead_word(struct world *w, const struct topic *t, const char *id, bool own, const char *reason) {
+    struct audit_at at = next(w, t);
+    audit_dead_letter(w->audit, &(struct dead_letter){.topic = slice_of(t->name),
+                                                      .partition = at.partition,
+                                                      .offset = at.offset,
+                                                      .reason = slice_of(reason)});
+    audit_dead_word(w->audit, t, at, slice_of(id), own);
+}
+
+static void cancel(struct world *w, const char *id) {
+    next(w, &topic_order_cancellations);
+    audit_cancellation(w->audit, &(struct order_cancellation){.order_id = slice_of(id)});
+}
+
+static void words_about_an_order_that_there_was_are_no_dead_letters(void **state) {
+    static const char none[] = "orderId: no such order";
+    static const struct topic *const about[] = {&topic_order_validations, &topic_order_cancellations};
+    for (size_t i = 0; i < 2; i++)
+        for (int planted = 0; planted < 5; planted++) {
+            setup(state);
+            struct world *w = *state;
+            bool checks = about[i] == &topic_order_validations;
+            const char *wrong = planted == 0 || planted == 1 ? none : NULL;
+            switch (planted) {
+            case 0: /* from one who had seen the order, told before or after it */
+                dead_word(w, about[i], "a", true, none);
+                create(w, "a", 1);
+                break;
+            case 1: /* behind one that was taken */
+                create(w, "a", 1);
+                checks ? says(w, "a", CHECK_FRAUD_CHECK, true, true) : cancel(w, "a");
+                dead_word(w, about[i], "a", false, none);
+                break;
+            case 2: /* by anybody, perhaps before there was the order */
+                dead_word(w, about[i], "a", false, none);
+                create(w, "a", 1);
+                break;
+            case 3: /* there never was one */
+                dead_word(w, about[i], "a", true, none);
+                break;
+            case 4:
+                create(w, "a", 1);
+                dead_word(w, about[i], "a", true, "its timestamp is too far ahead");
+                break;
+            }
+            audit_judge(w->audit, false);
+            expect(w, wrong != NULL, 0, 0, 0);
+            if (wrong != NULL) {
+                expect_text(w, AUDIT_ORDERS, about[i]->name);
+                expect_text(w, AUDIT_ORDERS, "is a good record of order a, and a dead letter names it");
+            }
+            teardown(state);
+        }
+}
+
+/* What AddressSanitizer keeps of freed memory, to find who uses it, counts as memory too. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "quarantine_size_mb=1";
+}
+
 static size_t resident(void) {
     unsigned long pages = 0;
     FILE *statm = fopen("/proc/self/statm", "r");
@@ -954,6 +1015,7 @@ int main(void) {
         world(misplaced_requests_count_as_requests),
         world(dead_letters_name_what_is_skipped),
         world(dead_letters_come_once_and_of_bad_records),
+        cmocka_unit_test(words_about_an_order_that_there_was_are_no_dead_letters),
         world(decisions_see_rows_of_the_stock),
         world(stock_that_never_was_is_found),
         world(stock_of_before_is_found),
