@@ -91,7 +91,7 @@ install_scripts() {
     local dir=$DATA_DIR/programs/compose
     rm -rf "$dir.new"
     mkdir -p "$dir.new"
-    cp -r "$ROOT/compose"/{kafka,registry,connect,postgres,prometheus,simulator} "$dir.new"
+    cp -r "$ROOT/compose"/{kafka,registry,connect,postgres,prometheus,simulator,nginx} "$dir.new"
     diff -qr "$dir.new" "$dir" >/dev/null 2>&1 && rm -rf "$dir.new" && return
     rm -rf "$dir"
     mv "$dir.new" "$dir"
@@ -115,12 +115,14 @@ run_as_user() { # run_as_user KEY PROGRAM…
 }
 
 define_infrastructure() { # define_infrastructure NAME: fails where nothing changed
-    local dir=$DATA_DIR/programs/compose/$1 name changed=1 binary
+    local dir=$DATA_DIR/programs/compose/$1 name changed=1 binary guard=
     [ -n "${SCRIPTS-}" ] || { install_scripts && SCRIPTS=installed; }
     [ "$1" != gateway ] || dir=$ROOT/compose/nginx
     [ "$1" != simulator ] || binary=$(install_program "$BUILD_DIR/bench/load" load)
+    case $1 in registry | connect | prometheus) guard="${dir%/*}/nginx/guard ${dir%/*}/nginx/problems" ;; esac
     {
-        echo "# files: $(cat "$dir"/* | sha256sum | cut -c 1-16)"
+        # shellcheck disable=SC2086
+        echo "# files: $(cat "$dir"/* $guard | sha256sum | cut -c 1-16)"
         [ "$1" != simulator ] || echo "# binary: $(sha256sum "$binary" | cut -c 1-16)"
         for name in DATA_DIR JAVA_DIR ${INFRASTRUCTURE_SETTINGS[$1]}; do
             printf 'export %s=%q\n' "$name" "${!name}"

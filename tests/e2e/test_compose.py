@@ -3,10 +3,12 @@
 import datetime
 import io
 import json
+import pathlib
 import subprocess
 import tarfile
+import tempfile
 
-from containers import SLIM, ContainersTest
+from containers import COMPOSE, FILE, SLIM, ContainersTest
 from suite import SERVICES, Load, wait_until
 
 SLIM_MIB = 1500
@@ -102,6 +104,25 @@ class Compose(ContainersTest):
                 for bindings in (host["PortBindings"] or {}).values():
                     self.assertEqual([b["HostIp"] for b in bindings], ["127.0.0.1"] * len(bindings))
                 self.assertEqual(container["RestartCount"], 0)
+
+    def test_6_what_is_published_answers_for_localhost_only(self):
+        for name, path in (("PORT", "/v1/orders"), ("REGISTRY_PORT", "/apis/ccompat/v7/subjects"), ("CONNECT_PORT", "/connectors"),
+                           ("PROMETHEUS_PORT", "/metrics")):
+            port = self.suite.ports[name]
+            for host, status in ((f"localhost:{port}", 200), (f"127.0.0.1:{port}", 200), (f"evil.example:{port}", 421)):
+                with self.subTest(name, host=host):
+                    answer = self.suite.http("GET", path, headers={"Host": host}, port=port)
+                    self.assertEqual(answer.status, status, answer)
+                    if status != 200:
+                        self.assert_problem(answer, status)
+
+    def test_6_settings_of_the_local_file_go_by_way_of_the_shell(self):
+        """As the documentation says."""
+        with tempfile.TemporaryDirectory() as directory:
+            pathlib.Path(directory, ".env.local").write_text("# mine\nREGISTRY_HEAP=99m\n")
+            found = self.suite.run("bash", "-c", f'cd {directory}; set -a; . ./.env.local; set +a; {" ".join(COMPOSE)} -f {FILE} config').stdout
+        self.assertRegex(found, r"REGISTRY_HEAP: '?\"?99m")
+        self.assertRegex(found, r"KAFKA_HEAP: '?\"?384m")
 
     def test_6_what_needs_something_started_after_it(self):
         """Setup when registry and database were healthy, services when setup had ended."""

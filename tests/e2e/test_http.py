@@ -1,6 +1,7 @@
 """What a client may send wrong, through the gateway and past it. Nothing of it ends a process."""
 
 import gzip
+import subprocess
 
 from suite import SERVICES, SuiteTest
 
@@ -106,6 +107,27 @@ class BadInput(SuiteTest):
                 self.assertIn(answer.status, statuses, answer)
                 if not port:
                     self.assert_problem(answer, answer.status)
+
+    def test_connect_and_the_registry_answer_for_localhost_only(self):
+        for name, path in (("connect", "/connectors"), ("registry", "/apis/ccompat/v7/subjects")):
+            port = self.suite.ports[f"{name.upper()}_PORT"]
+            for headers, status in (({}, 200), ({"Host": f"localhost:{port}"}, 200), ({"Host": f"evil.example:{port}"}, 421),
+                                    ({"Host": "localhost.evil.example"}, 421), ({"Host": name}, 200),
+                                    ({"Host": f"localhost:{port}", "Origin": f"http://localhost:{port}"}, 200),
+                                    ({"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}, 421),
+                                    ({"Host": f"localhost:{port}", "Origin": "http://evil.example"}, 403),
+                                    ({"Host": f"localhost:{port}", "Origin": "http://localhost:1"}, 403), ({"Origin": "null"}, 403)):
+                for method in ("GET", "POST") if status != 200 else ("GET",):
+                    with self.subTest(name, method=method, headers=headers):
+                        answer = self.suite.http(method, path, headers=headers, port=port)
+                        self.assertEqual(answer.status, status, answer)
+                        if status != 200:
+                            self.assert_problem(answer, status)
+            # What is behind the guard is not where a page can guess.
+            listens = [line.split()[3].rsplit(":", 1)[0] for line in subprocess.run(
+                ["ss", "-ltnpH"], text=True, capture_output=True, check=True).stdout.splitlines() if f"pid={self.suite.pid(name)}," in line]
+            self.assertEqual(len(listens), 1, listens)
+            self.assertRegex(listens[0], r"127\.(?!0\.)\d+\.\d+\.\d+$")
 
     def test_what_may_be_kept_is_asked_for_again(self):
         city = self.suite.http("GET", "/v1/city")

@@ -115,6 +115,8 @@ class Metrics(SuiteTest):
     def test_prometheus_watches_all_of_it(self):
         self.addCleanup(self.suite.demo, "stop", "prometheus", ok=False)
         self.suite.demo("up", "prometheus")
+        evil = f"evil.example:{self.suite.ports['PROMETHEUS_PORT']}"
+        self.assertEqual(self.suite.http("GET", "/metrics", headers={"Host": evil}, port=self.suite.ports["PROMETHEUS_PORT"]).status, 421)
 
         def targets():
             return {t["labels"]["instance"]: t["health"] for t in self.prometheus("targets", state="active")["activeTargets"]}
