@@ -1,9 +1,13 @@
 """Orders, stock and customers over HTTP, and what they leave in the log."""
 
+import json
+import os
+import signal
+import subprocess
 import threading
 import time
 
-from suite import SuiteTest, wait_until
+from suite import ROOT, SuiteTest, wait_until
 
 
 class Orders(SuiteTest):
@@ -158,6 +162,24 @@ class Orders(SuiteTest):
             self.assert_each_order_once(ids)
         finally:
             self.suite.demo("scale", "orders", 1)
+
+    def test_a_load_is_open_and_restocks_what_it_sells(self):
+        """While nobody answers what is due is sent, and the times say so: a generator that waits would show it for a few orders."""
+        load = subprocess.Popen([ROOT / "demo", "load", "orders", "--rate", "200", "--count", "800", "--json"], env=self.suite.env,
+                                stdout=subprocess.PIPE, text=True)
+        self.addCleanup(load.__exit__, None, None, None)
+        self.addCleanup(load.kill)
+        wait_until(lambda: self.suite.stock("load-01")["reserved"] > 0, 60, "orders are decided")
+        pid = self.suite.pid("orders")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(1.5)  # 300 orders
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        said = json.loads(load.communicate(timeout=120)[0])
+        self.assertEqual({name: said[name] for name in ("orders", "validated", "failed", "heldBack", "givenUp")},
+                         {"orders": 800, "validated": 800, "failed": 0, "heldBack": 0, "givenUp": 0})
+        self.assertGreater(said["createdMs"]["p90"], 300)
 
     def test_an_order_without_id_gets_one(self):
         answer = self.suite.post_order()
