@@ -10,7 +10,7 @@ command_down() {
     is_our_data || die "$DATA_DIR is not a directory of this suite: nothing of it runs there"
     lock
     # shellcheck disable=SC2046
-    end_processes 5 $(instances_of simulator) $(instances_of prometheus)
+    end_processes 5 $(instances_of simulator) $(instances_of prometheus) $(instances_of control)
     for key in $(all_keys); do
         if is_infrastructure "${key%-*}"; then rest+=("$key"); else services+=("$key"); fi
     done

@@ -1,5 +1,5 @@
 # The panel of the first page: a process that does some of what ./demo does, for whoever has the token. It is the
-# launcher's own, so `status` has no row of it. Sourced by demo.
+# launcher's own, and runs as whoever called that. Sourced by demo.
 # shellcheck shell=bash
 
 SOCKET_PATH_MAX=107 # bytes, as the system has it

@@ -76,7 +76,7 @@ look_at_system() {
 look_at_ports() {
     local name key port holder taken=0
     for name in "${INFRASTRUCTURE[@]}" "${SERVICES[@]}"; do
-        [ "$name" != simulator ] || continue
+        [[ $name != simulator && $name != control ]] || continue # they have none
         for key in $(service_keys "$name"); do
             [ -z "$(process_id "$key")" ] || continue
             for port in $(ports_of "$key"); do

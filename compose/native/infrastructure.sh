@@ -1,7 +1,7 @@
 # The processes of the suite: which there are, how each is started, when it is ready. Sourced by demo.
 # shellcheck shell=bash
 
-INFRASTRUCTURE=(kafka registry postgres connect gateway simulator prometheus)
+INFRASTRUCTURE=(kafka registry postgres connect gateway simulator prometheus control)
 SERVICES=()
 declare -A SERVICE_BINARY=() SERVICE_INDEX=() SERVICE_PATHS=()
 
@@ -56,7 +56,7 @@ ports_of() { # ports_of KEY
 data_of() { # data_of KEY
     case ${1%-*} in
     kafka | registry | connect | postgres | prometheus) echo "${1%-*}" ;;
-    gateway | simulator) ;;
+    gateway | simulator | control) ;;
     *) echo "views/$1" ;;
     esac
 }

@@ -7,6 +7,7 @@ wanted_names() { # wanted_names NAME…
     [ $# -gt 0 ] || { printf '%s\n' "${INFRASTRUCTURE[@]}" "${SERVICES[@]}" && return; }
     for name; do
         is_service "$name" && { printf '%s\n' "${INFRASTRUCTURE[@]}" "$@" | sort -u && return; }
+        case $name in gateway | control) set -- "$@" gateway control ;; esac # the panel is the gateway's
     done
     printf '%s\n' "$@" | sort -u
 }
