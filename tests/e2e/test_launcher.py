@@ -1,15 +1,18 @@
 """./demo as its users meet it. The last of the modules: it ends with `down` and `reset`."""
 
+import base64
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import unittest
 
+import avro
 from suite import PORTS, ROOT, SERVICES, SuiteTest, is_open, wait_until
 
 
@@ -32,14 +35,14 @@ class Launcher(SuiteTest):
         rows = self.suite.status()
         self.assertEqual({row["name"] for row in rows if row["kind"] == "service"}, set(SERVICES))
         self.assertEqual({row["name"] for row in rows if row["kind"] == "infrastructure"},
-                         {"kafka", "registry", "postgres", "connect", "gateway"})
+                         {"kafka", "registry", "postgres", "connect", "gateway", "control"})
         for row in rows:
             with self.subTest(row["name"]):
                 self.assertEqual(set(row), {"name", "kind", "instance", "pid", "port", "state", "rss_bytes", "log"})
                 self.assertEqual(row["state"], "ready")
                 self.assertGreater(row["rss_bytes"], 1 << 20)
                 self.assertTrue(pathlib.Path(f"/proc/{row['pid']}").exists())
-                self.assertTrue(is_open(row["port"]))
+                self.assertTrue(is_open(row["port"]) or row["name"] == "control")
                 self.assertTrue(pathlib.Path(row["log"]).exists())
         table = self.suite.demo("status").stdout
         for name in SERVICES:
@@ -58,6 +61,29 @@ class Launcher(SuiteTest):
         finally:
             self.suite.demo("start", "fraud")
         self.assert_order("one-check-less", "VALIDATED")
+
+    def state(self, name):
+        [row] = [row for row in self.suite.status() if row["name"] == name]
+        return row["state"]
+
+    def test_status_tells_when_the_panel_is_away(self):
+        pid = self.suite.pid("control")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.assertEqual(self.state("control"), "starting")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.suite.demo("kill", "control")
+        wait_until(lambda: self.suite.pid("control") not in (pid, None) and self.state("control") == "ready", 15, "the panel is back")
+        self.suite.demo("stop", "control")
+        self.assertEqual(self.state("control"), "stopped")
+        self.assertRegex(self.suite.demo("up", "gateway").stdout, r"(?s)control-0 was stopped.*ready")
+        self.assertEqual(self.state("control"), "ready")
+
+    def test_the_registry_and_its_guard_end_together(self):
+        before = self.suite.pid("registry")
+        os.kill(int(pathlib.Path(self.suite.data, "registry/guard/nginx.pid").read_text()), signal.SIGKILL)
+        wait_until(lambda: self.suite.pid("registry") not in (before, None) and self.state("registry") == "ready", 30, "both are back")
 
     def test_up_starts_what_was_stopped_and_names_it(self):
         others = {row["name"]: row["pid"] for row in self.suite.status() if row["name"] not in ("fraud", "postgres")}
@@ -103,7 +129,7 @@ class Launcher(SuiteTest):
         self.assertEqual([line for line in environment if line.startswith((b"LISTEN=", b"SECRET="))], [])
         if os.getuid() == 0:
             users = {row["name"]: pathlib.Path(f"/proc/{row['pid']}").stat().st_uid for row in rows}
-            del users["gateway"]  # its workers are nginx's user
+            del users["gateway"], users["control"]  # the one's workers are nginx's user, the other calls ./demo
             self.assertNotIn(0, users.values())
             self.assertEqual(len(set(users.values())), len(users), users)
 
@@ -180,6 +206,42 @@ class Launcher(SuiteTest):
         self.assertEqual({row["state"] for row in json.loads(self.suite.demo("status", "--json", http_proxy="http://127.0.0.1:9").stdout)},
                          {"ready"})
 
+    def test_benchmarks_have_ports_and_data_of_their_own(self):
+        orders = len(self.suite.read("order-requests"))
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o711)  # its users pass through
+            bench = subprocess.Popen([str(ROOT / "demo"), "bench", "flood", "--count", "1000"], env=self.suite.env | {"TMPDIR": directory},
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+            try:
+                script = wait_until(lambda: next(pathlib.Path(directory).glob("*/run/kafka-0/run"), None), 120, "it starts a Kafka")
+                settings = dict(re.findall(r"(?m)^export (\w+)=(\S+)$", script.read_text()))
+                wait_until(lambda: is_open(int(settings["KAFKA_PORT"])), 60, "its Kafka runs")
+            finally:
+                os.killpg(bench.pid, signal.SIGTERM)
+                said = bench.communicate(timeout=120)[0]
+            self.assertNotEqual(bench.returncode, 0, said)
+            self.assertEqual(settings["DATA_DIR"], str(script.parents[2]))
+            self.assertEqual(set(self.suite.ports.values()) & {int(v) for name, v in settings.items() if name.endswith("_PORT")}, set())
+            self.assertFalse(is_open(int(settings["KAFKA_PORT"])), said)
+            self.assertEqual(processes_below(directory), [], said)
+            self.assertEqual(list(pathlib.Path(directory).glob("*/run")), [], said)  # interrupted, it takes its data away
+        self.assertEqual(len(self.suite.read("order-requests")), orders)
+
+    def test_zy_the_audit_finds_a_good_record_that_a_dead_letter_names(self):
+        self.suite.put_customer("ada")
+        self.suite.post_order(id="good")
+        self.suite.outcome("good")
+        good = next(r for r in self.suite.read("order-validations") if r["key"] == "good")
+        place = f"{good['topic']}/{good['partition']}/{good['offset']}"
+        self.assertEqual(self.suite.http("GET", "/v1/orders/good").json["state"], "VALIDATED")
+        schema = self.suite.http("GET", "/apis/ccompat/v7/subjects/dead-letters-value/versions/latest", port=self.suite.ports["REGISTRY_PORT"]).json["id"]
+        letter = (avro.string(good["topic"]) + avro.integer(good["partition"]) + avro.integer(good["offset"]) +
+                  avro.string("orderId: no such order") + avro.string(""))
+        self.suite.write("dead-letters", [{"key": place, "hex": avro.wire(schema, letter)}])
+        found = self.suite.demo("audit", "--wait=3", ok=False)
+        self.assertEqual(found.returncode, 1, found.stdout)
+        self.assertIn(f"{place} is a good record of order good, and a dead letter names it", found.stdout)
+
     def test_zz_down_leaves_nothing_and_data_stays(self):
         self.suite.put_customer("ada")
         self.suite.post_order(id="before-down")
@@ -207,6 +269,68 @@ class Launcher(SuiteTest):
         self.assertEqual(processes_below(self.suite.data), [])
         self.assertFalse(pathlib.Path(self.suite.data, "kafka").exists())
         self.suite.live = False
+
+
+class Parts(unittest.TestCase):
+    """What needs no suite to run."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.here = pathlib.Path(directory.name)
+
+    def bash(self, script, **settings):
+        return subprocess.run(["bash", "-c", f"set -euo pipefail\n{script}"], text=True, capture_output=True, timeout=60,
+                              env=os.environ | {"ROOT": str(ROOT), "HERE": str(self.here)} | settings)
+
+    def test_what_supervises_a_process_is_renewed_at_an_upgrade(self):
+        """Also where what runs is as it was."""
+        define = '. "$ROOT/compose/native/supervise.sh"; RUN=$HERE/run DATA_DIR=$HERE; define_process fraud-0 <<<"exec true" && echo changed'
+        self.assertEqual(self.bash(define).stdout, "changed\n")
+        scripts = [self.here / "run/fraud-0" / name for name in ("finish", "log/run")]
+        new = [script.read_text() for script in scripts]
+        for script in scripts:
+            script.write_text("#!/bin/sh\n# of the version before\n")
+        self.assertEqual(self.bash(define).stdout, "")
+        self.assertEqual([script.read_text() for script in scripts], new)
+
+    def test_a_new_kafka_has_an_id_that_is_no_option(self):
+        """One in 64 began with -."""
+        java = self.here / "java"
+        java.write_text('#!/bin/sh\nfor word; do [ "$before" != --cluster-id ] || echo "$word"; before=$word; done\n')
+        java.chmod(0o755)
+        settings = {"DATA_DIR": str(self.here), "JAVA_DIR": "/", "LISTEN": "127.0.0.1", "KAFKA_PORT": "1", "KAFKA_CONTROLLER_PORT": "2", "KAFKA_HEAP": "1m",
+                    "PATH": f"{self.here}:{os.environ['PATH']}"}
+        ids = self.bash('for n in {1..200}; do "$ROOT/compose/kafka/start"; done', **settings).stdout.split()
+        self.assertEqual(len(set(ids)), 200)
+        for given in ids:
+            self.assertRegex(given, r"^[A-Za-z0-9][A-Za-z0-9_-]{21}$")
+            self.assertEqual(len(base64.urlsafe_b64decode(given + "==")), 16)
+
+    def test_a_database_that_does_not_answer_buries_nobody(self):
+        bury = """. <(sed -n '/^bury_missing/,/^}/p' "$ROOT/compose/connect/register")
+            kafka_tool() { if [ "$1" = ConsoleProducer ]; then cat >"$HERE/buried"; else printf 'a\nb\nc\n'; fi; }
+            query() { %s; }
+            bury_missing stock product_id"""
+        self.assertNotEqual(self.bash(bury % "echo a; return 2").returncode, 0)
+        self.assertFalse((self.here / "buried").exists())
+        done = self.bash(bury % "printf 'a\nc\n'")
+        self.assertEqual((done.returncode, (self.here / "buried").read_text()), (0, "b\tNULL\n"), done.stderr)
+
+    def test_settings_of_the_local_file_are_between_the_shell_and_the_defaults(self):
+        for name in ("demo", "compose/.env", "compose/native", "services/services.tsv", "shared/cmake/librdkafka.sh", "compose/maven", "web/package-lock.json"):
+            (self.here / name).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, self.here / name)
+        (self.here / ".env.local").write_text("# mine\nPORT=8001\nKAFKA_PORT=9999\n\nADVERTISED=box.example\n")
+        config = self.bash('"$HERE/demo" config', PORT="8002", DATA_DIR=str(self.here))
+        found = {line.split()[0]: line.split()[1:3] for line in config.stdout.splitlines()}
+        self.assertEqual({name: found.get(name) for name in ("PORT", "KAFKA_PORT", "ADVERTISED")},
+                         {"PORT": ["8002", "environment"], "KAFKA_PORT": ["9999", ".env.local"], "ADVERTISED": ["box.example", ".env.local"]}, config.stderr)
+        with (self.here / ".env.local").open("a") as file:
+            file.write("KAFKAPORT=1\n")
+        refused = self.bash('"$HERE/demo" config', DATA_DIR=str(self.here))
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("unknown setting KAFKAPORT: did you mean KAFKA_PORT?", refused.stderr)
 
 
 class Packages(unittest.TestCase):
