@@ -179,7 +179,11 @@ is_ready() { # is_ready KEY
 
 # What the connector of legacy tables says while Kafka is there to take them: ready, starting, or failed and why.
 connector_state() {
-    if is_ready kafka-0; then PGCONNECT_TIMEOUT=2 "$ROOT/compose/connect/register" state; else echo starting; fi
+    if is_ready kafka-0; then
+        PGCONNECT_TIMEOUT=2 "$ROOT/compose/connect/register" state "$(($(date +%s) - $(process_age kafka-0)))"
+    else
+        echo starting
+    fi
 }
 
 # Did its last run end by itself, with an exit code that is a failure?

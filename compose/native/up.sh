@@ -194,7 +194,7 @@ command_up() {
     if want connect; then
         await_snapshot inventory stock product_id /v1/stock
         await_snapshot ratings movies movie_id /v1/movies
-        "$ROOT/compose/connect/rules" stock-value movies-value || die "log: $DATA_DIR/log/registry-0/current"
+        "$ROOT/compose/connect/rules" stock-value movies-value connect-heartbeats.legacy-value || die "log: $DATA_DIR/log/registry-0/current"
     fi
     simulate
     observe " $* "

@@ -38,6 +38,11 @@ INSERT INTO insideout.followed VALUES
 ON CONFLICT (name) DO UPDATE SET (key_column, key_cast, text_column, number_column) =
     (EXCLUDED.key_column, EXCLUDED.key_cast, EXCLUDED.text_column, EXCLUDED.number_column);
 
+-- The connector's pulse, a row for each of the last sixteen seconds. What it writes here comes back to it with everything else; it
+-- is confirmed to the replication slot when Kafka has what came before it.
+CREATE TABLE IF NOT EXISTS insideout.pulse (n int PRIMARY KEY, at timestamptz NOT NULL, lsn pg_lsn NOT NULL);
+GRANT INSERT, UPDATE ON insideout.pulse TO legacy;
+
 -- The legacy table; NULL where there is none (or a view, whose changes no trigger sees).
 CREATE OR REPLACE FUNCTION insideout.source(f insideout.followed) RETURNS regclass LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -248,6 +253,7 @@ ALTER EVENT TRIGGER insideout ENABLE ALWAYS;
 DROP PUBLICATION IF EXISTS legacy;
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'insideout') THEN
-        CREATE PUBLICATION insideout FOR TABLE insideout.stock, insideout.movies;
+        CREATE PUBLICATION insideout;
     END IF;
+    ALTER PUBLICATION insideout SET TABLE insideout.stock, insideout.movies, insideout.pulse;
 END $$;

@@ -79,9 +79,10 @@ static bool away(struct err *e, const char *why) {
 
 /* ---- the view ---- */
 
-/* Offsets of groups, states of transactions, and what Connect keeps, which may have passwords. */
+/* Offsets of groups, states of transactions, and what Connect keeps, which may have passwords, or its pulse. */
 static bool is_private(const char *name) {
-    static const char *const connect[] = {"connect-configs", "connect-offsets", "connect-status"};
+    static const char *const connect[] = {"connect-configs", "connect-offsets", "connect-status",
+                                          "connect-heartbeats.legacy"};
     for (size_t i = 0; i < sizeof connect / sizeof *connect; i++)
         if (strcmp(name, connect[i]) == 0)
             return true;

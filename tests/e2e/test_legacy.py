@@ -1,5 +1,8 @@
 """What the legacy database says is what the suite sells, within seconds."""
 
+import os
+import signal
+
 from suite import LONG, SuiteTest, is_open, wait_until
 
 
@@ -133,6 +136,27 @@ class Connector(SuiteTest):
             wait_until(lambda: self.suite.pid("kafka") not in (None, before) and is_open(self.suite.ports["KAFKA_PORT"]), 60, "Kafka is back")
             self.assert_follows(15)
             wait_until(lambda: self.state() == "ready", 15, "Connect says so")
+
+    def test_ready_is_said_when_changes_flow(self):
+        """After Kafka was away, too, where Connect says RUNNING of a task that it is about to replace."""
+        def task():
+            return self.suite.sql("SELECT active_pid FROM pg_replication_slots")
+
+        self.suite.demo("kill", "kafka")
+        wait_until(lambda: self.state() == "starting", 30, "it is told")
+        wait_until(lambda: self.state() == "ready", 60, "it is ready again")
+        before = task()
+        self.assert_follows(5)
+        self.assertEqual(task(), before, "the task that was ready is the one that works")
+        # One that hangs takes connections, and Connect says RUNNING of a task that has the slot.
+        os.kill(self.suite.pid("kafka"), signal.SIGSTOP)
+        try:
+            wait_until(lambda: self.state() == "starting", 30, "it is told")
+            self.assertEqual(self.connect("GET", "/status").json["tasks"][0]["state"], "RUNNING")
+            self.assertEqual(task(), before)
+        finally:
+            os.kill(self.suite.pid("kafka"), signal.SIGCONT)
+        wait_until(lambda: self.state() == "ready", 60, "it flows again")
 
     def test_paused(self):
         self.assertEqual(self.connect("PUT", "/pause").status, 202)
