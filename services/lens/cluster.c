@@ -79,7 +79,8 @@ static bool away(struct err *e, const char *why) {
 
 /* ---- the view ---- */
 
-/* Offsets of groups, states of transactions, and what Connect keeps, which may have passwords, or its pulse. */
+/* Offsets of groups, states of transactions, and what Connect keeps, which may have passwords, or its pulse.
+ */
 static bool is_private(const char *name) {
     static const char *const connect[] = {"connect-configs", "connect-offsets", "connect-status",
                                           "connect-heartbeats.legacy"};

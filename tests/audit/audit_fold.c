@@ -234,8 +234,8 @@ void audit_dead_word(struct audit *a, const struct topic *t, struct audit_at at,
                      bool own) {
     struct entry *e = entry_of(a, order_id);
     bool cancels = t == &topic_order_cancellations;
-    bool behind = cancels ? e->is_cancelled
-                          : e->verdict[0] != NONE || e->verdict[1] != NONE || e->verdict[2] != NONE;
+    bool behind =
+        cancels ? e->is_cancelled : e->verdict[0] != NONE || e->verdict[1] != NONE || e->verdict[2] != NONE;
     if ((!own && !behind) || e->dead != 0 || has_excuse(a, t, at))
         return;
     e->dead = (uint32_t)at.offset + 1;

@@ -53,10 +53,11 @@ void audit_dead_letter(struct audit *a, const struct dead_letter *d);
 /* A dead letter names a record that its reader could have processed: a violation, unless the letter's reason
  * lies outside of the record. */
 void audit_good_dead(struct audit *a, const struct topic *t, struct audit_at at);
-/* A dead letter names a validation or cancellation that has nothing wrong but, perhaps, that there was no such
- * order: a violation where there was. `own`: from one who had seen the order. One by somebody else was in
- * any case behind the order where another one before it was taken; else nobody can tell. */
-void audit_dead_word(struct audit *a, const struct topic *t, struct audit_at at, struct slice order_id, bool own);
+/* A dead letter names a validation or cancellation that has nothing wrong but, perhaps, that there was no
+ * such order: a violation where there was. `own`: from one who had seen the order. One by somebody else was
+ * in any case behind the order where another one before it was taken; else nobody can tell. */
+void audit_dead_word(struct audit *a, const struct topic *t, struct audit_at at, struct slice order_id,
+                     bool own);
 /* Of a topic of rows not all versions are in the log any more (compaction): what somebody saw may have been
  * one of these. */
 void audit_gap(struct audit *a, const struct topic *t);
