@@ -130,7 +130,7 @@ class Connector(SuiteTest):
         wait_until(lambda: self.suite.stock("slipmat-felt")["onHand"] == quantity, within, "a change is seen")
 
     def test_kafka_killed(self):
-        for _ in range(10 if LONG else 2):
+        for _ in range(10 if LONG else 1):
             before = self.suite.pid("kafka")
             self.suite.demo("kill", "kafka")
             wait_until(lambda: self.suite.pid("kafka") not in (None, before) and is_open(self.suite.ports["KAFKA_PORT"]), 60, "Kafka is back")
