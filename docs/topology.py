@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Draws docs/topology.md, and web/topology.json for the first page, from what the services say of themselves with --topology.
+"""Draws docs/topology.md, web/topology.json for the first page, and web/asyncapi.yaml, from what the services say of
+themselves with --topology.
 
 usage: docs/topology.py BUILD_DIR            writes the files
        docs/topology.py BUILD_DIR --check    exit 1 where a file says something else
@@ -10,9 +11,12 @@ import pathlib
 import subprocess
 import sys
 
+import asyncapi
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topology.md"
 GRAPH = ROOT / "web/topology.json"
+TOPICS = ROOT / "web/asyncapi.yaml"
 LEGEND = """# Data flow
 
 Generated from the services' `--topology` and the catalogue of topics (`docs/topology.py`); a test keeps it true.
@@ -24,11 +28,16 @@ which every topology may write to.
 """
 
 
-def services(build):
+def said(build):
+    """(name, paths, topologies, deliveries) of each service."""
     rows = [line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines() if not line.startswith("#")]
     for name, binary, _, paths in rows:
-        said = subprocess.run([build / binary, "--topology"], check=True, capture_output=True, text=True).stdout
-        yield name, paths.replace("!", ""), json.loads(said)["topologies"]
+        graph = json.loads(subprocess.run([build / binary, "--topology"], check=True, capture_output=True, text=True).stdout)
+        yield name, paths.replace("!", ""), graph["topologies"], graph["deliveries"]
+
+
+def services(build):
+    return (row[:3] for row in said(build))
 
 
 def node(name):
@@ -103,11 +112,16 @@ def graph(build):
     return json.dumps({"services": boxes, "topics": shown}, indent=1) + "\n"
 
 
+def topics(build):
+    catalogue = json.loads((ROOT / "schemas/topics.json").read_text())["topics"]
+    return asyncapi.document(build, catalogue, [(name, topologies, deliveries) for name, _, topologies, deliveries in said(build)])
+
+
 def main():
     if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--check"]):
         sys.exit(__doc__)
     build = pathlib.Path(sys.argv[1]).resolve()
-    for path, text in ((PAGE, page(build)), (GRAPH, graph(build))):
+    for path, text in ((PAGE, page(build)), (GRAPH, graph(build)), (TOPICS, topics(build))):
         if not sys.argv[2:]:
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:

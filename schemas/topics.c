@@ -1,7 +1,7 @@
 /* topics: makes in Kafka what the catalogue of topics declares, and shows the catalogue.
  *
  *   topics create    what is missing is made, what is there gets the catalogue's settings; again is harmless
- *   topics list      the catalogue, one line a topic
+ *   topics list      the catalogue, one line a topic; its settings are those that create makes it with
  *
  * Environment: KAFKA_BROKERS (localhost:9092), PARTITIONS (4). How often a topic is replicated is the
  * brokers' default. Exit codes: 75 the broker does not answer; 78 a setting is wrong or a topic has another
@@ -281,11 +281,18 @@ static void names_print(const char *const *names) {
     printf(names[0] == NULL ? "-" : "");
 }
 
+static void settings_print(const struct topic *t) {
+    struct property properties[PROPERTIES_MAX];
+    size_t n = topic_properties(t, properties);
+    for (size_t i = 0; i < n; i++)
+        printf("%c%s=%s", i > 0 ? ',' : '\t', properties[i].name, properties[i].value);
+}
+
 static bool list(struct err *err) {
     struct settings s;
     if (!settings_read(&s, err))
         return false;
-    printf("topic\tpartitions\tcleanup\tretention_ms\tkey\tvalue\twriters\treaders\n");
+    printf("topic\tpartitions\tcleanup\tretention_ms\tkey\tvalue\twriters\treaders\tsettings\n");
     for (size_t i = 0; i < topics_count; i++) {
         const struct topic *t = topics[i];
         printf("%s\t%d\t%s\t%" PRId64 "\t%s\t%s\t", t->name, topic_partitions(t, &s),
@@ -293,6 +300,7 @@ static bool list(struct err *err) {
         names_print(t->writers);
         printf("\t");
         names_print(t->readers);
+        settings_print(t);
         printf("\n");
     }
     return true;

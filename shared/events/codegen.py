@@ -233,6 +233,10 @@ class Types:
 
     def normalised(self, name):
         """The schema with every named type spelled out at its first use, without docs."""
+        return json.dumps(self.whole(name, {"doc"}), separators=(",", ":"))
+
+    def whole(self, name, without=frozenset()):
+        """The schema with every named type spelled out at its first use, without some attributes of records and fields."""
         seen = set()
 
         def walk(schema, namespace):
@@ -248,15 +252,15 @@ class Types:
                 own = self.namespace[schema["name"]]
                 if own != namespace:
                     out["namespace"] = namespace = own
-            out.update((k, v) for k, v in schema.items() if k not in ("doc", "namespace"))
+            out.update((k, v) for k, v in schema.items() if k not in without | {"namespace"})
             if "items" in out:
                 out["items"] = walk(out["items"], namespace)
             if "fields" in out:
-                out["fields"] = [{k: walk(v, namespace) if k == "type" else v for k, v in f.items() if k != "doc"}
+                out["fields"] = [{k: walk(v, namespace) if k == "type" else v for k, v in f.items() if k not in without}
                                  for f in schema["fields"]]
             return out
 
-        return json.dumps(walk(name, None), separators=(",", ":"))
+        return walk(name, None)
 
 
 class Topic:

@@ -35,8 +35,26 @@ browserTest("the API's calls are listed, and can be tried", async (t) => {
   await t.assertFits(page);
 });
 
+browserTest("the topics are described: by keyboard, on a phone, for all", async (t) => {
+  const page = await t.open("/asyncapi", { width: 390, height: 844, dark: true });
+  await page.locator("summary").filter({ hasText: "order-validations" }).focus();
+  await page.keyboard.press("Enter");
+  const topic = page.locator("#order-validations");
+  await topic.getByRole("rowheader", { name: "reservedBefore" }).waitFor();
+  await t.assertFits(page);
+  await t.assertAccessible(page);
+  await t.shot(page, "asyncapi-phone-dark");
+  await topic.getByRole("link", { name: "fraud" }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#service-fraud").getByRole("link", { name: "orders-by-customer" }).waitFor();
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.emulateMedia({ colorScheme: "light" });
+  await t.assertAccessible(page);
+  await t.shot(page, "asyncapi");
+});
+
 browserTest("a browser that may keep nothing shows every page", async (t) => {
-  for (const path of ["/", "/shop", "/ratings", "/rides", "/rides/rider", "/rides/driver", "/lens", "/lens/view/orders", "/api"]) {
+  for (const path of ["/", "/shop", "/ratings", "/rides", "/rides/rider", "/rides/driver", "/lens", "/lens/view/orders", "/api", "/asyncapi"]) {
     const page = await t.open(path, { keeps: false });
     await page.getByRole("main").waitFor();
     await page.waitForLoadState("load"); // all modules have run; an exception in one fails the test

@@ -1,6 +1,9 @@
-"""The API is as web/openapi.yaml says: the calls that there are, and every answer to whatever is asked."""
+"""The API is as web/openapi.yaml says: the calls that there are, and every answer to whatever is asked. web/asyncapi.yaml is
+an AsyncAPI document; test_readme holds it to what the services say."""
 
+import hashlib
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -10,6 +13,9 @@ import unittest
 from suite import ROOT, SuiteTest
 
 DOCUMENT = ROOT / "web/openapi.yaml"
+TOPICS = ROOT / "web/asyncapi.yaml"
+CACHE = pathlib.Path(subprocess.check_output([ROOT / "shared/cmake/librdkafka.sh", "--prefix"], text=True).strip()).parent
+PACKAGES = CACHE / f"web-{hashlib.sha256((ROOT / 'web/package-lock.json').read_bytes()).hexdigest()[:12]}/node_modules"
 ROUTE = re.compile(r'"(GET|POST|PUT|DELETE)",\s*"(/v1/[^"]*)",\s*\w+')
 
 
@@ -28,6 +34,15 @@ class Routes(unittest.TestCase):
         sources = [p for p in (ROOT / "services").rglob("*.[ch]") if not p.name.endswith("_test.c")]
         routes = {found.groups() for p in sources for found in ROUTE.finditer(p.read_text())}
         self.assertEqual(set(documented()), routes)
+
+
+class Topics(unittest.TestCase):
+    def test_the_document_is_asyncapi(self):
+        python = pathlib.Path(os.environ.get("SCHEMATHESIS", "schemathesis")).with_name("python")
+        version = re.search(r"(?m)^asyncapi: \"?([\d.]+)", TOPICS.read_text())[1]
+        done = subprocess.run([python, ROOT / "tests/api/asyncapi.py", TOPICS, PACKAGES / f"@asyncapi/specs/schemas/{version}.json"],
+                              text=True, capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 class Answers(SuiteTest):
