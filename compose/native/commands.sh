@@ -316,7 +316,8 @@ command_test() {
     [[ -z $runs || " $* " != *" faults "* ]] || export FAULT_ROUNDS=$runs
     [[ -z $runs || " $* " != *" fuzz "* ]] || export FUZZ_RUNS=$runs
     install_all
-    [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus # for promtool
+    [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus doxygen # for promtool, and the reference
+    [[ $# -gt 0 && " $* " != *" component "* ]] || install_packages dpkg-dev file # for cpack
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
     [[ $# -gt 0 && " $* " != *" fuzz "* ]] || install_fuzzer
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server

@@ -4,8 +4,10 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/librdkafka.sh --prefix OUTPUT_VARIABLE LIBRDKAFKA_ROOT
-                OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+if(NOT INSIDEOUT_INSTALLED)
+    execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/librdkafka.sh --prefix OUTPUT_VARIABLE LIBRDKAFKA_ROOT
+                    OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+endif()
 if(NOT EXISTS ${LIBRDKAFKA_ROOT}/include/librdkafka/rdkafka.h)
     message(FATAL_ERROR "no librdkafka in ${LIBRDKAFKA_ROOT}: run shared/cmake/librdkafka.sh (./demo does)")
 endif()

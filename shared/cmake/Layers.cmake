@@ -6,18 +6,23 @@ function(io_library name)
     cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;USES;PRIVATE" ${ARGN})
     add_library(insideout_${name} STATIC ${ARG_SOURCES})
     add_library(io::${name} ALIAS insideout_${name})
+    add_library(insideout::${name} ALIAS insideout_${name}) # as installed
     # Headers live in shared/NAME and are included as "NAME/header.h"; a farm of one link a layer
     # keeps the others out of sight.
-    set(farm ${CMAKE_BINARY_DIR}/include/${name})
+    set(farm ${PROJECT_BINARY_DIR}/include/${name})
     file(MAKE_DIRECTORY ${farm})
     file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${farm}/${name} SYMBOLIC)
     target_include_directories(insideout_${name} PUBLIC
         $<BUILD_INTERFACE:${farm}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/insideout>)
     list(TRANSFORM ARG_USES PREPEND insideout_)
     target_link_libraries(insideout_${name} PUBLIC ${ARG_USES} PRIVATE ${ARG_PRIVATE})
-    set_target_properties(insideout_${name} PROPERTIES EXPORT_NAME ${name}) # insideout::NAME
-    install(TARGETS insideout_${name} EXPORT insideout ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(FILES ${ARG_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/insideout/${name})
+    list(TRANSFORM ARG_HEADERS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE headers)
+    set_property(GLOBAL APPEND PROPERTY INSIDEOUT_HEADERS ${headers}) # for the reference
+    if(PROJECT_IS_TOP_LEVEL)
+        set_target_properties(insideout_${name} PROPERTIES EXPORT_NAME ${name}) # insideout::NAME
+        install(TARGETS insideout_${name} EXPORT insideout ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+        install(FILES ${ARG_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/insideout/${name} COMPONENT development)
+    endif()
 endfunction()
 
 if(BUILD_TESTING)
@@ -53,4 +58,12 @@ function(io_service name)
     target_link_libraries(service_${name} PUBLIC io::service io::schemas)
     add_executable(${name} main.c)
     target_link_libraries(${name} PRIVATE io::malloc service_${name})
+    io_install_program(${name})
+endfunction()
+
+# io_install_program(NAME): a program of the suite, installed where no user's path leads: their names are everyday words.
+function(io_install_program name)
+    file(RELATIVE_PATH librdkafka /${CMAKE_INSTALL_LIBEXECDIR}/insideout /${CMAKE_INSTALL_LIBDIR}/insideout/librdkafka/lib)
+    set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/${librdkafka}")
+    install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/insideout COMPONENT services)
 endfunction()

@@ -1,0 +1,30 @@
+# cpack, in the build directory: what is installed, as three Debian packages.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME insideout)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_CONTACT "insideout maintainers <maintainers@insideout.example>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_COMPONENTS_ALL runtime development services)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${LIBRDKAFKA_ROOT}/lib)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+
+macro(debian_package component section depends description)
+    string(TOUPPER ${component} upper)
+    set(CPACK_DEBIAN_${upper}_PACKAGE_NAME ${insideout_${component}})
+    set(CPACK_DEBIAN_${upper}_PACKAGE_SECTION ${section})
+    set(CPACK_DEBIAN_${upper}_PACKAGE_DEPENDS "${depends}")
+    set(CPACK_COMPONENT_${upper}_DESCRIPTION "${description}")
+endmacro()
+
+set(same "${insideout_runtime} (= ${PROJECT_VERSION})")
+debian_package(runtime libs "" "The librdkafka that programs made with it run on.")
+debian_package(development libdevel
+    "${same}, libavro-dev, libcurl4-openssl-dev, libjansson-dev, libmicrohttpd-dev, librocksdb-dev, pkg-config, python3"
+    "The library, its headers, and what makes C of Avro schemas.")
+debian_package(services net "${same}" "The services, and the program that makes the topics which they read and write.")
+include(CPack)
