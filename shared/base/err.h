@@ -6,8 +6,10 @@
 
 #include <stdbool.h>
 
+/* Of a function whose result must be looked at. */
 #define WARN_UNUSED __attribute__((warn_unused_result))
 
+/* What whoever reads an error does about it. */
 enum err_kind {
     ERR_NONE,
     ERR_RETRY,   /* something is away (broker, registry): wait and do the same again */
@@ -22,6 +24,7 @@ enum err_kind {
     ERR_FATAL,   /* the process cannot go on: exit, the supervisor starts it again */
 };
 
+/* Zero-initialise. One thread at a time; it owns nothing. */
 struct err {
     enum err_kind kind;
     char text[480];
@@ -35,6 +38,7 @@ struct err {
         err_fill(e, kind, __VA_ARGS__);                                                                      \
         false_;                                                                                              \
     })
+/* What err_set() does, without its value. */
 void err_fill(struct err *e, enum err_kind kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " before the text of `e`; the kind stays. Returns false. */

@@ -6,6 +6,7 @@
 /* "." and ".." are no segment of a path. */
 #define ID_PATTERN "[A-Za-z0-9._:-]{1,128}, . and .. apart"
 
+/* Whether it is of ID_PATTERN, and neither "." nor "..". */
 bool id_valid(struct slice id);
 
 enum { UUID_SIZE = 36 };

@@ -7,22 +7,28 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Borrowed bytes. */
 struct slice {
     const char *data;
     size_t size;
 };
 
+/* A string literal's bytes. */
 #define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
+/* None: data is NULL. */
 #define SLICE_NONE ((struct slice){NULL, 0})
 
-/* For printf("%.*s"). */
+/* For printf: a slice's place in the format … */
 #define SLICE_FMT "%.*s"
+/* … and its arguments. */
 #define SLICE_ARG(s) (int)(s).size, (s).data
 
+/* A string's bytes, which stay the caller's; none for NULL. */
 static inline struct slice slice_of(const char *text) {
     return (struct slice){text, text == NULL ? 0 : strlen(text)};
 }
 
+/* The same bytes; none equals empty. */
 static inline bool slice_equal(struct slice a, struct slice b) {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
@@ -49,6 +55,7 @@ static inline uint64_t slice_hash(struct slice s) {
     return h ^ h >> 29 ^ h >> 47;
 }
 
+/* Whether `s` begins with `prefix`. */
 static inline bool slice_starts_with(struct slice s, struct slice prefix) {
     return s.size >= prefix.size && (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
 }

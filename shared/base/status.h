@@ -6,13 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Made by status_init(), ended by status_finish(). */
 struct status {
     pthread_mutex_t lock;
     bool trouble;
     char text[600];
 };
 
+/* Begins with this text, which is copied. */
 void status_init(struct status *s, const char *text);
+/* Gives back what it has; no thread may use it then. */
 void status_finish(struct status *s);
 
 void status_set(struct status *s, const char *text);     /* it goes its way */

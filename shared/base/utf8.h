@@ -6,4 +6,5 @@
 /* The length of the character that `s` begins with, 0 when it begins with none. */
 size_t utf8_char(struct slice s);
 
+/* Whether all of it is UTF-8. */
 bool utf8_valid(struct slice s);

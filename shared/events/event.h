@@ -15,31 +15,37 @@
 
 #include <stdint.h>
 
+/* An int, or null: then `value` says nothing. */
 struct optional_int {
     bool present;
     int32_t value;
 };
 
+/* A long, or null. */
 struct optional_long {
     bool present;
     int64_t value;
 };
 
+/* A double, or null. */
 struct optional_double {
     bool present;
     double value;
 };
 
+/* A boolean, or null. */
 struct optional_boolean {
     bool present;
     bool value;
 };
 
+/* Strings, in memory that somebody else owns. */
 struct slices {
     const struct slice *items;
     size_t count;
 };
 
+/* What a field is in Avro. */
 enum event_kind {
     EVENT_STRING,
     EVENT_BYTES,
@@ -53,6 +59,7 @@ enum event_kind {
     EVENT_RECORDS, /* array of records */
 };
 
+/* An enum: its symbols by their values. */
 struct event_enum {
     const char *name;
     const char *const *symbols;
@@ -60,6 +67,7 @@ struct event_enum {
     int fallback; /* what a symbol that we do not know is read as; -1: it is an error */
 };
 
+/* A field of a record, which is a member of its struct. */
 struct event_field {
     const char *name; /* as in Avro */
     enum event_kind kind;
@@ -70,6 +78,7 @@ struct event_field {
     const void *fallback; /* a member's value, for a writer that lacks the field; NULL: an error */
 };
 
+/* A record, and its struct. */
 struct event_type {
     const char *name;   /* of the record, without namespace */
     const char *schema; /* Avro, as normalised JSON */

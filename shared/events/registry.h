@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+/* What an implementation provides. */
 struct registry {
     /* The id of `schema` as a version of `subject`; registers it where it is new. ERR_CONFIG with the
      * registry's words when it is refused, ERR_RETRY when the registry is away. */

@@ -28,6 +28,7 @@ void schemas_set_clock(struct schemas *s, int64_t (*now_us)(void));
 /* What the registry has said of the ids by which this process encodes and decodes structs, up to `max` of
  * them; the number of them. To be kept with what was written by them. */
 size_t schemas_known(struct schemas *s, struct schema_known *known, size_t max);
+/* How many schemas_known() would give. */
 size_t schemas_known_count(const struct schemas *s);
 
 /* Whether the registry is the one that said this, before anything is read or written by what it says.

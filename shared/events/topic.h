@@ -3,6 +3,7 @@
 
 #include "events/event.h"
 
+/* What topics.json says of it. */
 struct topic {
     const char *name;
     const char *key;                /* what the key is, in words: "order id" */

@@ -9,16 +9,18 @@
 /* Whether the field is there and not null: for optional fields, `http_body_has(…) && !http_body_id(…)`. */
 bool http_body_has(struct http_exchange *x, const char *name);
 
-/* ID_PATTERN (base/id.h) */
+/* An id: ID_PATTERN (base/id.h). */
 WARN_UNUSED bool http_body_id(struct http_exchange *x, const char *name, struct slice *id);
 
 /* At most `max` bytes; may be empty. */
 WARN_UNUSED bool http_body_string(struct http_exchange *x, const char *name, size_t max, struct slice *text);
 
-/* Whole numbers written as such: neither 2.5 nor 1e3. */
+/* A whole number written as such: neither 2.5 nor 1e3. */
 WARN_UNUSED bool http_body_int32(struct http_exchange *x, const char *name, int32_t *value);
+/* The same in 64 bits. */
 WARN_UNUSED bool http_body_int64(struct http_exchange *x, const char *name, int64_t *value);
 
+/* A number from `min` to `max`. */
 WARN_UNUSED bool http_body_double(struct http_exchange *x, const char *name, double min, double max,
                                   double *value);
 
@@ -26,4 +28,5 @@ WARN_UNUSED bool http_body_double(struct http_exchange *x, const char *name, dou
 WARN_UNUSED bool http_body_tenths(struct http_exchange *x, const char *name, int32_t min, int32_t max,
                                   int32_t *tenths);
 
+/* True or false. */
 WARN_UNUSED bool http_body_bool(struct http_exchange *x, const char *name, bool *value);

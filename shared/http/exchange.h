@@ -17,6 +17,7 @@
 
 struct http_exchange;
 
+/* What a handler returns. */
 enum http_result {
     HTTP_DONE, /* answered */
     HTTP_WAIT, /* run the handler again when a watched key is woken, or at the deadline */
@@ -29,15 +30,18 @@ enum http_result {
 WARN_UNUSED bool http_path_id(struct http_exchange *x, const char *name, struct slice *id);
 /* Any text, percent-decoded UTF-8. */
 struct slice http_path_string(struct http_exchange *x, const char *name);
+/* A path parameter that must be a whole number from `min` to `max`. */
 WARN_UNUSED bool http_path_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max,
                                  int64_t *value);
 
 /* One that names what others than the suite have made, and called as they like. 400 for "." and "..". */
 WARN_UNUSED bool http_path_key(struct http_exchange *x, const char *name, struct slice *key);
 
-/* Query parameters, percent-decoded. All are optional: data == NULL, or `fallback`, when absent. */
+/* A query parameter, percent-decoded, that must be an id; data == NULL when absent. */
 WARN_UNUSED bool http_query_id(struct http_exchange *x, const char *name, struct slice *id);
+/* Any text; data == NULL when absent. */
 WARN_UNUSED bool http_query_string(struct http_exchange *x, const char *name, struct slice *text);
+/* A whole number from `min` to `max`; `fallback` when absent. */
 WARN_UNUSED bool http_query_int64(struct http_exchange *x, const char *name, int64_t min, int64_t max,
                                   int64_t fallback, int64_t *value);
 
@@ -66,13 +70,15 @@ void *http_state(struct http_exchange *x, const void *owner, size_t size, void (
 void http_reply_header(struct http_exchange *x, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* `json` is copied. */
+/* Answers with JSON, which is copied. */
 enum http_result http_reply_json(struct http_exchange *x, unsigned status, struct slice json);
+/* Answers with text, which is copied. */
 enum http_result http_reply_text(struct http_exchange *x, unsigned status, const char *content_type,
                                  struct slice text);
 /* 200 with `text`, which the client may keep for `max_age_s` and then ask whether it still is that: 304. */
 enum http_result http_reply_kept(struct http_exchange *x, const char *content_type, struct slice text,
                                  int max_age_s);
+/* Answers without a body. */
 enum http_result http_reply_empty(struct http_exchange *x, unsigned status);
 
 /* problem+json (RFC 9457) with `field`, unless NULL, and a detail for people. 503 carries Retry-After. */
@@ -88,12 +94,14 @@ void http_watch(struct http_exchange *x, struct slice key);
 /* The wait ends `ms` after the handler's first run; the first call counts. Without one it is 30 s. */
 void http_deadline(struct http_exchange *x, int64_t ms);
 
-/* For a request that goes another way: how long it has waited since its first run; that it has waited
- * elsewhere before, which its deadline counts, set or still to be set; that its deadline, if it has one, is
- * so much later; how long that still is. */
+/* Milliseconds since the handler's first run. This one and the next three are for a request that goes another
+ * way. */
 int64_t http_elapsed(const struct http_exchange *x);
+/* It has waited elsewhere before, which its deadline counts, set or still to be set. */
 void http_waited(struct http_exchange *x, int64_t ms);
+/* Its deadline, if it has one, is so much later. */
 void http_postpone(struct http_exchange *x, int64_t ms);
+/* Milliseconds until the deadline. */
 int64_t http_remaining(const struct http_exchange *x);
 
 /* The deadline has passed: answer now. An HTTP_WAIT is then answered 504. */

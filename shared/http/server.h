@@ -35,6 +35,7 @@ struct http_answered {
     struct http_exchange *exchange;
 };
 
+/* What http_server_create() is told; it is copied, what it points to is not. */
 struct http_config {
     const char *address; /* numeric; NULL: 127.0.0.1 */
     uint16_t port;       /* 0: one that is free */

@@ -35,6 +35,7 @@
 
 #include "service/service.h"
 
+/* Whether a client gets a record. */
 enum feed_verdict {
     FEED_SKIP,
     FEED_SEND,

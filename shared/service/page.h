@@ -5,6 +5,7 @@
 
 struct json;
 
+/* Which rows a client wants, and where they ended. */
 struct page {
     int64_t limit;      /* 0: all */
     struct slice after; /* the key before the first; data NULL: from the beginning */

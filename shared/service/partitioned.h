@@ -20,6 +20,7 @@ struct gathered {
     struct partitions here;
     const struct slice *others; /* by partition; data NULL: none */
 };
+/* Gathers them. On false return *result, as with instance_here(). */
 WARN_UNUSED bool instance_gather(struct instance *i, struct http_exchange *x, const struct table *t,
                                  struct gathered *gathered, enum http_result *result);
 
@@ -33,5 +34,6 @@ instance_scan_partition(struct instance *i, struct http_exchange *x, const struc
  * of several keys. HERE: look into the table. PENDING: the exchange runs again. ANSWERED: `body` is that of a
  * 200, or data NULL, until the next call. */
 enum ask { ASK_HERE, ASK_PENDING, ASK_ANSWERED };
+/* Asks it: see enum ask. */
 enum ask instance_ask(struct instance *i, struct http_exchange *x, struct slice key, struct slice target,
                       struct slice *body);

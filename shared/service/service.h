@@ -14,6 +14,7 @@ struct delivery;
 struct settings;
 struct instance;
 
+/* A service, as data. Constant; it must live as long as the process. */
 struct service {
     const char *name;
     const struct topology *const *topologies; /* NULL-terminated */
@@ -89,6 +90,7 @@ WARN_UNUSED bool instance_wait_fresh(struct instance *i, struct http_exchange *x
  * request's trace. While it is PENDING, answer HTTP_WAIT: the exchange runs again. FAILED: nobody knows
  * whether it was written; answer 503. */
 enum publish { PUBLISH_PENDING, PUBLISH_DONE, PUBLISH_FAILED };
+/* Writes it: see enum publish. `value` NULL is a tombstone. */
 enum publish instance_publish(struct instance *i, struct http_exchange *x, const struct topic *t,
                               struct slice key, const void *value);
 

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+/* Each with the name of its variable, and what it is without. */
 struct settings {
     const char *brokers;      /* KAFKA_BROKERS, localhost:9092 */
     const char *registry_url; /* REGISTRY_URL, http://localhost:8081/apis/ccompat/v7 */

@@ -16,10 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* An implementation begins with it. */
 struct store {
     const struct store_ops *ops;
 };
 
+/* One key's new value. */
 struct store_change {
     struct slice key, value; /* value.data == NULL: delete */
 };
@@ -86,7 +88,7 @@ static inline bool store_damaged(struct store *s) {
     return s->ops->damaged != NULL && s->ops->damaged(s);
 }
 
-/* Any thread. */
+/* Its figures. Any thread. */
 static inline void store_metrics(struct store *s, struct store_metrics *metrics) {
     s->ops->metrics(s, metrics);
 }
@@ -97,7 +99,8 @@ static inline void store_close(struct store *s) {
         s->ops->close(s);
 }
 
-struct store_options {         /* zero: the default */
+/* How a store is kept. Zero: the default. */
+struct store_options {
     size_t write_buffer_bytes; /* of changes in memory. 4 MiB */
     size_t block_cache_bytes;  /* for blocks, indexes and filters read from files. 6 MiB */
     bool knows_keys;           /* in memory beside the cache, some bytes a key: that a key is not there is

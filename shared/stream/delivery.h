@@ -21,6 +21,7 @@
 
 #include <stdatomic.h>
 
+/* What became of a record, as above. */
 enum delivery_result {
     DELIVERY_DONE,
     DELIVERY_IGNORED, /* there was nothing to do outside; no hurry to remember it */
@@ -29,8 +30,10 @@ enum delivery_result {
     DELIVERY_REFUSED,
     DELIVERY_IMPOSSIBLE,
 };
+/* How many there are of them. */
 enum { DELIVERY_RESULTS = 6 };
 
+/* A delivery, as data. Constant; it must live as long as the process. */
 struct delivery {
     const char *name; /* also the consumer group; unique in the suite */
     const struct topic *topic;
@@ -42,6 +45,7 @@ struct delivery {
     enum delivery_result (*deliver)(const struct event *in, const atomic_bool *stopping, struct err *e);
 };
 
+/* What deliverer_create() is told. */
 struct delivery_options {
     const struct delivery *delivery;
     int32_t partitions;       /* that the topics must have; 0: any */
@@ -54,6 +58,7 @@ struct delivery_options {
 };
 
 struct deliverer;
+/* Does nothing yet. The caller destroys it. */
 struct deliverer *deliverer_create(const struct delivery_options *options);
 void deliverer_destroy(struct deliverer *d); /* takes NULL */
 
@@ -63,11 +68,14 @@ WARN_UNUSED bool deliverer_step(struct deliverer *d, int wait_ms, struct err *e)
 
 /* Rounds until deliverer_stop(), which any thread may call. */
 WARN_UNUSED bool deliverer_run(struct deliverer *d, struct err *e);
+/* Ends deliverer_run() soon. Any thread. */
 void deliverer_stop(struct deliverer *d);
 
-/* As stream.h has them, any thread. It is ready when it is a member of its group; the world outside may be
- * away. */
+/* It is a member of its group; the world outside may be away. Any thread. */
 bool deliverer_ready(const struct deliverer *d);
+/* As stream_status(). */
 bool deliverer_status(struct deliverer *d, char *text, size_t size);
+/* As stream_deadline(). */
 int64_t deliverer_deadline(const struct deliverer *d);
+/* As stream_metrics(). */
 void deliverer_metrics(struct deliverer *d, struct metrics *m);

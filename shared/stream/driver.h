@@ -8,7 +8,9 @@
 
 struct driver;
 
+/* A topology to try; the caller destroys it. */
 struct driver *driver_create(const struct topology *t);
+/* Ends it, and what it has given out. */
 void driver_destroy(struct driver *d);
 
 /* Gives one record to the source or table that reads the topic; partition and offset count up from

@@ -16,14 +16,16 @@
  * What is emitted has the time of the one that came last. */
 typedef void join_pair(struct step *s, const struct event *left, const struct event *right);
 
+/* A join, as data. Constant; its views are among those of the topology. */
 struct join {
     const struct view *left, *right;
     int64_t within_ms;
     join_pair *pair; /* once for each pair */
 };
 
-/* An event of one side, whose in->value is of the type that the side's view keeps. `id` tells events apart
- * that have the same key and the same time (SLICE_NONE: there are no such). One that has come before, with
- * the same time and id, makes no pair again. */
+/* An event of the left side, whose in->value is of the type that the side's view keeps. `id` tells events
+ * apart that have the same key and the same time (SLICE_NONE: there are no such). One that has come before,
+ * with the same time and id, makes no pair again. */
 void join_left(struct step *s, const struct join *j, const struct event *in, struct slice id);
+/* The same for an event of the right side. */
 void join_right(struct step *s, const struct join *j, const struct event *in, struct slice id);

@@ -4,6 +4,7 @@
 #include "base/metrics.h"
 #include "stream/log.h"
 
+/* What kafka_create() is told. */
 struct kafka_options {
     const char *brokers;  /* host:port, comma-separated */
     const char *group;    /* consumer group; NULL: no inputs, only tables */
@@ -32,6 +33,7 @@ WARN_UNUSED bool kafka_identity_free(struct log *l, const char *predecessor, str
 /* What it exchanges with brokers, each sample with the labels topology and client. Any thread. */
 void kafka_metrics(struct log *l, const char *topology, struct metrics *m);
 
+/* Leaves everything, see struct log_ops. Takes NULL. */
 static inline void log_destroy(struct log *l) {
     if (l != NULL)
         l->ops->destroy(l);

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+/* A place in a partition. */
 struct log_position {
     const struct topic *topic;
     int32_t partition;
@@ -28,6 +29,7 @@ struct log_committed {
                        with more of them is the later one */
 };
 
+/* A record's header. */
 struct log_header {
     const char *name;
     struct slice value;
@@ -36,8 +38,10 @@ struct log_header {
 /* A queue for each purpose: tables can be hydrated while inputs wait, and one partition can be all of them. A
  * poll takes from the backlog what it has room for after all other inputs. */
 enum log_queue { LOG_INPUTS, LOG_BACKLOG, LOG_TABLES, LOG_CHANGELOGS };
+/* How many queues there are. */
 enum { LOG_QUEUES = 4 };
 
+/* Whether it is one of a topology's inputs. */
 static inline bool log_queue_of_inputs(enum log_queue q) {
     return q == LOG_INPUTS || q == LOG_BACKLOG;
 }
@@ -67,6 +71,7 @@ static inline int64_t log_timestamp(int64_t timestamp, int64_t now) {
     return timestamp <= now + LOG_AHEAD_MS ? timestamp : now;
 }
 
+/* Whether it is news of the reader, and no record. */
 static inline bool log_is_news(const struct log_record *r) {
     return r->end || r->moved;
 }
@@ -80,6 +85,7 @@ struct log_delivered {
     int64_t was;  /* not 0: it was this, and then a record came to lie before it: the log has lost some */
 };
 
+/* Says that a record has come to lie at `offset`. */
 static inline void log_deliver(struct log_delivered *d, int64_t offset) {
     if (offset < d->next && d->was == 0)
         d->was = d->next;
@@ -107,6 +113,7 @@ struct log_listener {
     void (*revoked)(void *context, const int32_t *tasks, size_t n, bool lost);
 };
 
+/* An implementation begins with it. */
 struct log {
     const struct log_ops *ops;
 };
@@ -190,6 +197,7 @@ struct log_ops {
     void (*destroy)(struct log *l);
 };
 
+/* What hinders it, if anything: see struct log_ops. */
 static inline bool log_troubled(struct log *l, char *text, size_t size) {
     return l->ops->troubled != NULL && l->ops->troubled(l, text, size);
 }

@@ -7,6 +7,7 @@
 
 struct producer;
 
+/* What producer_create() is told. */
 struct producer_options {
     const char *brokers;
     size_t topic_count; /* of the catalogue that all topics are from */

@@ -12,7 +12,9 @@
 /* The state of the incoming key, or of `sub` below it (SLICE_NONE: the key itself), into `value`, the
  * generated struct of the view's changelog. Sees what was put before. Returns whether there is any. */
 bool step_get(struct step *s, const struct view *v, struct slice sub, void *value);
+/* Sets the state of the incoming key, or of `sub` below it; `value` is copied. */
 void step_put(struct step *s, const struct view *v, struct slice sub, const void *value);
+/* Deletes it; harmless where there is none. */
 void step_delete(struct step *s, const struct view *v, struct slice sub);
 
 /* Calls `each` for what is below the incoming key, by sub-key in the order of bytes, from `from` (SLICE_NONE:

@@ -22,6 +22,7 @@ struct log;
 struct log_record;
 struct stream;
 
+/* What stream_create() is told. */
 struct stream_options {
     const struct topology *topology;
     int32_t partitions;      /* that the topics must have, unless they say otherwise; 0: any */
@@ -55,6 +56,7 @@ struct stream_options {
 
 /* What the topology may not be (topology_check) the first round says. */
 struct stream *stream_create(const struct stream_options *options);
+/* Takes NULL. Not while it runs. */
 void stream_destroy(struct stream *s);
 
 /* Whether the registry is the one by which the store was written, from what the store remembers of it. A
@@ -69,7 +71,8 @@ WARN_UNUSED bool stream_step(struct stream *s, int wait_ms, struct err *e);
 
 /* Rounds until stream_stop(); then commits and leaves. */
 WARN_UNUSED bool stream_run(struct stream *s, struct err *e);
-void stream_stop(struct stream *s); /* any thread */
+/* Ends stream_run() soon. Any thread. */
+void stream_stop(struct stream *s);
 
 /* Assigned, restored, and the tables were hydrated to where their topics ended at the start. Any thread. */
 bool stream_ready(const struct stream *s);
@@ -151,9 +154,9 @@ WARN_UNUSED bool stream_scan_partition(struct stream *s, const struct table *t, 
 void stream_passing(const struct table *t, struct buf *out);
 
 /* Which partitions of a partitioned table it shall hold from now on: it hydrates them, and deletes the others
- * at once, whoever reads them. And which it shall hold, and of these the ones that are hydrated, hence can be
- * read. Any thread. */
+ * at once, whoever reads them. Any thread. */
 void stream_hold(struct stream *s, const struct table *t, const struct partitions *wanted);
+/* Which it shall hold, and of these the ones that are hydrated, hence can be read. Any thread. */
 void stream_held(struct stream *s, const struct table *t, struct partitions *wanted, struct partitions *held);
 
 /* The tasks that it has in its group. Any thread. */
@@ -162,6 +165,7 @@ void stream_tasks(struct stream *s, struct partitions *tasks);
 /* Asks for the tables to be hydrated to where their topics end now. stream_fresh(ticket) becomes true
  * when they are; options.refreshed is called then. Any thread. */
 uint64_t stream_refresh(struct stream *s);
+/* Whether what that call asked for is here. Any thread. */
 bool stream_fresh(const struct stream *s, uint64_t ticket);
 
 /* Writes one index key of a row; from a table_index only. */

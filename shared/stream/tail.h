@@ -12,6 +12,7 @@
 
 struct tail;
 
+/* A record as a visitor sees it. */
 struct tail_record {
     const struct topic *topic;
     int32_t partition;
@@ -21,6 +22,7 @@ struct tail_record {
     size_t header_count;
 };
 
+/* What tail_create() is told. */
 struct tail_options {
     struct log *log;         /* this tail's alone, not owned */
     struct schemas *schemas; /* not owned; asked by the tail's thread, so that tail_json() need not wait */
@@ -48,8 +50,10 @@ struct tail_cursor {
     uint64_t ticket, cuts;
 };
 
+/* See struct tail_cursor. */
 enum { TAIL_NOW = -1 };
 
+/* Why a reading ended. */
 enum tail_state {
     TAIL_STARTING,  /* nothing is known of the partition yet, or Kafka is away */
     TAIL_COMING,    /* there is more, and it is being fetched */
@@ -60,6 +64,7 @@ enum tail_state {
     TAIL_DELETED, /* what came from it on is deleted: it stands where the partition begins now */
 };
 
+/* Reads nothing yet. The caller destroys it. */
 struct tail *tail_create(const struct tail_options *options);
 
 /* Takes NULL. All cursors are closed. */
@@ -71,6 +76,7 @@ WARN_UNUSED bool tail_step(struct tail *t, int wait_ms, struct err *e);
 
 /* Rounds until tail_stop(). */
 WARN_UNUSED bool tail_run(struct tail *t, struct err *e);
+/* Ends tail_run() soon. */
 void tail_stop(struct tail *t);
 
 /* From now on (unless `once`) the partition is read. */

@@ -60,8 +60,8 @@ struct view {
     handler *expired;
 };
 
-/* The index keys of one row: calls index_key() for each. Pure; a row's keys are taken away with it. */
 struct index;
+/* The index keys of one row: calls index_key() for each. Pure; a row's keys are taken away with it. */
 typedef void table_index(struct index *to, const struct event *row);
 
 /* A replica of a whole topic, all partitions on each instance, looked up by any key; or, where it is
@@ -89,6 +89,7 @@ struct table {
     const struct topology *partitioned_with;
 };
 
+/* A topology, as data. Constant; it must live as long as the process. */
 struct topology {
     const char *name;                /* also the consumer group; unique in the suite */
     const struct source *sources;    /* up to {0}; NULL: hydrates tables and nothing else */
@@ -112,8 +113,9 @@ struct topology {
  * delivery, the test driver and a service refuse it before they do anything. */
 WARN_UNUSED bool topology_check(const struct topology *t, struct err *e);
 
-/* Is it declared there? */
+/* Whether the topology has this view. */
 bool topology_has_view(const struct topology *t, const struct view *v);
+/* Whether it has this table. */
 bool topology_has_table(const struct topology *t, const struct table *table);
 
 /* The partition of a key among `count`, as the Java clients have it: murmur2. */

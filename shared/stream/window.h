@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A stretch of event time. */
 struct window {
     int64_t start, end; /* ms; tumbling: end is not part of it; sessions: the first event and the last */
 };
