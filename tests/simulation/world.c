@@ -170,47 +170,20 @@ static int64_t registry_clock(void) {
     return registry_world == NULL ? 0 : registry_world->now * 1000;
 }
 
-/* What outlives worlds must not remember how long ago something was in another one. */
-static int64_t long_after(void) {
-    static int64_t now_us;
-    return now_us += 60 * 1000 * 1000;
-}
-
-static struct schemas *schemas_for(const struct workload *workload, struct registry *registry,
-                                   int64_t (*clock)(void)) {
+static struct schemas *schemas_for(const struct workload *workload, struct registry *registry) {
     struct err e = {0};
     struct schemas *s = schemas_create(registry);
-    schemas_set_clock(s, clock);
+    schemas_set_clock(s, registry_clock);
     for (size_t i = 0; workload->topics[i] != NULL; i++)
         if (!schemas_register(s, workload->topics[i], &e))
             abort();
     return s;
 }
 
-/* Schemas are made once for each workload. */
-static void schemas_take(struct world *w) {
-    static struct {
-        const struct workload *workload;
-        struct registry *registry;
-        struct schemas *schemas;
-    } kept[4];
-    size_t i = 0;
-    while (kept[i].workload != NULL && kept[i].workload != w->plan->workload)
-        i++;
-    if (kept[i].workload == NULL) {
-        kept[i].workload = w->plan->workload;
-        kept[i].registry = proxy_create();
-        kept[i].schemas = schemas_for(w->plan->workload, kept[i].registry, long_after);
-    }
-    registry_world = w;
-    w->registry = kept[i].registry;
-    w->schemas = kept[i].schemas;
-}
-
 /* Of a process that knows nothing yet. */
 static struct schemas *own_schemas(struct world *w) {
     registry_world = NULL; /* it starts when the registry is well */
-    struct schemas *s = schemas_for(w->plan->workload, w->registry, registry_clock);
+    struct schemas *s = schemas_for(w->plan->workload, w->registry);
     registry_world = w;
     return s;
 }
@@ -918,7 +891,9 @@ struct world *world_create(const struct plan *plan, FILE *trace, struct buf *why
                         .trace = trace,
                         .why = why};
     w->broker = (struct broker){.world = w, .arena = &w->arena, .partition_count = plan->partitions};
-    schemas_take(w);
+    w->registry = proxy_create();
+    w->schemas = schemas_for(plan->workload, w->registry);
+    registry_world = w;
     plan->workload->topologies(plan, w->topologies);
     for (int t = 0; w->topologies[t] != NULL; t++)
         add_group(w, w->topologies[t], plan->instances[t]);
@@ -944,6 +919,8 @@ void world_destroy(struct world *w) {
         free(w->broker.topics[t]);
     }
     registry_world = NULL;
+    schemas_destroy(w->schemas);
+    registry_destroy(w->registry);
     arena_free(&w->arena);
     free(w);
 }
