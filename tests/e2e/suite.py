@@ -305,13 +305,14 @@ class SuiteTest(unittest.TestCase):
     """Tests over the one suite of this process, which the first of them starts."""
 
     suite = None
+    processes = ()  # of the suite; (): all
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
         if SuiteTest.suite is None:
             SuiteTest.suite = Suite()
-            SuiteTest.suite.up()
+            SuiteTest.suite.up(*cls.processes)
             SuiteTest.suite.sql(f"UPDATE stock SET quantity = 1000000 WHERE product_id = '{PRODUCT}'")
         cls.suite = SuiteTest.suite
 
