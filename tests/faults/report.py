@@ -1,4 +1,5 @@
-"""usage: report.py RESULT…   Writes the figures of runs of rounds.py (--results) into docs/GUARANTEES.md, between its markers."""
+"""usage: report.py FILE…   Adds up what pieces of rounds.py found (--results FILE), and writes it into docs/GUARANTEES.md, between its
+markers."""
 
 import collections
 import json
@@ -23,30 +24,39 @@ def figures(rows, what):
 def table(results):
     """Lines of Markdown."""
     rows = [row for result in results for row in result["rows"]]
-    kinds = collections.defaultdict(list)
+    failures = [failure | {"seed": result["seed"]} for result in results for failure in result["failed"]]
+    kinds, failed, runs = collections.defaultdict(list), collections.defaultdict(list), collections.Counter()
     for row in rows:
         kinds[row["fault"]].append(row)
-    runs = ", ".join(f"{result['seed']} ({len(result['rows'])})" for result in results)
+    for failure in failures:
+        failed[failure["fault"]].append(failure)
+    for result in results:
+        runs[result["seed"]] += len(result["rows"]) + len(result["failed"])
+    seeds = ", ".join(f"{seed} ({count})" for seed, count in runs.items())
     requests = sum(row["requests"] for row in rows)
-    failed = ", ".join(f"{failure['fault']} (seed {result['seed']}, round {failure['round']})" for result in results
-                       for failure in result["failed"])
-    yield f"{len(rows)} rounds passed, {requests:,} requests of clients judged. Failed: {failed or 'none'}. Seeds (rounds): {runs}."
-    yield f"Machine: {results[-1]['machine']}."
+    yield f"{len(rows) + len(failures)} rounds, {requests:,} requests of clients judged. Seeds (rounds): {seeds}."
+    yield f"Commit: {', '.join(dict.fromkeys(result['commit'] for result in results))}. Machine: {results[-1]['machine']}."
     yield ""
-    yield "| what happened | rounds | orders before it | next outcome | orders in all partitions | every service used |"
-    yield "|---|---|---|---|---|---|"
-    for name in sorted(kinds):
-        of = kinds[name]
-        if of[0]["skipped"]:
-            yield f"| {of[0]['what']} | {len(of)} | skipped: {of[0]['skipped']} | | | |"
-        else:
-            yield f"| {of[0]['what']} | {len(of)} | {figures(of, 'before')} | {figures(of, 'next')} | {figures(of, 'orders')} | {figures(of, 'all')} |"
+    yield ("| what happened | rounds | violations | not back in time | orders before it | next outcome | orders in all partitions "
+           "| every service used |")
+    yield "|---|---|---|---|---|---|---|---|"
+    for name in sorted(kinds.keys() | failed.keys()):
+        yield line((kinds[name] + failed[name])[0]["what"], kinds[name], failed[name])
+    yield line("**all**", rows, failures)
+    for failure in failures:
+        yield f"\nFailed: {failure['fault']}, seed {failure['seed']}, round {failure['round']}: {failure['error'].splitlines()[0][:200]}"
+
+
+def line(what, rows, failures):
     ran = [row for row in rows if not row["skipped"]]
-    yield f"| **all** | {len(ran)} | {figures(ran, 'before')} | {figures(ran, 'next')} | {figures(ran, 'orders')} | {figures(ran, 'all')} |"
+    violations = sum(failure["violation"] for failure in failures)
+    skipped = f" (skipped {len(rows) - len(ran)}: {next(row['skipped'] for row in rows if row['skipped'])})" if len(ran) < len(rows) else ""
+    return (f"| {what}{skipped} | {len(ran) + len(failures)} | {violations} | {len(failures) - violations} | {figures(ran, 'before')} "
+            f"| {figures(ran, 'next')} | {figures(ran, 'orders')} | {figures(ran, 'all')} |")
 
 
 def main(files):
-    results = [json.loads(pathlib.Path(file).read_text()) for file in files]
+    results = [json.loads(piece) for file in files for piece in pathlib.Path(file).read_text().splitlines()]
     text = PAGE.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)

@@ -1,8 +1,11 @@
-"""usage: rounds.py [--rounds N] [--seed S] [--only FAULT,…] [--results FILE]
+"""usage: rounds.py [--rounds N] [--seed S] [--only FAULT,…] [--from N] [--to N] [--results FILE]
 
 Rounds of faults against a suite of its own: clients do what they do, something happens at a random instant, the suite recovers; then
 clients pause, the audit must be clean, and the histories of the clients must be explained by the log (checker.py).
 FAULT_ROUNDS in the environment asks for so many rounds of the long form.
+
+N rounds of one seed may be run in pieces, --from one --to another. What a piece found is added to FILE after each round: report.py
+adds the pieces up.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import pathlib
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -30,6 +34,11 @@ INSTANCES = {"orders": 2, "inventory": 2, "customers": 2, "driver": 2}
 TOPICS = ["orders", "customers", "payments", "rides", "raw-ratings"]
 RECOVERS = 60  # seconds within which all must work again, on a machine however slow
 PROBES = 8  # orders: enough to meet every partition
+STARTS = 3  # that many times a suite is tried to start, where rounds go on after one that failed
+
+
+class Violation(Exception):
+    """A promise was broken; what else fails a round did not come back in time."""
 
 
 class Probes:
@@ -85,7 +94,7 @@ class Probes:
 class Run:
     def __init__(self, options):
         self.options, self.rows, self.failed = options, [], []
-        self.suite = None
+        self.suite, self.pieces, self.commit = None, None, commit()
 
     def start(self):
         """A suite of its own, and nothing known of it."""
@@ -111,29 +120,40 @@ class Run:
             before = Probes(self.suite, f"{name}-before", time.monotonic())  # what this machine takes without a fault
             time.sleep(chance.uniform(0, 1))  # at any instant
             try:
-                since, skipped = fault(self.world, chance), None
-            except Skipped as why:
-                since, skipped = time.monotonic(), str(why)
-                print(f"    SKIPPED: {why}", flush=True)
-            probes = Probes(self.suite, name, since)
-        except BaseException:
-            clients.stop.set()
-            raise
+                since, skipped = self.happen(fault, chance)
+                probes = Probes(self.suite, name, since)
+            finally:
+                for end in self.world.after:
+                    end()
+            self.all_ready()
+            clients.finish()
         finally:
-            for end in self.world.after:
-                end()
-        self.all_ready()
-        clients.finish()
-        self.suite.audit()
+            clients.stop.set()
+        requests = self.judge()
+        took = {job: round(seconds, 2) for job, seconds in probes.took.items()}
+        print(f"    {requests} requests; orders took {before.orders:.2f} s before; next outcome after {probes.next:.2f} s, all {PROBES} orders {probes.orders:.2f} s, "
+              f"everything {probes.all:.2f} s: {took}", flush=True)
+        self.rows.append({"round": number, "fault": fault.__name__, "what": fault.__doc__, "did": self.world.notes, "requests": requests,
+                          "before": before.orders, "next": probes.next, "orders": probes.orders, "all": probes.all, "skipped": skipped})
+
+    def happen(self, fault, chance):
+        try:
+            return fault(self.world, chance), None
+        except Skipped as why:
+            print(f"    SKIPPED: {why}", flush=True)
+            return time.monotonic(), str(why)
+
+    def judge(self):
+        """How many requests; all of them right."""
+        try:
+            self.suite.audit()
+        except AssertionError as error:
+            raise Violation(str(error)) if "VIOLATION" in str(error) else error
         ops = self.history.take()
         wrong = self.checker.check(ops, self.suite.read(*TOPICS))
         if wrong:
-            raise AssertionError(f"{len(wrong)} violations:\n" + "\n".join(wrong[:10]))
-        took = {job: round(seconds, 2) for job, seconds in probes.took.items()}
-        print(f"    {len(ops)} requests; orders took {before.orders:.2f} s before; next outcome after {probes.next:.2f} s, all {PROBES} orders {probes.orders:.2f} s, "
-              f"everything {probes.all:.2f} s: {took}", flush=True)
-        self.rows.append({"round": number, "fault": fault.__name__, "what": fault.__doc__, "did": self.world.notes, "requests": len(ops),
-                          "before": before.orders, "next": probes.next, "orders": probes.orders, "all": probes.all, "skipped": skipped})
+            raise Violation(f"{len(wrong)} violations:\n" + "\n".join(wrong[:10]))
+        return len(ops)
 
     def all_ready(self):
         for name in ("KAFKA_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "PORT"):
@@ -141,20 +161,33 @@ class Run:
         for service, n in self.world.processes():
             wait_until(lambda: self.suite.is_ready(service, n), RECOVERS, f"{service}-{n} is ready: {self.suite.readyz(service, n)}")
 
+    def start_again(self):
+        for left in reversed(range(STARTS)):
+            try:
+                return self.start()
+            except Exception as error:
+                print(f"a suite does not start: {error}", flush=True)
+                if left == 0:
+                    raise
+
     def run(self):
         """After a round that failed the long form goes on with another suite."""
         self.start()
-        for number, fault in enumerate(plan(self.options.rounds, self.options.seed, self.options.long, self.options.only), 1):
+        planned = plan(self.options.rounds, self.options.seed, self.options.long, self.options.only)
+        last = self.options.to or len(planned)
+        for number, fault in list(enumerate(planned, 1))[self.options.first - 1:last]:
             try:
                 self.round(number, fault)
             except Exception as error:
                 self.tell(number, fault, error)
-                self.failed.append({"round": number, "fault": fault.__name__, "did": self.world.notes, "error": str(error)})
+                self.failed.append({"round": number, "fault": fault.__name__, "what": fault.__doc__, "did": self.world.notes,
+                                    "violation": isinstance(error, Violation), "error": str(error)})
+                self.save()
                 if not self.options.long:
                     break
-                self.start()
-            finally:
-                self.save()
+                if number < last:
+                    self.start_again()
+            self.save()
         print("\n".join(summary(self.rows)))
         print(f"seed {self.options.seed}: {len(self.rows)} rounds passed, {sum(row['requests'] for row in self.rows)} requests judged; "
               f"{len(self.failed)} failed: {[(f['round'], f['fault']) for f in self.failed]}")
@@ -168,9 +201,16 @@ class Run:
         sys.stdout.flush()
 
     def save(self):
-        if self.options.results:
-            result = {"seed": self.options.seed, "machine": machine(), "rows": self.rows, "failed": self.failed}
-            pathlib.Path(self.options.results).write_text(json.dumps(result, indent=1))
+        """One line of the file for each piece: the others stay, and so does what a killed one had."""
+        if not self.options.results:
+            return
+        path = pathlib.Path(self.options.results)
+        if self.pieces is None:
+            self.pieces = path.read_text() if path.exists() else ""
+        result = {"seed": self.options.seed, "commit": self.commit, "machine": machine(), "rows": self.rows, "failed": self.failed}
+        new = path.with_name(path.name + ".new")
+        new.write_text(self.pieces + json.dumps(result) + "\n")
+        new.rename(path)
 
 
 def summary(rows):
@@ -186,6 +226,12 @@ def machine():
     return f"{os.cpu_count()} processors{' (' + model[1] + ')' if model else ''}"
 
 
+def commit():
+    """What is tested; with + where files differ from it."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=pathlib.Path(__file__).parent, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
 def main():
     long = int(os.environ.get("FAULT_ROUNDS", 0))
     arguments = argparse.ArgumentParser(usage=__doc__)
@@ -193,6 +239,8 @@ def main():
     arguments.add_argument("--seed", type=int, default=random.randrange(10**6) if long else 20)
     arguments.add_argument("--only", type=lambda text: text.split(","))
     arguments.add_argument("--long", action="store_true", default=long > 0)
+    arguments.add_argument("--from", type=int, default=1, dest="first")
+    arguments.add_argument("--to", type=int)
     arguments.add_argument("--results")
     options = arguments.parse_args()
     options.long |= bool(options.only)
