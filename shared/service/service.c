@@ -20,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum exit_code { EXIT_OVERDUE = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
+enum exit_code { EXIT_AGAIN = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
 enum {
     RETRY_MS = 250,
     REGISTRY_TIMEOUT_MS = 2000,
@@ -373,11 +373,11 @@ static int supervise(struct instance *i, int signals) {
             if (overdue(w)) {
                 logger_write(LEVEL_ERROR, "%s: a call to Kafka did not return in time; starting again",
                              w->name);
-                _exit(EXIT_OVERDUE); /* its thread cannot be had back */
+                _exit(EXIT_AGAIN); /* its thread cannot be had back */
             }
             if (atomic_load(&w->stream) != NULL && store_damaged(w->store)) {
                 logger_write(LEVEL_ERROR, "%s: its store is damaged; starting again", w->name);
-                return EXIT_FAILURE; /* who opens it next makes it anew */
+                _exit(EXIT_AGAIN); /* who opens it next makes it anew; others' stores are as after a kill */
             }
         }
         assignments_update(i->assignments);
@@ -439,13 +439,13 @@ static void join_workers(struct instance *i) {
             continue;
         if (pthread_clockjoin_np(i->workers[k].thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
             logger_write(LEVEL_ERROR, "%s did not stop in time", i->workers[k].name);
-            _exit(EXIT_OVERDUE);
+            _exit(EXIT_AGAIN);
         }
         i->workers[k].running = false;
     }
     if (i->background_running && pthread_clockjoin_np(i->background, NULL, CLOCK_MONOTONIC, &until) != 0) {
         logger_write(LEVEL_ERROR, "%s did not stop in time", i->service->name);
-        _exit(EXIT_OVERDUE);
+        _exit(EXIT_AGAIN);
     }
     i->background_running = false;
 }
