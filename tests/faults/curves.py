@@ -2,7 +2,8 @@
 
 from html import escape
 
-WIDTH, HEIGHT, LEFT, TOP, GAP = 360, 150, 46, 34, 64
+WIDTH, HEIGHT, LEFT, TOP, GAP = 360, 150, 46, 34, 68
+LINE = 84  # letters of names below a panel
 COLOURS = ["#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#b9770e", "#16a085", "#7f8c8d", "#d35400", "#2c3e50", "#27ae60", "#e84393", "#0097e6",
            "#6c5ce7", "#a29bfe"]
 
@@ -40,5 +41,17 @@ def panel(name, curves, x0, y0):
         colour = COLOURS[n % len(COLOURS)]
         path = " ".join(f"{x0 + t / last * WIDTH:.1f},{y0 + HEIGHT * (1 - v / top):.1f}" for t, v in values)
         yield f'<path stroke="{colour}" d="M{path}"><title>{escape(curve)}</title></path>'
-    names = " · ".join(f'<tspan fill="{COLOURS[n % len(COLOURS)]}">{escape(curve)}</tspan>' for n, curve in enumerate(curves))
-    yield f'<text x="{x0}" y="{y0 + HEIGHT + 28}" font-size="8.5">{names}</text>'
+    for n, names in enumerate(lines(list(curves))):
+        text = " · ".join(f'<tspan fill="{COLOURS[list(curves).index(name) % len(COLOURS)]}">{escape(name)}</tspan>' for name in names)
+        yield f'<text x="{x0}" y="{y0 + HEIGHT + 28 + 11 * n}" font-size="8.5">{text}</text>'
+
+
+def lines(names):
+    """As many in each as fit."""
+    line = []
+    for name in names:
+        if line and len(" · ".join(line + [name])) > LINE:
+            yield line
+            line = []
+        line.append(name)
+    yield line

@@ -1,8 +1,9 @@
 """usage: soak.py [--minutes N] [--rate N] [--svg FILE]
 
 The suite at half of its capacity for long (60 minutes), an instance of a service killed or restarted each minute. Memory, open files,
-threads and lag of every process must not grow, disk by no more than what is written; in the end the audit must be clean. Draws the curves.
-SOAK_MINUTES in the environment is the same as --minutes.
+threads and lag of every process must not grow, disk by no more than what is written; in the end the audit must be clean. Draws the curves:
+those of an hour into docs/pictures/soak.svg, of less time into soak.svg here, unless --svg says where. SOAK_MINUTES in the environment
+is the same as --minutes.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import curves  # noqa: E402
-from suite import SERVICES, Suite, wait_until  # noqa: E402
+from suite import ROOT, SERVICES, Suite, wait_until  # noqa: E402
 
 INFRASTRUCTURE = ["kafka", "registry", "connect", "postgres", "gateway"]
 INTERVAL = 5  # seconds between samples
@@ -134,16 +135,17 @@ class Soak:
         panels = [("RSS of services, MB", of("RSS", 1e6, set(SERVICES))), ("RSS of what they need, MB", of("RSS", 1e6, java)),
                   ("open files", of("open files", 1, set(SERVICES))), ("threads", of("threads", 1, set(SERVICES))),
                   ("records not yet read", of("lag", 1)), ("disk, MB", of("disk", 1e6))]
-        if self.options.svg:
-            title = f"{rate} orders/s for {self.options.minutes} minutes, a service restarted each minute"
-            pathlib.Path(self.options.svg).write_text(curves.draw(title, panels))
+        title = f"{rate} orders/s for {self.options.minutes} minutes, a service restarted each minute"
+        file = pathlib.Path(self.options.svg or (ROOT / "docs/pictures" if self.options.minutes >= 60 else pathlib.Path()) / "soak.svg")
+        file.write_text(curves.draw(title, panels))
+        print(f"curves: {file}")
 
 
 def main():
     arguments = argparse.ArgumentParser(usage=__doc__)
     arguments.add_argument("--minutes", type=int, default=int(os.environ.get("SOAK_MINUTES", 60)))
     arguments.add_argument("--rate", type=int)
-    arguments.add_argument("--svg", default="soak.svg")
+    arguments.add_argument("--svg")
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, lambda *_: sys.exit(130))  # atexit takes the suite down
     sys.exit(0 if Soak(arguments.parse_args()).run() else 1)
