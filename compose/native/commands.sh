@@ -246,8 +246,8 @@ command_audit() {
     exec "$BUILD_DIR/tests/audit" "$@"
 }
 
-TEST_LABELS="unit component simulation e2e browser faults fuzz compose workshop soak sanitizers hostile evolution"
-LONG_LABELS="soak|sanitizers|hostile|evolution" # only by name
+TEST_LABELS="unit component simulation e2e browser faults fuzz compose workshop soak sanitizers hostile"
+LONG_LABELS="soak|sanitizers|hostile" # only by name
 
 # Moves every port to where nobody listens, below those that the kernel gives to clients.
 move_ports() {

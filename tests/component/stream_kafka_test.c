@@ -346,14 +346,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(bad_records_are_dead_letters_once),
         cmocka_unit_test(offsets_that_are_gone_count_nothing_twice),
         cmocka_unit_test(what_the_broker_refuses_is_a_dead_letter),
-    };
-    const struct CMUnitTest evolution[] = {
         cmocka_unit_test(two_versions_live_side_by_side),
         cmocka_unit_test(what_is_not_compatible_writes_nothing),
     };
     if (getenv("ONLY") != NULL)
         cmocka_set_test_filter(getenv("ONLY"));
-    if (argc > 1 && strcmp(argv[1], "evolution") == 0)
-        return cmocka_run_group_tests(evolution, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,8 +99,8 @@ class Hostile(SuiteTest):
         self.assertEqual({row["name"]: row["pid"] for row in self.suite.status()}, self.pids)
         self.assertLess(rss(self.pids[SERVICE]), self.rss + RSS_GROWTH_MAX)
 
-    # ---- many connections ----
 
+class ManyConnections(Hostile):
     def closed(self, sockets, within, what):
         """Until the other side has let go of all of them."""
         left = {s.fileno(): s for s in sockets}
@@ -189,8 +189,8 @@ class Hostile(SuiteTest):
         text = self.suite.http("GET", "/metrics", port=self.suite.service_port(SERVICE)).body.decode()
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
 
-    # ---- one request ----
 
+class OneRequest(Hostile):
     def test_a_hundred_megabytes(self):
         """By length and by chunks: refused or cut off, and never kept."""
         chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
