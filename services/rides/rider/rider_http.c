@@ -47,27 +47,41 @@ static bool same_hail(const struct ride *r, const struct ride_command *c) {
            r->destination.lon == c->destination.lon;
 }
 
+static enum http_result no_answer(struct http_exchange *x, const struct ride_command *c) {
+    return http_reply_problem(x, 503, NULL, "no answer in time; repeat with id " SLICE_FMT,
+                              SLICE_ARG(c->ride_id));
+}
+
 /* The hail goes into the log, and whichever hail of this id made the ride shows in the table: repeats and
- * races end with the same comparison. */
+ * races end with the same comparison. A transaction's end comes to each of its partitions on its own: who is
+ * told of a ride must find it where rides are read. */
 static enum http_result post_hail(struct http_exchange *x, void *context) {
     static const char owner;
     struct instance *i = context;
     struct hail *hail = http_state(x, &owner, sizeof *hail, NULL);
     struct ride_command c;
-    struct event row;
+    struct event row, shown;
     const struct ride_reply *refusal;
     enum http_result result;
     if (!read_hail(x, i, hail, &c, &result))
         return result;
     instance_watch(i, x, &decisions_table, c.ride_id);
+    instance_watch(i, x, &rides_table, c.ride_id);
     instance_watch(i, x, &rider_claims_table, c.rider_id);
     if (!instance_row(i, x, &decisions_table, c.ride_id, &row) ||
+        !instance_row(i, x, &rides_table, c.ride_id, &shown) ||
         !find_refusal(x, i, &rider_claims_table, c.rider_id, c.id, &refusal))
         return HTTP_DONE;
     if (row.value != NULL) {
         const struct ride *r = &((const struct ride_decision *)row.value)->ride;
         if (!same_hail(r, &c))
             return http_reply_problem(x, 409, "id", "there is another ride of this id");
+        if (shown.value == NULL && !http_timed_out(x)) {
+            http_deadline(x, INSTANCE_ANSWER_MS);
+            return HTTP_WAIT;
+        }
+        if (shown.value == NULL)
+            return no_answer(x, &c);
         http_reply_header(x, "Location", "/v1/rides/" SLICE_FMT, SLICE_ARG(c.ride_id));
         return reply_ride(x, hail->asked ? 201 : 200, r);
     }
@@ -76,8 +90,7 @@ static enum http_result post_hail(struct http_exchange *x, void *context) {
     http_deadline(x, INSTANCE_ANSWER_MS);
     hail->asked = true;
     if (instance_publish(i, x, &topic_rider_commands, c.rider_id, &c) == PUBLISH_FAILED || http_timed_out(x))
-        return http_reply_problem(x, 503, NULL, "no answer in time; repeat with id " SLICE_FMT,
-                                  SLICE_ARG(c.ride_id));
+        return no_answer(x, &c);
     return HTTP_WAIT;
 }
 
