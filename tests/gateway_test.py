@@ -204,5 +204,18 @@ class Gateway(unittest.TestCase):
         self.assertEqual(self.say(f"GET /v1/things?x=/../ HTTP/1.1\r\n{host}\r\n")[0], 200)
 
 
+class Pages(unittest.TestCase):
+    def test_they_are_laid_out_from_wherever_they_are_named(self):
+        with tempfile.TemporaryDirectory() as directory:
+            here = pathlib.Path(directory)
+            for name, text in (("web/index.html", "page"), ("web/vendor.txt", "lib/a.js\n"), ("packages/node_modules/lib/a.js", "library"),
+                               ("packages/node_modules/lib/b.js", "not asked for"), ("workshop/one.html", "lesson")):
+                (here / name).parent.mkdir(parents=True, exist_ok=True)
+                (here / name).write_text(text)
+            subprocess.run([START.parent / "pages", "web", here / "packages", here / "workshop", here / "out"], cwd=here, check=True)
+            laid = {str(file.relative_to(here / "out")): file.read_text() for file in (here / "out").rglob("*") if file.is_file()}
+            self.assertEqual(laid, {"index.html": "page", "vendor/lib/a.js": "library", "workshop/one.html": "lesson"})
+
+
 if __name__ == "__main__":
     unittest.main()
