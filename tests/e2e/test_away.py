@@ -29,7 +29,7 @@ class Away(SuiteTest):
             self.assert_problem(answer, 503)
             wait_until(lambda: "registry" in self.suite.readyz(service).body.decode(), 10, f"{service} names the registry")
             self.assertEqual(self.suite.http("GET", "/livez", port=self.suite.service_port(service)).status, 200)
-        self.assert_problem(self.suite.post_order(id="no-registry"), 503)
+        self.assert_problem(self.suite.post_order(once=True, id="no-registry"), 503)
         time.sleep(2)  # long enough for a thousand lines of log
         for service in SERVICES:
             self.assertLess(len(self.suite.log_of(service).splitlines()) - before[service], 15, self.suite.log_of(service)[-2000:])

@@ -46,7 +46,7 @@ class Traffic(Load):
         return True
 
     def place_one(self, order):
-        return self.ask("POST", lambda: self.suite.post_order(**order), (200, 201))
+        return self.ask("POST", lambda: self.suite.post_order(once=True, **order), (200, 201))
 
     def read(self, thread):
         chance = random.Random(thread)

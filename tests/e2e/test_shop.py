@@ -24,7 +24,8 @@ class Shop(SuiteTest):
         return self.assert_order(order, "VALIDATED", within=60)
 
     def pay(self, order, card="4000 0000 0000 0002", **fields):
-        answer = self.suite.http("POST", "/v1/payments", {"orderId": order, "amountCents": 100, "cardNumber": card} | fields)
+        payment = {"id": f"{order}-{random.randrange(10**9)}", "orderId": order, "amountCents": 100, "cardNumber": card} | fields
+        answer = self.suite.told("POST", "/v1/payments", payment)
         self.assertIn(answer.status, (200, 201), answer)
         return answer.json
 
