@@ -32,7 +32,7 @@ struct flood {
     double count, timeout_s;
     bool hold, json, peer;
     struct topic requests, orders; /* whose they are; all else is as in the catalogue */
-    const char *brokers, *registry_url;
+    const struct where *suite;
     char run[64];
     struct reader *reader;
     bool stocked;
@@ -128,10 +128,12 @@ static bool write_flood(struct flood *f, struct err *err) {
     struct producer *p;
     if (!restock(f, err) || !schemas_register(reader_schemas(f->reader), &topic_customers, err) ||
         !schemas_register(reader_schemas(f->reader), &topic_order_requests, err) ||
-        !producer_create(
-            &(struct producer_options){
-                .brokers = f->brokers, .topic_count = topics_count, .done = on_done, .context = f},
-            &p, err))
+        !producer_create(&(struct producer_options){.brokers = f->suite->brokers,
+                                                    .properties = f->suite->properties,
+                                                    .topic_count = topics_count,
+                                                    .done = on_done,
+                                                    .context = f},
+                         &p, err))
         return false;
     bool ok = producer_prepare(p, &topic_customers, err) && producer_prepare(p, &f->requests, err) &&
               write_all(f, p, err);
@@ -188,7 +190,7 @@ static bool wait_flood(struct flood *f, struct err *err) {
 
 static void report(const struct flood *f) {
     struct process all[PROCESSES_MAX];
-    size_t n = processes_find(services, f->brokers, all);
+    size_t n = processes_find(services, f->suite->brokers, all);
     double seconds = (double)(f->last_us - f->start_us) / 1e6;
     if (!f->json) {
         printf("%.0f orders decided in %.2f s: %.0f orders/s; %zu VALIDATED, %zu FAILED\n", f->count, seconds,
@@ -240,10 +242,10 @@ static bool run(struct flood *f, struct err *err) {
     if (f->peer)
         f->requests.name = "peer-order-requests", f->orders.name = "peer-orders";
     const struct topic *const read_topics[] = {&topic_stock, &f->orders, NULL};
-    if (!reader_create(f->brokers, f->registry_url, read_topics, topics_count, &f->reader, err))
+    if (!reader_create(f->suite, read_topics, topics_count, &f->reader, err))
         return false;
     struct process all[PROCESSES_MAX];
-    processes_reset_peaks(all, processes_find(services, f->brokers, all));
+    processes_reset_peaks(all, processes_find(services, f->suite->brokers, all));
     name_run(f);
     if (!reader_aim(f->reader, &f->orders, false, err))
         return false;
@@ -259,16 +261,8 @@ static bool run(struct flood *f, struct err *err) {
     return true;
 }
 
-static const char *setting(const char *name, const char *fallback) {
-    const char *value = getenv(name);
-    return value == NULL || *value == 0 ? fallback : value;
-}
-
 int main(int argc, char **argv) {
-    struct flood f = {.count = 200000,
-                      .timeout_s = 300,
-                      .brokers = setting("KAFKA_BROKERS", "localhost:9092"),
-                      .registry_url = setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7")};
+    struct flood f = {.count = 200000, .timeout_s = 300};
     struct err err = {0};
     const struct option_spec options[] = {
         {.name = "count", .min = 1, .max = 10000000, .number = &f.count},
@@ -282,7 +276,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: flood [--count N] [--hold] [--timeout S] [--peer] [--json]\n");
         return 2;
     }
-    bool ok = run(&f, &err);
+    f.suite = where_suite_is(&err);
+    bool ok = f.suite != NULL && run(&f, &err);
     if (!ok)
         fprintf(stderr, "flood: %s\n", err.text);
     reader_destroy(f.reader);

@@ -11,6 +11,7 @@
 #include "shop.h"
 #include "stream/producer.h"
 #include "taste.h"
+#include "where.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -122,18 +123,16 @@ static bool write_record(struct load *l, int64_t due, struct err *err) {
     return false;
 }
 
-static const char *setting(const char *name, const char *fallback) {
-    const char *value = getenv(name);
-    return value == NULL || *value == 0 ? fallback : value;
-}
-
 static bool open_log(struct load *l, struct err *err) {
-    struct producer_options options = {.brokers = setting("KAFKA_BROKERS", "localhost:9092"),
+    const struct where *suite = where_suite_is(err);
+    if (suite == NULL)
+        return false;
+    struct producer_options options = {.brokers = suite->brokers,
+                                       .properties = suite->properties,
                                        .topic_count = topics_count,
                                        .done = on_acknowledged,
                                        .context = l};
-    l->registry =
-        registry_http_create(setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), REQUEST_MS);
+    l->registry = registry_http_create(&suite->registry);
     l->schemas = schemas_create(l->registry);
     return schemas_register(l->schemas, &topic_raw_ratings, err) &&
            producer_create(&options, &l->producer, err) &&

@@ -2,12 +2,13 @@
  *
  *   poison TOPIC
  *
- * Environment: KAFKA_BROKERS (localhost:9092). Exit codes: 0; 1 when it was not written; 2 usage. */
+ * Environment: see where.h. Exit codes: 0; 1 when it was not written; 2 usage. */
 #include "base/cleanup.h"
 #include "events/topic.h"
 #include "schemas/schemas.gen.h"
+#include "stream/kafka_client.h"
+#include "where.h"
 
-#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,7 +22,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
         printf("%s/%d/%lld\n", rd_kafka_topic_name(m->rkt), m->partition, (long long)m->offset);
     else
         fprintf(stderr, "%s\n", rd_kafka_message_errstr(m));
-    *(int *)opaque = m->err == RD_KAFKA_RESP_ERR_NO_ERROR ? EXIT_SUCCESS : NOT_WRITTEN;
+    *(int *)((struct kafka_link *)opaque)->owner =
+        m->err == RD_KAFKA_RESP_ERR_NO_ERROR ? EXIT_SUCCESS : NOT_WRITTEN;
 }
 
 static void destroy(rd_kafka_t **rk) {
@@ -30,30 +32,30 @@ static void destroy(rd_kafka_t **rk) {
 }
 
 static int poison(const char *topic) {
-    const char *brokers = getenv("KAFKA_BROKERS");
-    const char *const settings[][2] = {{"bootstrap.servers", brokers != NULL ? brokers : "localhost:9092"},
-                                       {"partitioner", "murmur2_random"},
-                                       {"message.timeout.ms", "9000"},
-                                       {"allow.auto.create.topics", "false"}};
-    char text[256];
+    static const struct kafka_property own[] = {
+        {"message.timeout.ms", "9000"}, {"partitioner", "murmur2_random"}, {NULL, NULL}};
+    const struct kafka_property *const settings[] = {own, NULL};
+    static struct kafka_traffic traffic;
+    struct err e;
     int code = NOT_WRITTEN;
+    const struct where *suite = where_suite_is(&e);
+    if (suite == NULL)
+        return fprintf(stderr, "%s\n", e.text), NOT_WRITTEN;
+    _cleanup_(kafka_link_finish) struct kafka_link link;
+    kafka_link_init(&link, suite->brokers, suite->properties, &code);
+    _cleanup_(destroy) rd_kafka_t *rk = NULL;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_conf_set_opaque(conf, &code);
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) != RD_KAFKA_CONF_OK)
-            return fprintf(stderr, "%s\n", text), NOT_WRITTEN;
-    _cleanup_(destroy) rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (rk == NULL)
-        return fprintf(stderr, "%s\n", text), NOT_WRITTEN;
-    rd_kafka_resp_err_t error =
-        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, sizeof key - 1),
-                          RD_KAFKA_V_VALUE((void *)value, sizeof value - 1),
-                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    if (!kafka_client(RD_KAFKA_PRODUCER, &link, settings, conf, &traffic, &rk, &e))
+        return fprintf(stderr, "%s\n", e.text), NOT_WRITTEN;
+    rd_kafka_resp_err_t error = rd_kafka_producev(
+        rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
+        RD_KAFKA_V_KEY(key, sizeof key - 1), RD_KAFKA_V_VALUE((void *)value, sizeof value - 1),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
         fprintf(stderr, "%s\n", rd_kafka_err2str(error));
     else if (rd_kafka_flush(rk, WAIT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        fprintf(stderr, "Kafka does not answer\n");
+        fprintf(stderr, "%s\n", (kafka_away(&link, rk, "no answer", &e), e.text));
     return code;
 }
 

@@ -18,6 +18,7 @@
 #include "samples.h"
 #include "schemas/schemas.gen.h"
 #include "stream/producer.h"
+#include "where.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -217,15 +218,18 @@ static const char *setting(const char *name, const char *fallback) {
 }
 
 static bool open_all(struct bench *b, struct err *err) {
-    struct producer_options options = {.brokers = setting("KAFKA_BROKERS", "localhost:9092"),
+    const struct where *suite = where_suite_is(err);
+    if (suite == NULL)
+        return false;
+    struct producer_options options = {.brokers = suite->brokers,
+                                       .properties = suite->properties,
                                        .topic_count = topics_count,
                                        .done = on_acknowledged,
                                        .context = b};
     if (b->http)
         return posts_create(setting("GATEWAY_URL", "http://localhost:8000"), CONNECTIONS, on_answer, b,
                             &b->posts, err);
-    b->registry =
-        registry_http_create(setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), REQUEST_MS);
+    b->registry = registry_http_create(&suite->registry);
     b->schemas = schemas_create(b->registry);
     return schemas_register(b->schemas, &topic_driver_positions, err) &&
            producer_create(&options, &b->producer, err) &&

@@ -21,6 +21,7 @@
 #include "schemas/schemas.gen.h"
 #include "stream/producer.h"
 #include "taste.h"
+#include "where.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,7 +44,7 @@ static const char *const service_name[] = {"ratings", NULL};
 struct bench {
     double count, movies, timeout_s;
     bool json;
-    const char *brokers, *registry_url;
+    const struct where *suite;
     char program[4096], data_dir[64], url[64];
     atomic_size_t acknowledged, lost;
     struct client *client;
@@ -97,8 +98,11 @@ static bool write_one(struct bench *b, struct producer *p, struct schemas *s, ui
 
 static bool write_all(struct bench *b, struct schemas *s, struct err *err) {
     struct producer *p;
-    struct producer_options options = {
-        .brokers = b->brokers, .topic_count = topics_count, .done = on_done, .context = b};
+    struct producer_options options = {.brokers = b->suite->brokers,
+                                       .properties = b->suite->properties,
+                                       .topic_count = topics_count,
+                                       .done = on_done,
+                                       .context = b};
     if (!schemas_register(s, &topic_raw_ratings, err) || !producer_create(&options, &p, err))
         return false;
     uint64_t random = 1;
@@ -127,9 +131,9 @@ static bool peer_open(const struct bench *b, struct peer *p, struct err *err) {
     char text[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const char *const values[][2] = {
-        {"bootstrap.servers", b->brokers}, {"group.id", "bench"},
-        {"enable.auto.commit", "false"},   {"isolation.level", "read_committed"},
-        {"enable.partition.eof", "true"},  {"check.crcs", "false"},
+        {"bootstrap.servers", b->suite->brokers}, {"group.id", "bench"},
+        {"enable.auto.commit", "false"},          {"isolation.level", "read_committed"},
+        {"enable.partition.eof", "true"},         {"check.crcs", "false"},
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         rd_kafka_conf_set(conf, values[i][0], values[i][1], text, sizeof text);
@@ -233,8 +237,8 @@ static bool service_start(struct bench *b, struct err *err) {
     if (b->pid < 0)
         return err_set(err, ERR_FATAL, "fork: %s", strerror(errno));
     if (b->pid == 0) {
-        setenv("KAFKA_BROKERS", b->brokers, 1);
-        setenv("REGISTRY_URL", b->registry_url, 1);
+        setenv("KAFKA_BROKERS", b->suite->brokers, 1);
+        setenv("REGISTRY_URL", b->suite->registry.url, 1);
         setenv("DATA_DIR", b->data_dir, 1);
         setenv("PORT", port, 1);
         setenv("SLOT", "0", 1);
@@ -353,7 +357,7 @@ static bool hydrate_all(struct bench *b, struct err *err) {
 
 static int64_t peak(const struct bench *b) {
     struct process all[PROCESSES_MAX];
-    size_t n = processes_find(service_name, b->brokers, all);
+    size_t n = processes_find(service_name, b->suite->brokers, all);
     for (size_t i = 0; i < n; i++)
         if (all[i].pid == b->pid)
             return all[i].peak_bytes;
@@ -447,9 +451,9 @@ static void report(const struct bench *b) {
 
 static bool prepare(struct bench *b, const char *self, struct err *err) {
     struct process all[PROCESSES_MAX];
-    if (processes_find(service_name, b->brokers, all) > 1) /* the first is this program */
+    if (processes_find(service_name, b->suite->brokers, all) > 1) /* the first is this program */
         return err_set(err, ERR_CONFIG, "the service ratings runs on %s: stop it first (./demo stop ratings)",
-                       b->brokers);
+                       b->suite->brokers);
     const char *slash = strrchr(self, '/');
     snprintf(b->program, sizeof b->program, "%.*s../services/ratings/ratings",
              slash == NULL ? 0 : (int)(slash - self + 1), self);
@@ -457,11 +461,6 @@ static bool prepare(struct bench *b, const char *self, struct err *err) {
         return err_set(err, ERR_CONFIG, "%s: %s", b->program, strerror(errno));
     snprintf(b->data_dir, sizeof b->data_dir, "/tmp/ratings-bench-XXXXXX");
     return mkdtemp(b->data_dir) != NULL || err_set(err, ERR_FATAL, "%s: %s", b->data_dir, strerror(errno));
-}
-
-static const char *setting(const char *name, const char *fallback) {
-    const char *value = getenv(name);
-    return value == NULL || *value == 0 ? fallback : value;
 }
 
 int main(int argc, char **argv) {
@@ -478,9 +477,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: ratings [--count N] [--movies N] [--timeout S] [--json]\n");
         return 2;
     }
-    b.brokers = setting("KAFKA_BROKERS", "localhost:9092");
-    b.registry_url = setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7");
-    struct registry *registry = registry_http_create(b.registry_url, REQUEST_MS);
+    b.suite = where_suite_is(&err);
+    if (b.suite == NULL)
+        return fprintf(stderr, "ratings: %s\n", err.text), 1;
+    struct registry *registry = registry_http_create(&b.suite->registry);
     struct schemas *schemas = schemas_create(registry);
     struct peer peer = {0};
     bool ok = prepare(&b, argv[0], &err);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BATCH = 1000, OPEN_MS = 10000, STALL_MS = 30000, REGISTRY_MS = 5000 };
+enum { BATCH = 1000, OPEN_MS = 10000, STALL_MS = 30000 };
 
 struct lane { /* one partition */
     const struct topic *topic;
@@ -38,20 +38,22 @@ static bool add_topic(struct reader *r, const struct topic *t, int64_t deadline_
     return true;
 }
 
-bool reader_create(const char *brokers, const char *registry_url, const struct topic *const *topics,
-                   size_t topic_count, struct reader **out, struct err *err) {
+bool reader_create(const struct where *suite, const struct topic *const *topics, size_t topic_count,
+                   struct reader **out, struct err *err) {
     struct reader *r = xcalloc(1, sizeof *r);
     int64_t deadline_us = clock_mono_us() + OPEN_MS * INT64_C(1000);
-    bool ok = kafka_create(
-        &(struct kafka_options){.brokers = brokers, .identity = "reader", .topic_count = topic_count},
-        &r->log, err);
+    bool ok = kafka_create(&(struct kafka_options){.brokers = suite->brokers,
+                                                   .properties = suite->properties,
+                                                   .identity = "reader",
+                                                   .topic_count = topic_count},
+                           &r->log, err);
     for (; ok && *topics != NULL; topics++)
         ok = add_topic(r, *topics, deadline_us, err);
     if (!ok) {
         reader_destroy(r);
         return false;
     }
-    r->registry = registry_http_create(registry_url, REGISTRY_MS);
+    r->registry = registry_http_create(&suite->registry);
     r->schemas = schemas_create(r->registry);
     *out = r;
     return true;

@@ -5,6 +5,7 @@
 
 #include "events/schemas.h"
 #include "stream/log.h"
+#include "where.h"
 
 struct reader;
 
@@ -13,9 +14,8 @@ typedef bool reader_each(void *context, const struct log_record *record, struct 
 
 /* Waits for Kafka and the topics, up to 10 s. `topics` up to NULL, of a catalogue of `topic_count`. Nothing
  * is read yet. ERR_RETRY when Kafka is away. */
-WARN_UNUSED bool reader_create(const char *brokers, const char *registry_url,
-                               const struct topic *const *topics, size_t topic_count, struct reader **r,
-                               struct err *err);
+WARN_UNUSED bool reader_create(const struct where *suite, const struct topic *const *topics,
+                               size_t topic_count, struct reader **r, struct err *err);
 void reader_destroy(struct reader *r); /* takes NULL */
 
 /* The aim becomes where the topic ends now: for committed readers, or (`open`) behind what transactions have

@@ -2,27 +2,32 @@
  *
  *   topics create    what is missing is made, what is there gets the catalogue's settings; again is harmless
  *   topics list      the catalogue, one line a topic; its settings are those that create makes it with
+ *   topics acls      permissions that there are to be, as services print them (--acls), from standard input
+ *   topics delete    those of the catalogue, and all that they hold
  *
- * Environment: KAFKA_BROKERS (localhost:9092), PARTITIONS (4). How often a topic is replicated is the
- * brokers' default. Exit codes: 75 the broker does not answer; 78 a setting is wrong or a topic has another
- * number of partitions; 64 usage; 1 anything else. */
+ * Environment: KAFKA_BROKERS (localhost:9092), KAFKA_… (a property of librdkafka), PARTITIONS (4). How often
+ * a topic is replicated is the brokers' default. Exit codes: 75 the broker does not answer; 78 a setting is
+ * wrong or a topic has another number of partitions; 64 usage; 1 anything else. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "schemas/schemas.gen.h"
+#include "stream/kafka_client.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum { BROKER_WAIT_MS = 10000 };
 
 struct settings {
-    const char *brokers;
+    struct kafka_link link;
+    struct kafka_property *properties;
+    struct kafka_traffic traffic;
     int partitions;
 };
 
@@ -49,12 +54,22 @@ static bool setting_int(const char *name, int fallback, int max, int *out, struc
 }
 
 static bool settings_read(struct settings *s, struct err *err) {
-    s->brokers = getenv("KAFKA_BROKERS");
-    if (s->brokers == NULL)
-        s->brokers = "localhost:9092";
-    if (*s->brokers == 0)
+    const char *brokers = getenv("KAFKA_BROKERS");
+    if (brokers == NULL)
+        brokers = "localhost:9092";
+    *s = (struct settings){0};
+    if (*brokers == 0)
         return err_set(err, ERR_CONFIG, "KAFKA_BROKERS is empty: host:port, comma-separated, is wanted");
-    return setting_int("PARTITIONS", 4, 1000, &s->partitions, err);
+    if (!setting_int("PARTITIONS", 4, 1000, &s->partitions, err) ||
+        !kafka_properties_read(environ, &s->properties, err))
+        return false;
+    kafka_link_init(&s->link, brokers, s->properties, s);
+    return true;
+}
+
+static void settings_finish(struct settings *s) {
+    kafka_link_finish(&s->link);
+    kafka_properties_free(s->properties);
 }
 
 /* The topic's settings. Compacted topics are what views are restored from: small segments and an eager
@@ -83,25 +98,13 @@ static int topic_partitions(const struct topic *t, const struct settings *s) {
     return t->partitions > 0 ? t->partitions : s->partitions;
 }
 
-static rd_kafka_t *client_create(const struct settings *s, struct err *err) {
-    char text[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    const char *const values[][2] = {
-        {"bootstrap.servers", s->brokers},   {"client.id", "topics"}, {"reconnect.backoff.ms", "50"},
-        {"reconnect.backoff.max.ms", "500"}, {"log_level", "0"},
-    };
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        if (rd_kafka_conf_set(conf, values[i][0], values[i][1], text, sizeof text) != RD_KAFKA_CONF_OK) {
-            rd_kafka_conf_destroy(conf);
-            err_set(err, ERR_CONFIG, "%s", text);
-            return NULL;
-        }
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (rk == NULL) {
-        rd_kafka_conf_destroy(conf);
-        err_set(err, ERR_CONFIG, "%s", text);
-    }
-    return rk;
+static rd_kafka_t *client_create(struct settings *s, struct err *err) {
+    static const struct kafka_property own[] = {{"client.id", "topics"}, {NULL, NULL}};
+    const struct kafka_property *const settings[] = {own, NULL};
+    rd_kafka_t *rk = NULL;
+    return kafka_client(RD_KAFKA_PRODUCER, &s->link, settings, rd_kafka_conf_new(), &s->traffic, &rk, err)
+               ? rk
+               : NULL;
 }
 
 static bool kafka_error(rd_kafka_resp_err_t code, const char *text, struct err *err) {
@@ -112,7 +115,7 @@ static bool kafka_error(rd_kafka_resp_err_t code, const char *text, struct err *
 }
 
 /* Waits until a broker answers. The caller destroys *metadata. */
-static bool metadata_get(rd_kafka_t *rk, const struct settings *s, const struct rd_kafka_metadata **metadata,
+static bool metadata_get(rd_kafka_t *rk, struct settings *s, const struct rd_kafka_metadata **metadata,
                          struct err *err) {
     int64_t deadline = clock_mono_us() + BROKER_WAIT_MS * INT64_C(1000);
     rd_kafka_resp_err_t code;
@@ -122,8 +125,8 @@ static bool metadata_get(rd_kafka_t *rk, const struct settings *s, const struct 
         left = (int)((deadline - clock_mono_us()) / 1000);
     } while (code == RD_KAFKA_RESP_ERR__TRANSPORT && left > 0);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return err_set(err, ERR_RETRY, "no Kafka at %s within %d s: %s", s->brokers, BROKER_WAIT_MS / 1000,
-                       rd_kafka_err2str(code));
+        return kafka_away(&s->link, rk, rd_kafka_err2str(code), err) ||
+               err_prefix(err, "no answer within %d s", BROKER_WAIT_MS / 1000);
     return true;
 }
 
@@ -259,19 +262,171 @@ static bool topics_make(rd_kafka_t *rk, const struct rd_kafka_metadata *metadata
     return ok;
 }
 
-static bool create(struct err *err) {
-    struct settings s;
-    if (!settings_read(&s, err))
+/* ---- permissions ---- */
+
+struct acl {
+    const char *principal;
+    rd_kafka_AclOperation_t operation;
+    rd_kafka_ResourcePatternType_t pattern;
+};
+
+static rd_kafka_AclOperation_t operation_of(const char *name) {
+    static const struct {
+        const char *name;
+        rd_kafka_AclOperation_t operation;
+    } all[] = {{"Read", RD_KAFKA_ACL_OPERATION_READ},
+               {"Write", RD_KAFKA_ACL_OPERATION_WRITE},
+               {"Describe", RD_KAFKA_ACL_OPERATION_DESCRIBE},
+               {"Create", RD_KAFKA_ACL_OPERATION_CREATE},
+               {"DescribeConfigs", RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(name, all[i].name) == 0)
+            return all[i].operation;
+    return RD_KAFKA_ACL_OPERATION_UNKNOWN;
+}
+
+static bool acl_word(struct acl *a, const char *option, const char *value, struct err *err) {
+    if (strcmp(option, "--allow-principal") == 0)
+        a->principal = value;
+    else if (strcmp(option, "--operation") == 0)
+        a->operation = operation_of(value);
+    else if (strcmp(option, "--resource-pattern-type") == 0 && strcmp(value, "prefixed") == 0)
+        a->pattern = RD_KAFKA_RESOURCE_PATTERN_PREFIXED;
+    else
+        return err_set(err, ERR_INPUT, "%s %s is nothing that a service prints with --acls", option, value);
+    return true;
+}
+
+static rd_kafka_ResourceType_t resource_of(const char *option) {
+    return strcmp(option, "--topic") == 0              ? RD_KAFKA_RESOURCE_TOPIC
+           : strcmp(option, "--group") == 0            ? RD_KAFKA_RESOURCE_GROUP
+           : strcmp(option, "--transactional-id") == 0 ? RD_KAFKA_RESOURCE_TRANSACTIONAL_ID
+                                                       : RD_KAFKA_RESOURCE_UNKNOWN;
+}
+
+struct acls {
+    rd_kafka_AclBinding_t **bindings;
+    size_t count;
+};
+
+/* One line; what it says of resources stands behind what it says of all of them. */
+static bool acls_line(struct acls *all, char *line, struct err *err) {
+    struct acl a = {.pattern = RD_KAFKA_RESOURCE_PATTERN_LITERAL};
+    char text[256], *rest = line, *option, *value;
+    while ((option = strtok_r(rest, " \n", &rest)) != NULL) {
+        if (strcmp(option, "--add") == 0 || strcmp(option, "--force") == 0)
+            continue;
+        value = strtok_r(rest, " \n", &rest);
+        if (value == NULL)
+            return err_set(err, ERR_INPUT, "nothing behind %s", option);
+        rd_kafka_ResourceType_t type = resource_of(option);
+        if (type == RD_KAFKA_RESOURCE_UNKNOWN) {
+            if (!acl_word(&a, option, value, err))
+                return false;
+            continue;
+        }
+        if (a.principal == NULL || a.operation == RD_KAFKA_ACL_OPERATION_UNKNOWN)
+            return err_set(err, ERR_INPUT, "%s %s: who may do what is to be said before", option, value);
+        all->bindings = xrealloc(all->bindings, (all->count + 1) * sizeof *all->bindings);
+        all->bindings[all->count] =
+            rd_kafka_AclBinding_new(type, value, a.pattern, a.principal, "*", a.operation,
+                                    RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, text, sizeof text);
+        if (all->bindings[all->count] == NULL)
+            return err_set(err, ERR_INPUT, "%s %s: %s", option, value, text);
+        all->count++;
+    }
+    return true;
+}
+
+static bool acls_read(struct acls *all, struct err *err) {
+    char *line = NULL;
+    size_t size = 0, number = 1;
+    bool ok = true;
+    for (; ok && getline(&line, &size, stdin) >= 0; number++)
+        ok = acls_line(all, line, err) || err_prefix(err, "line %zu", number);
+    free(line);
+    return ok;
+}
+
+static bool acls_wait(rd_kafka_queue_t *queue, struct err *err) {
+    _cleanup_(event_destroy) rd_kafka_event_t *event = NULL;
+    if (!admin_wait(queue, &event, err))
         return false;
-    rd_kafka_t *rk = client_create(&s, err);
-    if (rk == NULL)
-        return false;
+    size_t n;
+    const rd_kafka_acl_result_t **results =
+        rd_kafka_CreateAcls_result_acls(rd_kafka_event_CreateAcls_result(event), &n);
+    for (size_t i = 0; i < n; i++) {
+        const rd_kafka_error_t *error = rd_kafka_acl_result_error(results[i]);
+        if (error != NULL)
+            return kafka_error(rd_kafka_error_code(error), rd_kafka_error_string(error), err);
+    }
+    return true;
+}
+
+static bool acls_make(rd_kafka_t *rk, struct settings *s, struct err *err) {
+    struct acls all = {0};
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     const struct rd_kafka_metadata *metadata = NULL;
-    bool ok = metadata_get(rk, &s, &metadata, err) && partitions_check(metadata, &s, err) &&
-              topics_make(rk, metadata, &s, err);
+    bool ok = acls_read(&all, err) && metadata_get(rk, s, &metadata, err);
     if (metadata != NULL)
         rd_kafka_metadata_destroy(metadata);
-    rd_kafka_destroy(rk);
+    if (ok && all.count > 0) {
+        rd_kafka_CreateAcls(rk, all.bindings, all.count, NULL, queue);
+        ok = acls_wait(queue, err);
+    }
+    if (ok)
+        printf("%zu permissions are there\n", all.count);
+    for (size_t i = 0; i < all.count; i++)
+        rd_kafka_AclBinding_destroy(all.bindings[i]);
+    free(all.bindings);
+    rd_kafka_queue_destroy(queue);
+    return ok;
+}
+
+/* ---- the commands ---- */
+
+static bool create(rd_kafka_t *rk, struct settings *s, struct err *err) {
+    const struct rd_kafka_metadata *metadata = NULL;
+    bool ok = metadata_get(rk, s, &metadata, err) && partitions_check(metadata, s, err) &&
+              topics_make(rk, metadata, s, err);
+    if (metadata != NULL)
+        rd_kafka_metadata_destroy(metadata);
+    return ok;
+}
+
+static bool delete_wait(rd_kafka_queue_t *queue, struct err *err) {
+    _cleanup_(event_destroy) rd_kafka_event_t *event = NULL;
+    if (!admin_wait(queue, &event, err))
+        return false;
+    size_t n, deleted = 0;
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &n);
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
+        deleted += code == RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+            kafka_error(code, rd_kafka_topic_result_error_string(results[i]), err);
+            return err_prefix(err, "topic %s", rd_kafka_topic_result_name(results[i]));
+        }
+    }
+    printf("%zu topics deleted\n", deleted);
+    return true;
+}
+
+static bool delete (rd_kafka_t *rk, struct settings *s, struct err *err) {
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (!metadata_get(rk, s, &metadata, err))
+        return false;
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_DeleteTopic_t **all = xcalloc(topics_count, sizeof *all);
+    for (size_t i = 0; i < topics_count; i++)
+        all[i] = rd_kafka_DeleteTopic_new(topics[i]->name);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_DeleteTopics(rk, all, topics_count, NULL, queue);
+    bool ok = delete_wait(queue, err);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteTopic_destroy_array(all, topics_count);
+    free(all);
     return ok;
 }
 
@@ -288,14 +443,13 @@ static void settings_print(const struct topic *t) {
         printf("%c%s=%s", i > 0 ? ',' : '\t', properties[i].name, properties[i].value);
 }
 
-static bool list(struct err *err) {
-    struct settings s;
-    if (!settings_read(&s, err))
-        return false;
+static bool list(rd_kafka_t *rk, struct settings *s, struct err *err) {
+    (void)rk;
+    (void)err;
     printf("topic\tpartitions\tcleanup\tretention_ms\tkey\tvalue\twriters\treaders\tsettings\n");
     for (size_t i = 0; i < topics_count; i++) {
         const struct topic *t = topics[i];
-        printf("%s\t%d\t%s\t%" PRId64 "\t%s\t%s\t", t->name, topic_partitions(t, &s),
+        printf("%s\t%d\t%s\t%" PRId64 "\t%s\t%s\t", t->name, topic_partitions(t, s),
                t->compacted ? "compact" : "delete", t->retention_ms, t->key, t->value->name);
         names_print(t->writers);
         printf("\t");
@@ -306,19 +460,32 @@ static bool list(struct err *err) {
     return true;
 }
 
+static bool run(bool (*command)(rd_kafka_t *rk, struct settings *s, struct err *err), struct err *err) {
+    struct settings s;
+    if (!settings_read(&s, err))
+        return false;
+    rd_kafka_t *rk = client_create(&s, err);
+    bool ok = rk != NULL && command(rk, &s, err);
+    if (rk != NULL)
+        rd_kafka_destroy(rk);
+    settings_finish(&s);
+    return ok;
+}
+
 int main(int argc, char **argv) {
-    struct err err = {0};
-    bool ok;
-    if (argc == 2 && strcmp(argv[1], "create") == 0) {
-        ok = create(&err);
-    } else if (argc == 2 && strcmp(argv[1], "list") == 0) {
-        ok = list(&err);
-    } else {
-        fprintf(stderr, "usage: topics create|list\n");
-        return EX_USAGE;
+    static const struct {
+        const char *name;
+        bool (*run)(rd_kafka_t *rk, struct settings *s, struct err *err);
+    } commands[] = {{"create", create}, {"list", list}, {"acls", acls_make}, {"delete", delete}};
+    for (size_t i = 0; argc == 2 && i < sizeof commands / sizeof *commands; i++) {
+        struct err err = {0};
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        if (run(commands[i].run, &err))
+            return 0;
+        fprintf(stderr, "topics: %s\n", err.text);
+        return err.kind == ERR_RETRY ? EX_TEMPFAIL : err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;
     }
-    if (ok)
-        return 0;
-    fprintf(stderr, "topics: %s\n", err.text);
-    return err.kind == ERR_RETRY ? EX_TEMPFAIL : err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;
+    fprintf(stderr, "usage: topics create|list|acls|delete\n");
+    return EX_USAGE;
 }

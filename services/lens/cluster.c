@@ -10,7 +10,7 @@
 
 enum { CALL_MS = 2500, UNPACK_MS = 2000 };
 
-static const struct setting unpack_settings[] = {
+static const struct kafka_property unpack_settings[] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
     {"isolation.level", "read_uncommitted"},
@@ -22,7 +22,7 @@ static const struct setting unpack_settings[] = {
 };
 
 struct cluster {
-    char *brokers;
+    struct kafka_link link;
     rd_kafka_t *rk; /* for questions */
     struct kafka_traffic traffic;
     pthread_mutex_t lock; /* of the view */
@@ -31,13 +31,15 @@ struct cluster {
     rd_kafka_t *unpacker; /* NULL: nothing was compressed yet */
 };
 
-bool cluster_create(const char *brokers, struct cluster **c, struct err *e) {
+bool cluster_create(const char *brokers, const struct kafka_property *properties, struct cluster **c,
+                    struct err *e) {
     struct cluster *made = xcalloc(1, sizeof *made);
-    const struct setting *const none[] = {NULL};
+    const struct kafka_property *const none[] = {NULL};
     pthread_mutex_init(&made->lock, NULL);
     pthread_mutex_init(&made->unpacking, NULL);
-    made->brokers = xstrdup(brokers);
-    if (!kafka_client(RD_KAFKA_PRODUCER, brokers, none, rd_kafka_conf_new(), &made->traffic, &made->rk, e)) {
+    kafka_link_init(&made->link, brokers, properties, made);
+    if (!kafka_client(RD_KAFKA_PRODUCER, &made->link, none, rd_kafka_conf_new(), &made->traffic, &made->rk,
+                      e)) {
         cluster_destroy(made);
         return false;
     }
@@ -69,12 +71,16 @@ void cluster_destroy(struct cluster *c) {
         rd_kafka_destroy(c->rk);
     pthread_mutex_destroy(&c->unpacking);
     pthread_mutex_destroy(&c->lock);
-    free(c->brokers);
+    kafka_link_finish(&c->link);
     free(c);
 }
 
-static bool away(struct err *e, const char *why) {
-    return err_set(e, ERR_RETRY, "Kafka is away: %s", why);
+const struct kafka_property *cluster_properties(const struct cluster *c) {
+    return c->link.properties;
+}
+
+static bool away(struct cluster *c, struct err *e, const char *why) {
+    return kafka_away(&c->link, c->rk, why, e);
 }
 
 /* ---- the view ---- */
@@ -125,8 +131,9 @@ bool cluster_view_get(struct cluster *c, int64_t max_age_ms, struct cluster_view
     pthread_mutex_lock(&c->lock);
     if (c->view == NULL || clock_mono_us() - c->view->at_us > max_age_ms * 1000) {
         rd_kafka_resp_err_t error = rd_kafka_metadata(c->rk, 1, NULL, &m, CALL_MS);
-        ok = error == RD_KAFKA_RESP_ERR_NO_ERROR || away(e, rd_kafka_err2str(error));
+        ok = error == RD_KAFKA_RESP_ERR_NO_ERROR || away(c, e, rd_kafka_err2str(error));
         if (ok) {
+            kafka_answered(&c->link);
             view_unref(c->view);
             c->view = view_make(m);
             rd_kafka_metadata_destroy(m);
@@ -156,7 +163,7 @@ const struct cluster_topic *cluster_view_topic(const struct cluster_view *view, 
 bool cluster_id(struct cluster *c, char *id, size_t size, struct err *e) {
     char *found = rd_kafka_clusterid(c->rk, CALL_MS);
     if (found == NULL)
-        return away(e, "it does not say which cluster it is");
+        return away(c, e, "it does not say which cluster it is");
     snprintf(id, size, "%s", found);
     rd_kafka_mem_free(c->rk, found);
     return true;
@@ -165,6 +172,7 @@ bool cluster_id(struct cluster *c, char *id, size_t size, struct err *e) {
 /* ---- questions: each has a queue and an answer ---- */
 
 struct question {
+    struct cluster *cluster;
     rd_kafka_AdminOptions_t *options;
     rd_kafka_queue_t *queue;
     rd_kafka_event_t *event;
@@ -172,7 +180,7 @@ struct question {
 
 static struct question question_begin(struct cluster *c, rd_kafka_admin_op_t op) {
     char text[256];
-    struct question q = {rd_kafka_AdminOptions_new(c->rk, op), rd_kafka_queue_new(c->rk), NULL};
+    struct question q = {c, rd_kafka_AdminOptions_new(c->rk, op), rd_kafka_queue_new(c->rk), NULL};
     rd_kafka_AdminOptions_set_request_timeout(q.options, CALL_MS, text, sizeof text);
     return q;
 }
@@ -180,9 +188,9 @@ static struct question question_begin(struct cluster *c, rd_kafka_admin_op_t op)
 static bool question_answer(struct question *q, struct err *e) {
     q->event = rd_kafka_queue_poll(q->queue, 2 * CALL_MS);
     if (q->event == NULL)
-        return away(e, "no answer in time");
+        return away(q->cluster, e, "no answer in time");
     if (rd_kafka_event_error(q->event) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return away(e, rd_kafka_event_error_string(q->event));
+        return away(q->cluster, e, rd_kafka_event_error_string(q->event));
     return true;
 }
 
@@ -201,8 +209,8 @@ static int64_t spec_of(int64_t spec) {
                                  : spec;
 }
 
-static bool take_offsets(const rd_kafka_event_t *event, struct cluster_offset *offsets, size_t n,
-                         struct err *e) {
+static bool take_offsets(struct cluster *c, const rd_kafka_event_t *event, struct cluster_offset *offsets,
+                         size_t n, struct err *e) {
     size_t count, found = 0;
     const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(
         rd_kafka_event_ListOffsets_result((rd_kafka_event_t *)(uintptr_t)event), &count);
@@ -211,15 +219,15 @@ static bool take_offsets(const rd_kafka_event_t *event, struct cluster_offset *o
         for (size_t i = 0; i < n; i++)
             if (offsets[i].partition == part->partition && strcmp(offsets[i].topic, part->topic) == 0) {
                 if (part->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-                    return away(e, rd_kafka_err2str(part->err));
+                    return away(c, e, rd_kafka_err2str(part->err));
                 if (part->offset < 0 && offsets[i].spec < 0)
-                    return away(e, "a leader does not answer");
+                    return away(c, e, "a leader does not answer");
                 offsets[i].offset = part->offset < 0 ? -1 : part->offset;
                 found++;
                 break;
             }
     }
-    return found >= n || away(e, "an incomplete answer");
+    return found >= n || away(c, e, "an incomplete answer");
 }
 
 bool cluster_offsets(struct cluster *c, struct cluster_offset *offsets, size_t n, bool stable,
@@ -237,7 +245,7 @@ bool cluster_offsets(struct cluster *c, struct cluster_offset *offsets, size_t n
     if (refused != NULL)
         rd_kafka_error_destroy(refused);
     rd_kafka_ListOffsets(c->rk, list, q.options, q.queue);
-    bool ok = question_answer(&q, e) && take_offsets(q.event, offsets, n, e);
+    bool ok = question_answer(&q, e) && take_offsets(c, q.event, offsets, n, e);
     question_end(&q);
     rd_kafka_topic_partition_list_destroy(list);
     return ok;
@@ -402,22 +410,22 @@ static struct batch_record record_of(rd_kafka_message_t *m, struct arena *arena)
 }
 
 static bool unpacker(struct cluster *c, struct err *e) {
-    const struct setting *const settings[] = {unpack_settings, NULL};
-    return c->unpacker != NULL || kafka_client(RD_KAFKA_CONSUMER, c->brokers, settings, rd_kafka_conf_new(),
+    const struct kafka_property *const settings[] = {unpack_settings, NULL};
+    return c->unpacker != NULL || kafka_client(RD_KAFKA_CONSUMER, &c->link, settings, rd_kafka_conf_new(),
                                                &c->traffic, &c->unpacker, e);
 }
 
-static bool unpack(rd_kafka_topic_t *t, int32_t partition, const struct batch *b, struct arena *arena,
-                   struct batch_record *records, size_t max, size_t *n, struct err *e) {
+static bool unpack(struct cluster *c, rd_kafka_topic_t *t, int32_t partition, const struct batch *b,
+                   struct arena *arena, struct batch_record *records, size_t max, size_t *n, struct err *e) {
     bool ok = true, over = false;
     for (*n = 0; ok && !over && *n < max;) {
         rd_kafka_message_t *m = rd_kafka_consume(t, partition, UNPACK_MS);
         if (m == NULL)
-            return away(e, "a compressed batch does not come");
+            return away(c, e, "a compressed batch does not come");
         over = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ||
                (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && m->offset > b->last);
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && !over)
-            ok = away(e, rd_kafka_message_errstr(m));
+            ok = away(c, e, rd_kafka_message_errstr(m));
         else if (!over)
             records[(*n)++] = record_of(m, arena);
         over = over || m->offset == b->last;
@@ -434,10 +442,10 @@ bool cluster_unpack(struct cluster *c, const char *topic, int32_t partition, con
     bool ok = unpacker(c, e);
     rd_kafka_topic_t *t = ok ? rd_kafka_topic_new(c->unpacker, topic, NULL) : NULL;
     if (t != NULL && rd_kafka_consume_start(t, partition, b->first) == 0) {
-        ok = unpack(t, partition, b, arena, *records, max, count, e);
+        ok = unpack(c, t, partition, b, arena, *records, max, count, e);
         rd_kafka_consume_stop(t, partition);
     } else if (ok) {
-        ok = away(e, rd_kafka_err2str(rd_kafka_last_error()));
+        ok = away(c, e, rd_kafka_err2str(rd_kafka_last_error()));
     }
     if (t != NULL)
         rd_kafka_topic_destroy(t);

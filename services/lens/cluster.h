@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "events/topic.h"
 #include "fetch.h"
+#include "stream/kafka_properties.h"
 
 struct cluster;
 
@@ -32,9 +33,12 @@ struct cluster_view {
     int64_t at_us;
 };
 
-WARN_UNUSED bool cluster_create(const char *brokers, struct cluster **c, struct err *e);
+WARN_UNUSED bool cluster_create(const char *brokers, const struct kafka_property *properties,
+                                struct cluster **c, struct err *e);
 /* Takes NULL. */
 void cluster_destroy(struct cluster *c);
+/* As it was made with. */
+const struct kafka_property *cluster_properties(const struct cluster *c);
 
 /* One not older than `max_age_ms`; released by the caller. ERR_RETRY: Kafka is away. */
 WARN_UNUSED bool cluster_view_get(struct cluster *c, int64_t max_age_ms, struct cluster_view **view,

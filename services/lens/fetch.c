@@ -1,22 +1,14 @@
 #include "fetch.h"
 
 #include "base/cleanup.h"
+#include "stream/kafka_wire.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { FETCH = 1, VERSION = 5, ANSWER_MS = 3000, ANSWER_MAX = 64 << 20, KEPT = 2 << 20 };
 
 struct fetcher {
-    char *host;
-    uint16_t port;
-    int fd; /* -1: not connected */
+    struct kafka_wire *to;
     int32_t correlation;
     struct buf answer;
     struct slice rest;     /* of the answer: what fetcher_next() has not seen */
@@ -24,24 +16,17 @@ struct fetcher {
     int32_t topics, parts; /* left */
 };
 
-struct fetcher *fetcher_create(const char *host, uint16_t port) {
+struct fetcher *fetcher_create(const char *host, uint16_t port, const struct kafka_property *properties) {
     struct fetcher *f = xcalloc(1, sizeof *f);
-    *f = (struct fetcher){.host = xstrdup(host), .port = port, .fd = -1};
+    f->to = kafka_wire_create(host, port, properties);
     return f;
-}
-
-static void hang_up(struct fetcher *f) {
-    if (f->fd >= 0)
-        close(f->fd);
-    f->fd = -1;
 }
 
 void fetcher_destroy(struct fetcher *f) {
     if (f == NULL)
         return;
-    hang_up(f);
+    kafka_wire_destroy(f->to);
     buf_free(&f->answer);
-    free(f->host);
     free(f);
 }
 
@@ -80,7 +65,6 @@ static void put_wants(struct buf *b, const struct fetch_want *wants, size_t n, i
 
 static void put_request(struct fetcher *f, struct buf *b, const struct fetch_want *wants, size_t n,
                         const struct fetch_options *o) {
-    buf_append_be(b, 0, 4);
     buf_append_be(b, FETCH, 2);
     buf_append_be(b, VERSION, 2);
     buf_append_be(b, ++f->correlation, 4);
@@ -91,53 +75,6 @@ static void put_request(struct fetcher *f, struct buf *b, const struct fetch_wan
     buf_append_be(b, o->max_bytes, 4);
     buf_append_be(b, o->committed, 1);
     put_wants(b, wants, n, o->part_bytes);
-    patch(b, 0, (int32_t)(b->size - 4));
-}
-
-/* ---- the connection ---- */
-
-static bool set_timeouts(int fd, int ms) {
-    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    int on = 1;
-    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) == 0 &&
-           setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
-           setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
-}
-
-static bool call(struct fetcher *f, struct err *e) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET}, *list = NULL;
-    char service[8];
-    snprintf(service, sizeof service, "%u", f->port);
-    if (getaddrinfo(f->host, service, &hints, &list) != 0)
-        return err_set(e, ERR_RETRY, "Kafka is away: no address of %s", f->host);
-    for (struct addrinfo *a = list; a != NULL && f->fd < 0; a = a->ai_next) {
-        f->fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (f->fd >= 0 && (!set_timeouts(f->fd, ANSWER_MS) || connect(f->fd, a->ai_addr, a->ai_addrlen) != 0))
-            hang_up(f);
-    }
-    freeaddrinfo(list);
-    return f->fd >= 0 || err_set(e, ERR_RETRY, "Kafka is away: %s:%u: %s", f->host, f->port, strerror(errno));
-}
-
-static bool send_all(int fd, struct slice s) {
-    while (s.size > 0) {
-        ssize_t n = send(fd, s.data, s.size, MSG_NOSIGNAL);
-        if (n <= 0)
-            return false;
-        s = (struct slice){s.data + n, s.size - (size_t)n};
-    }
-    return true;
-}
-
-static bool receive(int fd, char *to, size_t size) {
-    while (size > 0) {
-        ssize_t n = recv(fd, to, size, 0);
-        if (n <= 0)
-            return false;
-        to += n;
-        size -= (size_t)n;
-    }
-    return true;
 }
 
 /* ---- the answer ---- */
@@ -176,22 +113,12 @@ static bool answer_begins(struct fetcher *f) {
 bool fetcher_ask(struct fetcher *f, const struct fetch_want *wants, size_t n, const struct fetch_options *o,
                  struct err *e) {
     _cleanup_(buf_free) struct buf request = {0};
-    char head[4];
     put_request(f, &request, wants, n, o);
-    if (f->fd < 0 && !call(f, e))
-        return false;
-    int64_t size = -1;
     if (f->answer.capacity > KEPT)
         buf_free(&f->answer);
-    buf_clear(&f->answer);
-    bool ok = send_all(f->fd, buf_slice(&request)) && receive(f->fd, head, sizeof head) &&
-              get(&(struct slice){head, sizeof head}, 4, &size) && size > 0 && size <= ANSWER_MAX &&
-              receive(f->fd, buf_reserve(&f->answer, (size_t)size), (size_t)size);
-    f->answer.size = ok ? (size_t)size : 0;
-    if (ok && answer_begins(f))
-        return true;
-    hang_up(f);
-    return err_set(e, ERR_RETRY, "Kafka is away: %s:%u does not answer", f->host, f->port);
+    if (!kafka_wire_ask(f->to, buf_slice(&request), &f->answer, ANSWER_MAX, ANSWER_MS, e))
+        return false;
+    return answer_begins(f) || err_set(e, ERR_RETRY, "Kafka is away: its answer is nonsense");
 }
 
 static bool take_part(struct fetcher *f, struct fetch_part *p) {

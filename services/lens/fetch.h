@@ -1,12 +1,13 @@
 /* What a partition's file holds, batch by batch, as a broker sends it: the Fetch request (version 5) over a
- * connection of our own. librdkafka hands out records only; here are also the markers of transactions, who
- * wrote what in which of them, and so what each offset is that has no record.
+ * connection of our own (kafka_wire.h). librdkafka hands out records only; here are also the markers of
+ * transactions, who wrote what in which of them, and so what each offset is that has no record.
  *
  * A connection is one thread's at a time. */
 #pragma once
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "stream/kafka_properties.h"
 
 #include <stdint.h>
 
@@ -77,7 +78,7 @@ struct fetch_options {
 struct fetcher;
 
 /* No I/O yet. */
-struct fetcher *fetcher_create(const char *host, uint16_t port);
+struct fetcher *fetcher_create(const char *host, uint16_t port, const struct kafka_property *properties);
 /* Takes NULL. */
 void fetcher_destroy(struct fetcher *f);
 

@@ -23,7 +23,7 @@ enum {
 };
 
 struct lens lens;
-static const char *registry_url; /* of the environment */
+static struct registry_options registry_options; /* of the environment */
 
 /* Empty: it is filled again when somebody asks. */
 static bool open_history(const char *dir, struct err *e) {
@@ -44,11 +44,12 @@ bool lens_start(const struct settings *s, struct err *e) {
     char versions[4096];
     snprintf(dir, sizeof dir, "%s/views/lens-%d/index", s->data_dir, s->slot);
     snprintf(versions, sizeof versions, "%s/views/lens-%d/versions", s->data_dir, s->slot);
-    registry_url = s->registry_url;
-    lens.registry = registry_http_create(s->registry_url, REGISTRY_MS);
+    registry_options = s->registry;
+    registry_options.timeout_ms = REGISTRY_MS;
+    lens.registry = registry_http_create(&registry_options);
     lens.schemas = schemas_create(lens.registry);
-    return cluster_create(s->brokers, &lens.cluster, e) && index_create(lens.cluster, dir, &lens.index, e) &&
-           open_history(versions, e);
+    return cluster_create(s->brokers, s->properties, &lens.cluster, e) &&
+           index_create(lens.cluster, dir, &lens.index, e) && open_history(versions, e);
 }
 
 /* Others may ask until the process ends. */
@@ -64,8 +65,7 @@ static void await_registry(struct instance *i) {
     _cleanup_(buf_free) struct buf schema = {0};
     bool found;
     struct err e;
-    struct registry *own =
-        registry_http_create(registry_url, REGISTRY_MS); /* one is one thread's at a time */
+    struct registry *own = registry_http_create(&registry_options); /* one is one thread's at a time */
     while (!instance_stopping(i) && !own->schema_by_id(own, 1, &found, &schema, &e)) {
         pthread_mutex_lock(&life);
         snprintf(registry_trouble, sizeof registry_trouble, "the schema registry is away: %s", e.text);

@@ -7,6 +7,7 @@ static const struct service service = {
     .topologies = (const struct topology *const[]){NULL},
     .routes = lens_routes,
     .follows = topics,
+    .asks_groups = true,
     .start = lens_start,
     .background = lens_run,
     .ready = lens_ready,

@@ -51,7 +51,7 @@ static struct fetcher *fetcher_of(struct reader *r, const struct cluster_broker 
     if (c == NULL) {
         c = xcalloc(1, sizeof *c);
         *c = (struct connection){r->connections, b->id, xstrdup(b->host), b->port,
-                                 fetcher_create(b->host, b->port)};
+                                 fetcher_create(b->host, b->port, cluster_properties(r->cluster))};
         r->connections = c;
     }
     return c->fetcher;

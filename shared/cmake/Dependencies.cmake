@@ -19,6 +19,7 @@ set_target_properties(io::rdkafka PROPERTIES
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET GLOBAL jansson)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET GLOBAL libmicrohttpd)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET GLOBAL libcurl)
+pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET GLOBAL openssl)
 pkg_check_modules(AVRO REQUIRED IMPORTED_TARGET GLOBAL avro-c)
 find_library(ROCKSDB_LIBRARY rocksdb REQUIRED)
 add_library(io::rocksdb SHARED IMPORTED GLOBAL)

@@ -27,9 +27,19 @@ struct registry {
     void (*destroy)(struct registry *);
 };
 
-/* A Confluent-compatible registry, e.g. "http://localhost:8081/apis/ccompat/v7". No I/O yet. Each call
- * takes at most `timeout_ms`. */
-struct registry *registry_http_create(const char *url, int timeout_ms);
+/* A Confluent-compatible registry. */
+struct registry_options {
+    const char *url;     /* such as "http://localhost:8081/apis/ccompat/v7"; may have user:password@ */
+    const char *auth;    /* user:password, for basic authentication; NULL: what the URL says */
+    const char *ca_file; /* the certificates that a server's has to come from, PEM; NULL: the system's */
+    int timeout_ms;      /* that each call takes at most */
+};
+
+/* No I/O yet; keeps nothing of the options. */
+struct registry *registry_http_create(const struct registry_options *options);
+
+/* A URL without what is between // and @, to be shown. */
+void registry_url_show(const char *url, struct buf *out);
 
 /* Ids 1, 2, … in the order of arrival, by content; accepts every schema. */
 struct registry *registry_memory_create(void);

@@ -13,6 +13,8 @@ enum { ANSWER_MAX = 4 << 20, REFERENCES_MAX = 200, REFERENCES_DEPTH = 20 };
 struct http {
     struct registry base;
     char *url;
+    struct buf shown; /* the same, without secrets */
+    char why[CURL_ERROR_SIZE];
     CURL *curl;
     struct curl_slist *headers;
 };
@@ -58,9 +60,11 @@ static bool ask(struct http *h, const char *method, const char *path, const stru
     } else {
         curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
     }
+    h->why[0] = 0;
     CURLcode code = curl_easy_perform(h->curl);
     if (code != CURLE_OK)
-        return err_set(err, ERR_RETRY, "registry: %s: %s", url.data, curl_easy_strerror(code));
+        return err_set(err, ERR_RETRY, "registry: " SLICE_FMT "%s: %s", SLICE_ARG(buf_slice(&h->shown)), path,
+                       h->why[0] != 0 ? h->why : curl_easy_strerror(code));
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     json_t *root = json_loadb(body.data == NULL ? "" : body.data, body.size, JSON_DECODE_ANY, NULL);
     answer->body = json_is_object(root) ? root : NULL;
@@ -69,16 +73,21 @@ static bool ask(struct http *h, const char *method, const char *path, const stru
     return true;
 }
 
+/* It does not know us, or lets us do less than we need: a matter between people. */
+static bool forbidden(const struct answer *a) {
+    return a->status == 401 || a->status == 403;
+}
+
 /* An answer that is neither yes nor a plain no. A 4xx is about what we sent, unless it asks for patience or
  * does not come from a registry at all; the rest will pass. */
 static bool refused(const struct answer *a, const char *path, struct err *err) {
-    bool ours =
-        a->status >= 400 && a->status < 500 && a->status != 408 && a->status != 429 && error_code(a) != 0;
+    bool ours = a->status >= 400 && a->status < 500 && a->status != 408 && a->status != 429 &&
+                !forbidden(a) && error_code(a) != 0;
     /* Apicurio, when two services register a subject's first version at once: the second finds it there. */
     if (a->status == 409 && strstr(words(a), "already exists") != NULL)
         ours = false;
     return err_set(err, ours ? ERR_CONFIG : ERR_RETRY, "registry: %s: %ld: %.300s", path, a->status,
-                   words(a));
+                   a->body == NULL && forbidden(a) ? "it refuses our user and password" : words(a));
 }
 
 static void subject_path(struct http *h, struct buf *path, const char *before, const char *subject,
@@ -204,6 +213,7 @@ static void http_destroy(struct registry *r) {
     struct http *h = (struct http *)r;
     curl_easy_cleanup(h->curl);
     curl_slist_free_all(h->headers);
+    buf_free(&h->shown);
     free(h->url);
     free(h);
 }
@@ -212,21 +222,37 @@ static void init_curl(void) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-struct registry *registry_http_create(const char *url, int timeout_ms) {
+void registry_url_show(const char *url, struct buf *out) {
+    const char *scheme = strstr(url, "://"), *host = scheme == NULL ? url : scheme + 3;
+    const char *at = host + strcspn(host, "/?#");
+    while (at > host && *at != '@')
+        at--;
+    buf_append(out, url, (size_t)(host - url));
+    buf_printf(out, "%s", *at == '@' ? at + 1 : host);
+}
+
+struct registry *registry_http_create(const struct registry_options *o) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_curl);
     struct http *h = xcalloc(1, sizeof *h);
     h->base = (struct registry){http_add, http_schema_by_id, http_set_compatibility, http_destroy};
-    h->url = xstrdup(url);
+    h->url = xstrdup(o->url);
     for (size_t n = strlen(h->url); n > 0 && h->url[n - 1] == '/'; n--)
         h->url[n - 1] = 0;
+    registry_url_show(h->url, &h->shown);
     h->headers = curl_slist_append(NULL, "Content-Type: application/vnd.schemaregistry.v1+json");
     h->curl = curl_easy_init();
     if (h->curl == NULL || h->headers == NULL)
         abort(); /* out of memory */
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, h->headers);
     curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, collect);
-    curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
+    curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, h->why);
+    curl_easy_setopt(h->curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    if (o->auth != NULL)
+        curl_easy_setopt(h->curl, CURLOPT_USERPWD, o->auth);
+    if (o->ca_file != NULL)
+        curl_easy_setopt(h->curl, CURLOPT_CAINFO, o->ca_file);
     curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(h->curl, CURLOPT_NOPROXY, "*");
     return &h->base;

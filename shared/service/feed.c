@@ -104,8 +104,10 @@ struct tail *feeds_tail(struct feeds *f) {
     struct err e;
     char identity[256];
     snprintf(identity, sizeof identity, "%s-%d-feeds", i->service->name, i->settings.slot);
-    struct kafka_options kafka = {
-        .brokers = i->settings.brokers, .identity = identity, .topic_count = i->topic_count};
+    struct kafka_options kafka = {.brokers = i->settings.brokers,
+                                  .properties = i->settings.properties,
+                                  .identity = identity,
+                                  .topic_count = i->topic_count};
     if (!kafka_create(&kafka, &f->log, &e))
         abort(); /* an eventfd: this process is at its end */
     feeds_follow(f, f->log);

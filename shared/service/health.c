@@ -119,6 +119,7 @@ int health_ask(void) {
         fprintf(stderr, "%s\n", e.text);
         return EXIT_FAILURE;
     }
+    settings_finish(&s);
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u/readyz", s.port);
     CURL *curl = curl_easy_init();

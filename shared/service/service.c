@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "events/registry.h"
+#include "service/acls.h"
 #include "service/assignments.h"
 #include "service/instance.h"
 #include "service/logger.h"
@@ -21,14 +22,7 @@
 #include <unistd.h>
 
 enum exit_code { EXIT_AGAIN = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
-enum {
-    RETRY_MS = 250,
-    REGISTRY_TIMEOUT_MS = 2000,
-    HAND_OVER_MS = 6000,
-    DRAIN_MS = 10000,
-    FILES = 8192,
-    LETTERS_A_SECOND = 5
-};
+enum { RETRY_MS = 250, HAND_OVER_MS = 6000, DRAIN_MS = 10000, FILES = 8192, LETTERS_A_SECOND = 5 };
 
 /* What jemalloc looks for: as small as a service should be, and what a flood took is given back soon. Weak:
  * whose program it is may say otherwise. */
@@ -204,6 +198,7 @@ static bool open_log(struct worker *w, struct err *e) {
     snprintf(identity, sizeof identity, "%s-%d", w->name, i->settings.slot);
     bool member = w->delivery != NULL || w->topology->sources != NULL;
     struct kafka_options kafka = {.brokers = i->settings.brokers,
+                                  .properties = i->settings.properties,
                                   .group = member ? w->name : NULL,
                                   .identity = identity,
                                   .topic_count = i->topic_count,
@@ -344,6 +339,14 @@ static int print_topologies(const struct service *service) {
     return 0;
 }
 
+static int print_acls(const struct service *service, const char *principal) {
+    _cleanup_(buf_free) struct buf out = {0}, own = {0};
+    buf_printf(&own, "User:%s%c", service->name, 0);
+    acls_put(service, principal == NULL ? own.data : principal, &out);
+    printf(SLICE_FMT, SLICE_ARG(buf_slice(&out)));
+    return 0;
+}
+
 /* One line in the log when what it is doing changes, and no thousand while it stays. */
 static void tell(struct worker *w) {
     char now[sizeof w->status.text];
@@ -476,10 +479,11 @@ static bool start(struct instance *i, struct err *e) {
     for (const struct topology *const *t = i->service->topologies; *t != NULL; t++)
         if (!topology_check(*t, e))
             return false;
-    i->registry = registry_http_create(i->settings.registry_url, REGISTRY_TIMEOUT_MS);
+    i->registry = registry_http_create(&i->settings.registry);
     i->schemas = schemas_create(i->registry);
     i->topic_count = count_topics(i->service);
     struct producer_options options = {.brokers = i->settings.brokers,
+                                       .properties = i->settings.properties,
                                        .topic_count = i->topic_count,
                                        .done = instance_published,
                                        .context = i};
@@ -542,6 +546,7 @@ static void finish(struct instance *i, bool orderly) {
     free(i->workers);
     schemas_destroy(i->schemas);
     registry_destroy(i->registry);
+    settings_finish(&i->settings);
     close(i->wake_fd);
 }
 
@@ -557,14 +562,19 @@ static void raise_file_limit(void) {
 int service_main(int argc, char **argv, const struct service *service) {
     if (argc == 2 && strcmp(argv[1], "--topology") == 0)
         return print_topologies(service);
+    if (argc == 2 && strcmp(argv[1], "--acls") == 0)
+        return print_acls(service, NULL);
+    if (argc == 2 && strncmp(argv[1], "--acls=User:", 12) == 0 && strpbrk(argv[1], " \n\"'\\") == NULL)
+        return print_acls(service, argv[1] + 7);
     if (argc == 2 && strcmp(argv[1], "--ready") == 0)
         return health_ask();
     if (argc > 1) {
-        fprintf(stderr,
-                "usage: %s [--topology | --ready]\nSettings are environment variables: KAFKA_BROKERS, "
-                "REGISTRY_URL, "
-                "DATA_DIR, PARTITIONS, SLOT, PORT, LISTEN, LOG_LEVEL.\n",
-                service->name);
+        fprintf(
+            stderr,
+            "usage: %s [--topology | --acls[=User:NAME] | --ready]\nSettings are environment variables: "
+            "KAFKA_BROKERS, KAFKA_… (a property of librdkafka), REGISTRY_URL, DATA_DIR, PARTITIONS, SLOT, "
+            "PORT, LISTEN, LOG_LEVEL.\n",
+            service->name);
         return strcmp(argv[1], "--help") == 0 ? 0 : 2;
     }
     struct instance i = {.service = service, .wake_fd = eventfd(0, EFD_CLOEXEC)};
@@ -572,11 +582,13 @@ int service_main(int argc, char **argv, const struct service *service) {
     logger_init(service->name, 0, LEVEL_INFO);
     if (!settings_read(&i.settings, &e) || !settings_take_slot(&i.settings, service->name, &e)) {
         logger_write(LEVEL_ERROR, "%s", e.text);
+        settings_finish(&i.settings);
         return EXIT_BAD_CONFIG;
     }
     logger_init(service->name, i.settings.slot, i.settings.log_level);
     if (service->start != NULL && !service->start(&i.settings, &e)) {
         logger_write(LEVEL_ERROR, "%s", e.text);
+        settings_finish(&i.settings);
         return exit_code_of(&e);
     }
 

@@ -26,6 +26,7 @@ struct service {
      * of the topologies, of rows as assignments.h has them. NULL: the service has no such tables. */
     const struct table *assignments;
     const struct delivery *const *deliveries; /* what goes to the world outside, NULL-terminated or NULL */
+    bool asks_groups;                         /* it asks Kafka about the groups of others: for --acls */
     /* The service's own settings, before any thread; NULL: it has none. An error ends the process. */
     bool (*start)(const struct settings *settings, struct err *e);
     /* NULL, or a thread of its own, for what is neither an event nor a request. Returns soon after
@@ -35,9 +36,11 @@ struct service {
     bool (*ready)(char *why, size_t size);
 };
 
-/* Runs until SIGTERM or SIGINT. Exit codes: 0 a clean end; 75 a call to Kafka overran its deadline; 77
- * another process has this identity; 78 a setting, a schema or a partition count is wrong; 1 anything else.
- * The last line of the log says why. */
+/* Runs until SIGTERM or SIGINT. With --topology it prints its graph instead, with --acls[=PRINCIPAL]
+ * (User:name) what it may do in Kafka, as lines of arguments for kafka-acls, with --ready what /readyz says.
+ * Exit codes: 0 a clean end; 75 a call to Kafka overran its deadline; 77 another process has this identity;
+ * 78 a setting, a schema or a partition count is wrong; 1 anything else. The last line of the log says why.
+ */
 int service_main(int argc, char **argv, const struct service *service);
 
 /* ---- A running service, as its routes see it. HTTP thread only, unless it says otherwise. ---- */

@@ -72,12 +72,34 @@ static void prints_its_topologies(void **state) {
     assert_non_null(strstr(line, "}],\"deliveries\":[]}\n"));
 }
 
+/* As kafka-acls takes it. */
+static void prints_what_it_may(void **state) {
+    (void)state;
+    char line[2000];
+    FILE *output;
+    pid_t pid = spawn("--acls", "SLOT", "0", &output);
+    await_line(output, "--add --force --allow-principal User:bank --operation Read --topic ", line,
+               sizeof line);
+    assert_non_null(strstr(line, " --topic deposits"));
+    await_line(output, "--add --force --allow-principal User:bank --operation Write --topic ", line,
+               sizeof line);
+    await_line(output, "--operation Read --group bank\n", line, sizeof line);
+    await_line(output, "--resource-pattern-type prefixed --transactional-id bank-\n", line, sizeof line);
+    assert_int_equal(exit_code(pid, output), 0);
+    pid = spawn("--acls=User:CN=bank", "SLOT", "0", &output);
+    await_line(output, "--allow-principal User:CN=bank --operation Read --topic ", line, sizeof line);
+    assert_int_equal(exit_code(pid, output), 0);
+    pid = spawn("--acls=bank", "SLOT", "0", &output);
+    await_line(output, "usage", line, sizeof line);
+    assert_int_equal(exit_code(pid, output), 2);
+}
+
 static void knows_its_arguments(void **state) {
     (void)state;
     char line[2000];
     FILE *output;
     pid_t pid = spawn("--help", "SLOT", "0", &output);
-    await_line(output, "usage: bank [--topology | --ready]", line, sizeof line);
+    await_line(output, "usage: bank [--topology | --acls[=User:NAME] | --ready]", line, sizeof line);
     assert_int_equal(exit_code(pid, output), 0);
     pid = spawn("--port=80", "SLOT", "0", &output);
     await_line(output, "usage", line, sizeof line);
@@ -237,6 +259,7 @@ static void people_get_a_line_for_people(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_its_topologies),
+        cmocka_unit_test(prints_what_it_may),
         cmocka_unit_test(knows_its_arguments),
         cmocka_unit_test(a_bad_setting_is_named),
         cmocka_unit_test(an_address_that_is_not_ours_is_named),

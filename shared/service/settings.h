@@ -2,16 +2,20 @@
 #pragma once
 
 #include "base/err.h"
+#include "events/registry.h"
 #include "service/logger.h"
+#include "stream/kafka_properties.h"
 
 #include <stdint.h>
 
 /* Each with the name of its variable, and what it is without. */
 struct settings {
-    const char *brokers;      /* KAFKA_BROKERS, localhost:9092 */
-    const char *registry_url; /* REGISTRY_URL, http://localhost:8081/apis/ccompat/v7 */
-    const char *data_dir;     /* DATA_DIR, ./data: views are kept below it */
-    const char *address;      /* LISTEN, 127.0.0.1 */
+    const char *brokers;               /* KAFKA_BROKERS, localhost:9092 */
+    struct kafka_property *properties; /* KAFKA_X_Y: librdkafka's x.y, see kafka_properties.h */
+    struct registry_options registry;  /* REGISTRY_URL, http://localhost:8081/apis/ccompat/v7; REGISTRY_AUTH,
+                                          user:password; REGISTRY_CA_FILE */
+    const char *data_dir;              /* DATA_DIR, ./data: views are kept below it */
+    const char *address;               /* LISTEN, 127.0.0.1 */
     char advertised[256];     /* ADVERTISED: the host that other instances find this one at. LISTEN, or where
                                  that is any address, the host's name */
     int32_t standbys;         /* STANDBYS, 1: instances that hold a partition beside its owner */
@@ -22,8 +26,11 @@ struct settings {
     enum log_level log_level; /* LOG_LEVEL, info: the least that is logged */
 };
 
-/* Strings point into the environment. ERR_CONFIG names the setting and what it must be. */
+/* Strings point into the environment. ERR_CONFIG names the setting and what it must be. To be finished after
+ * it was read. */
 WARN_UNUSED bool settings_read(struct settings *s, struct err *e);
+
+void settings_finish(struct settings *s);
 
 /* Where the slot is "auto", takes the first that no living process below the same data_dir has, until this
  * process ends: so instances that share a directory tell each other apart, and one that is started again

@@ -16,22 +16,13 @@
 enum {
     STABLE_MS = 300, /* committed offsets: while a transaction is open they are not to be had */
     INIT_MS = 10000,
-    COMMIT_MS = 11000, /* longer than transaction.timeout.ms: then the broker has decided */
-    LOOK_MS = 2000,    /* whether the group has all tasks; */
-    LACKING_LOOKS = 8, /* so often it has not: longer than it takes to give tasks up, commit and all */
+    COMMIT_MS = 11000,   /* longer than transaction.timeout.ms: then the broker has decided */
+    FORBIDDEN_MS = 1000, /* between two tries of what the broker does not permit */
+    LOOK_MS = 2000,      /* whether the group has all tasks; */
+    LACKING_LOOKS = 8,   /* so often it has not: longer than it takes to give tasks up, commit and all */
 };
 
-static const struct setting common_settings[] = {
-    {"broker.address.family", "v4"}, /* "localhost" as ::1 first costs a failed connection at each start */
-    {"reconnect.backoff.ms", "20"},  /* a broker that restarts is found again at once */
-    {"reconnect.backoff.max.ms", "500"},
-    {"socket.nagle.disable", "true"},
-    {"allow.auto.create.topics", "false"},
-    {"log_level", "3"},
-    {NULL, NULL},
-};
-
-static const struct setting member_settings[] = {
+static const struct kafka_property member_settings[] = {
     {"group.protocol", "classic"}, /* with the new one a killed static member cannot come back */
     {"partition.assignment.strategy", "cooperative-sticky"},
     {"session.timeout.ms", "6000"},
@@ -42,74 +33,17 @@ static const struct setting member_settings[] = {
     {NULL, NULL},
 };
 
-const struct setting producer_settings[] = {
-    {"enable.idempotence", "true"},
-    {"acks", "all"},
-    {"linger.ms", "1"},        /* a flush does not wait for it; more halves the throughput of transactions */
-    {"retry.backoff.ms", "2"}, /* CONCURRENT_TRANSACTIONS right after a commit is ordinary */
-    {"retry.backoff.max.ms", "10"},
-    {"queue.buffering.max.messages", "100000"},
-    {"queue.buffering.max.kbytes", "8192"},
-    {"message.max.bytes", "2097152"}, /* a dead letter is larger than its record */
-    {NULL, NULL},
-};
-
-static const struct setting transaction_settings[] = {
+static const struct kafka_property transaction_settings[] = {
     {"transaction.timeout.ms", "10000"}, /* what a dead instance left open hides later records until then */
     {NULL, NULL},
 };
 
 /* ---- making clients ---- */
 
-static bool set_all(rd_kafka_conf_t *conf, const struct setting *settings, struct err *e) {
-    char text[256];
-    for (; settings->name != NULL; settings++)
-        if (rd_kafka_conf_set(conf, settings->name, settings->value, text, sizeof text) != RD_KAFKA_CONF_OK)
-            return err_set(e, ERR_CONFIG, "%s", text);
-    return true;
-}
-
-/* What librdkafka would log also comes as an error of some call, or mends itself. */
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
-bool kafka_client(rd_kafka_type_t type, const char *brokers, const struct setting *const *settings,
-                  rd_kafka_conf_t *conf, struct kafka_traffic *traffic, rd_kafka_t **rk, struct err *e) {
-    char text[256];
-    const struct setting own[] = {{"bootstrap.servers", brokers}, {NULL, NULL}};
-    kafka_traffic_count(conf, traffic);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    bool ok = set_all(conf, own, e) && set_all(conf, common_settings, e);
-    for (; ok && *settings != NULL; settings++)
-        ok = set_all(conf, *settings, e);
-    rd_kafka_t *made = ok ? rd_kafka_new(type, conf, text, sizeof text) : NULL;
-    if (ok && made == NULL)
-        err_set(e, ERR_CONFIG, "%s", text);
-    if (made == NULL) {
-        rd_kafka_conf_destroy(conf);
-        return false;
-    }
-    *rk = made;
-    return true;
-}
-
-static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque) {
-    (void)rk;
-    (void)reason;
-    if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        atomic_store(&((struct kafka *)opaque)->down, true);
-}
-
 bool kafka_role(struct kafka *k, enum client role, rd_kafka_conf_t *conf,
-                const struct setting *const *settings, rd_kafka_t **rk, struct err *e) {
+                const struct kafka_property *const *settings, rd_kafka_t **rk, struct err *e) {
     rd_kafka_type_t type = role < CLIENT_PRODUCER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
-    rd_kafka_conf_set_opaque(conf, k);
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    return kafka_client(type, k->brokers, settings, conf, &k->traffic[role], rk, e);
+    return kafka_client(type, &k->link, settings, conf, &k->traffic[role], rk, e);
 }
 
 void kafka_watch(struct kafka *k, rd_kafka_queue_t *queue) {
@@ -120,7 +54,7 @@ void kafka_watch(struct kafka *k, rd_kafka_queue_t *queue) {
 /* The client for questions. Not a reader: a broker answers a connection's requests in turn, and a reader's
  * fetch waits there for up to half a second. */
 static bool asker(struct kafka *k, rd_kafka_t **rk, struct err *e) {
-    const struct setting *const settings[] = {NULL};
+    const struct kafka_property *const settings[] = {NULL};
     if (k->asker == NULL && !kafka_role(k, CLIENT_ASKER, rd_kafka_conf_new(), settings, &k->asker, e))
         return false;
     *rk = k->asker;
@@ -141,26 +75,6 @@ static void asker_drop(struct kafka *k) {
     k->asker = NULL;
 }
 
-rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const struct topic *t) {
-    if (handles[t->index] == NULL) {
-        rd_kafka_topic_conf_t *conf = rd_kafka_topic_conf_new();
-        rd_kafka_topic_conf_set_opaque(conf, (void *)(uintptr_t)t);
-        /* A fresh one would have "largest": without a word to the end. */
-        rd_kafka_topic_conf_set(conf, "auto.offset.reset", "error", NULL, 0);
-        handles[t->index] = rd_kafka_topic_new(rk, t->name, conf);
-        if (handles[t->index] == NULL)
-            abort(); /* a name that cannot be one: the catalogue was checked */
-    }
-    return handles[t->index];
-}
-
-void kafka_topics_destroy(rd_kafka_topic_t **handles, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (handles[i] != NULL)
-            rd_kafka_topic_destroy(handles[i]);
-    memset(handles, 0, count * sizeof(rd_kafka_topic_t *));
-}
-
 /* ---- questions ---- */
 
 static int64_t kafka_now_ms(struct log *l) {
@@ -173,20 +87,8 @@ static int64_t kafka_time_ms(struct log *l) {
     return clock_wall_ms();
 }
 
-static bool away(const struct kafka *k, struct err *e, const char *what) {
-    return err_set(e, ERR_RETRY, "waiting for Kafka at %s: %s", k->brokers, what);
-}
-
-int32_t kafka_partition_count(rd_kafka_t *rk, rd_kafka_topic_t *topic, int timeout_ms,
-                              rd_kafka_resp_err_t *error) {
-    const struct rd_kafka_metadata *m;
-    *error = rd_kafka_metadata(rk, 0, topic, &m, timeout_ms);
-    if (*error != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    *error = m->topic_cnt == 1 ? m->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-    int32_t count = *error == RD_KAFKA_RESP_ERR_NO_ERROR ? m->topics[0].partition_cnt : 0;
-    rd_kafka_metadata_destroy(m);
-    return count;
+static bool away(struct kafka *k, struct err *e, const char *what) {
+    return kafka_away(&k->link, k->asker, what, e);
 }
 
 static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *count, struct err *e) {
@@ -200,8 +102,12 @@ static bool kafka_partitions(struct log *l, const struct topic *t, int32_t *coun
             kafka_partition_count(rk, kafka_topic(rk, k->asker_topics, t), CALL_MS, &error);
         if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
             return err_set(e, ERR_RETRY, "waiting for the topic %s, which is not there yet", t->name);
+        if (kafka_forbids(error))
+            return err_set(e, ERR_RETRY, "waiting for Kafka: the topic %s: %s", t->name,
+                           rd_kafka_err2str(error));
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
             return away(k, e, rd_kafka_err2str(error));
+        kafka_answered(&k->link);
     }
     *count = k->partitions[t->index];
     return true;
@@ -371,7 +277,8 @@ static bool ask_group(struct kafka *k, rd_kafka_queue_t **queue, struct err *e) 
 static bool take_group(struct kafka *k, rd_kafka_event_t *event, on_group *each, const void *context,
                        struct err *e) {
     bool known = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    bool ok = known || away(k, e, "no answer about the group");
+    bool ok =
+        known || away(k, e, event == NULL ? "no answer about the group" : rd_kafka_event_error_string(event));
     size_t count = 0;
     const rd_kafka_ConsumerGroupDescription_t **found =
         known ? rd_kafka_DescribeConsumerGroups_result_groups(
@@ -379,7 +286,8 @@ static bool take_group(struct kafka *k, rd_kafka_event_t *event, on_group *each,
               : NULL;
     for (size_t g = 0; ok && g < count; g++)
         if (rd_kafka_ConsumerGroupDescription_error(found[g]) != NULL)
-            ok = away(k, e, "no answer about the group");
+            ok = err_set(e, ERR_RETRY, "waiting for Kafka: the group %s: %s", k->group,
+                         rd_kafka_error_string(rd_kafka_ConsumerGroupDescription_error(found[g])));
         else
             ok = each(k, found[g], context, e);
     if (event != NULL)
@@ -423,8 +331,8 @@ static bool leave(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *gr
                   struct err *e) {
     (void)context;
     const rd_kafka_Node_t *node = rd_kafka_ConsumerGroupDescription_coordinator(group);
-    return (node != NULL &&
-            kafka_leave_group(rd_kafka_Node_host(node), rd_kafka_Node_port(node), k->group, k->identity)) ||
+    return (node != NULL && kafka_leave_group(k->link.properties, rd_kafka_Node_host(node),
+                                              rd_kafka_Node_port(node), k->group, k->identity)) ||
            err_set(e, ERR_RETRY, "the group does not let go");
 }
 
@@ -442,7 +350,7 @@ static bool kafka_leave(struct log *l, struct err *e) {
     k->listener = (struct log_listener){0};
     k->lead = NULL;
     member_destroy(k);
-    if (atomic_load(&k->down))
+    if (atomic_load(&k->link.down))
         return err_set(e, ERR_RETRY, "Kafka is away");
     return describe_group(k, leave, NULL, e);
 }
@@ -520,7 +428,7 @@ static void look_at_group(struct kafka *k) {
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list,
                          void *opaque) {
-    struct kafka *k = opaque;
+    struct kafka *k = ((struct kafka_link *)opaque)->owner;
     int32_t tasks[list->cnt + 1];
     for (int i = 0; i < list->cnt; i++)
         tasks[i] = list->elems[i].partition;
@@ -553,8 +461,9 @@ static bool kafka_subscribe(struct log *l, const struct topic *lead, const struc
                             struct err *e) {
     struct kafka *k = kafka_of(l);
     k->listener = *listener;
-    const struct setting own[] = {{"group.id", k->group}, {"group.instance.id", k->identity}, {NULL, NULL}};
-    const struct setting *const settings[] = {member_settings, own, NULL};
+    const struct kafka_property own[] = {
+        {"group.id", k->group}, {"group.instance.id", k->identity}, {NULL, NULL}};
+    const struct kafka_property *const settings[] = {member_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     if (!kafka_role(k, CLIENT_MEMBER, conf, settings, &k->member, e))
@@ -612,7 +521,7 @@ static bool still_away(struct kafka *k, struct err *e) {
         return true;
     }
     rd_kafka_metadata_destroy(m);
-    atomic_store(&k->down, false);
+    kafka_answered(&k->link);
     return false;
 }
 
@@ -620,7 +529,7 @@ static bool kafka_poll(struct log *l, bool inputs, struct log_record *records, s
                        size_t *n, struct err *e) {
     struct kafka *k = kafka_of(l);
     *n = 0;
-    if (inputs && atomic_load(&k->down) && still_away(k, e))
+    if (inputs && atomic_load(&k->link.down) && still_away(k, e))
         return false;
     for (int attempt = 0;; attempt++) {
         uint64_t events;
@@ -685,7 +594,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     (void)rk;
     struct log_delivered *delivered = m->_private;
     if (refuses(m->err))
-        note_refused(opaque, rd_kafka_topic_name(m->rkt), m->err);
+        note_refused(((struct kafka_link *)opaque)->owner, rd_kafka_topic_name(m->rkt), m->err);
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && delivered != NULL && m->offset >= 0)
         log_deliver(delivered, m->offset);
 }
@@ -720,6 +629,38 @@ static bool aborts(const struct kafka *k, struct err *e) {
     return false;
 }
 
+static void note_written(struct kafka *k, const struct topic *t) {
+    size_t i = 0;
+    while (i < k->written_count && k->written[i] != t)
+        i++;
+    if (i < WRITTEN_MAX) {
+        k->written[i] = t;
+        k->written_count += i == k->written_count;
+    }
+}
+
+/* Until somebody permits it, it is tried again; kafka_troubled() says so meanwhile. */
+static bool forbidden(struct kafka *k, rd_kafka_resp_err_t code, enum err_kind kind, struct err *e) {
+    _cleanup_(buf_free) struct buf what = {0};
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        buf_printf(&what, "the group %s", k->group);
+    else if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        buf_printf(&what, "the transactional id %s", k->identity);
+    else
+        buf_printf(&what, "writing to %s",
+                   k->written_count == 0   ? "a topic"
+                   : k->written_count == 1 ? ""
+                                           : "one of ");
+    for (size_t i = 0; code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED && i < k->written_count; i++)
+        buf_printf(&what, "%s%s", i == 0 ? "" : ", ", k->written[i]->name);
+    k->forbidden.code = code;
+    k->forbidden.until_us = clock_mono_us() + FORBIDDEN_MS * (int64_t)1000;
+    err_set(&k->forbidden.why, kind, "waiting for Kafka: " SLICE_FMT ": %s", SLICE_ARG(buf_slice(&what)),
+            rd_kafka_err2str(code));
+    *e = k->forbidden.why;
+    return false;
+}
+
 /* Sorts an error of the transaction API by what to do; `otherwise` where the API leaves it open: ERR_RETRY
  * where a producer begins, and then fatal is what it says. */
 static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err_kind otherwise,
@@ -728,6 +669,10 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
         return true;
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     enum err_kind kind = otherwise;
+    if (kafka_forbids(code)) {
+        rd_kafka_error_destroy(error);
+        return forbidden(k, code, otherwise == ERR_RETRY ? ERR_RETRY : ERR_UNKNOWN, e);
+    }
     if (rd_kafka_error_is_fatal(error)) {
         if (otherwise == ERR_RETRY)
             fatal(k->producer, e);
@@ -749,21 +694,32 @@ static bool kafka_init(struct log *l, struct err *e) {
     struct kafka *k = kafka_of(l);
     if (k->tasks > 0 && !describe_group(k, is_free, k->member_id, e)) /* else on_rebalance() has asked */
         return false;
+    if (k->forbidden.why.kind != ERR_NONE && clock_mono_us() < k->forbidden.until_us) {
+        *e = k->forbidden.why;
+        e->kind = ERR_RETRY;
+        return false;
+    }
     producer_drop(k);
     k->refused.kind = ERR_NONE;
-    const struct setting own[] = {{"transactional.id", k->identity}, {NULL, NULL}};
-    const struct setting *const settings[] = {producer_settings, transaction_settings, own, NULL};
+    const struct kafka_property own[] = {{"transactional.id", k->identity}, {NULL, NULL}};
+    const struct kafka_property *const settings[] = {producer_settings, transaction_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     if (!kafka_role(k, CLIENT_PRODUCER, conf, settings, &k->producer, e))
         return false;
-    return transaction_error(k, rd_kafka_init_transactions(k->producer, INIT_MS), ERR_RETRY,
-                             "init_transactions", e);
+    if (!transaction_error(k, rd_kafka_init_transactions(k->producer, INIT_MS), ERR_RETRY,
+                           "init_transactions", e))
+        return false;
+    /* What else it may, the next commit shows, where there is something to commit. */
+    if (k->tasks == 0 || k->forbidden.code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        k->forbidden.why.kind = ERR_NONE;
+    return true;
 }
 
 static bool kafka_begin(struct log *l, struct err *e) {
     struct kafka *k = kafka_of(l);
     k->refused.kind = ERR_NONE;
+    k->written_count = 0;
     return transaction_error(k, rd_kafka_begin_transaction(k->producer), ERR_UNKNOWN, "begin_transaction", e);
 }
 
@@ -796,6 +752,7 @@ static bool kafka_produce(struct log *l, const struct log_message *m, struct err
     struct kafka *k = kafka_of(l);
     rd_kafka_topic_t *topic = kafka_topic(k->producer, k->producer_topics, m->topic);
     int64_t until = clock_mono_us() + COMMIT_MS * (int64_t)1000;
+    note_written(k, m->topic);
     for (;;) {
         rd_kafka_resp_err_t error = kafka_send(k->producer, topic, m->partition, m, m->delivered);
         if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -823,8 +780,11 @@ static bool kafka_commit(struct log *l, const struct log_committed *inputs, size
         if (!transaction_error(k, error, ERR_ABORT, "send_offsets_to_transaction", e))
             return false;
     }
-    return transaction_error(k, rd_kafka_commit_transaction(k->producer, COMMIT_MS), ERR_UNKNOWN,
-                             "commit_transaction", e);
+    if (!transaction_error(k, rd_kafka_commit_transaction(k->producer, COMMIT_MS), ERR_UNKNOWN,
+                           "commit_transaction", e))
+        return false;
+    k->forbidden.why.kind = ERR_NONE;
+    return true;
 }
 
 static bool kafka_abort(struct log *l, struct err *e) {
@@ -857,13 +817,16 @@ void kafka_metrics(struct log *l, const char *topology, struct metrics *m) {
 static bool kafka_troubled(struct log *l, char *text, size_t size) {
     struct kafka *k = kafka_of(l);
     bool stays_out = k->member_error != RD_KAFKA_RESP_ERR_NO_ERROR && k->tasks == 0;
+    bool forbidden = k->forbidden.why.kind != ERR_NONE;
     if (k->strangers[0] != 0)
         snprintf(text, size, "%s", k->strangers);
+    else if (forbidden)
+        snprintf(text, size, "%s", k->forbidden.why.text);
     else if (stays_out)
         snprintf(text, size, "waiting for the group %s: %s", k->group, rd_kafka_err2str(k->member_error));
     else if (k->troubles > 0)
         snprintf(text, size, "%s", k->trouble);
-    return k->strangers[0] != 0 || stays_out || k->troubles > 0;
+    return k->strangers[0] != 0 || forbidden || stays_out || k->troubles > 0;
 }
 
 static void kafka_wake(struct log *l) {
@@ -884,7 +847,7 @@ static void kafka_destroy(struct log *l) {
     close(k->event);
     free(k->messages);
     free(k->partitions);
-    free(k->brokers);
+    kafka_link_finish(&k->link);
     free(k->group);
     free(k->identity);
     pthread_mutex_destroy(&k->lock);
@@ -923,7 +886,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
     k->log.ops = &ops;
     k->event = event;
     pthread_mutex_init(&k->lock, NULL);
-    k->brokers = xstrdup(o->brokers);
+    kafka_link_init(&k->link, o->brokers, o->properties, k);
     k->group = o->group == NULL ? NULL : xstrdup(o->group);
     k->identity = xstrdup(o->identity);
     k->topic_count = o->topic_count;

@@ -2,12 +2,15 @@
 #pragma once
 
 #include "base/metrics.h"
+#include "stream/kafka_properties.h"
 #include "stream/log.h"
 
 /* What kafka_create() is told. */
 struct kafka_options {
-    const char *brokers;  /* host:port, comma-separated */
-    const char *group;    /* consumer group; NULL: no inputs, only tables */
+    const char *brokers;                     /* host:port, comma-separated */
+    const struct kafka_property *properties; /* as kafka_properties_check() has them, up to {0}, or NULL;
+                                                borrowed as long as there is the log */
+    const char *group;                       /* consumer group; NULL: no inputs, only tables */
     const char *identity; /* of this instance: static member and transactional id; the same after a restart */
     size_t topic_count;   /* of the catalogue that all topics are from */
     /* Of many small records, for which there is time: they are fetched together, some 100 ms late.

@@ -12,6 +12,7 @@
 
 enum {
     CALL_MS = 2000, /* metadata, offsets */
+    WRITTEN_MAX = 8,
     WATCH_MS = 3000,
 };
 
@@ -41,7 +42,8 @@ struct readings {
 
 struct kafka {
     struct log log;
-    char *brokers, *group, *identity, member_id[256];
+    struct kafka_link link;
+    char *group, *identity, member_id[256];
     rd_kafka_t *member, *producer, *asker;
     rd_kafka_t *readers[READERS]; /* changed under the lock, for kafka_seen_end() */
     pthread_mutex_t lock;
@@ -77,9 +79,15 @@ struct kafka {
     int lacking;        /* looks in a row at which the group had not all */
     struct err fenced;  /* kind ERR_NONE: not that we know */
     struct err refused; /* likewise: a record of the transaction will never be taken */
+    struct {
+        struct err why;           /* likewise: what this service does the broker does not let it do */
+        rd_kafka_resp_err_t code; /* that it gave */
+        int64_t until_us;         /* it is not tried again before */
+    } forbidden;
+    const struct topic *written[WRITTEN_MAX]; /* by the transaction, each once */
+    size_t written_count;
     counter mended;
     bool told;                     /* a callback ran during this poll */
-    atomic_bool down;              /* all brokers */
     rd_kafka_message_t **messages; /* scratch of a poll */
     size_t message_capacity;
 };
@@ -91,7 +99,7 @@ static inline struct kafka *kafka_of(struct log *l) {
 /* --- kafka.c --- */
 /* Makes a client of this role, see kafka_client(). */
 WARN_UNUSED bool kafka_role(struct kafka *k, enum client role, rd_kafka_conf_t *conf,
-                            const struct setting *const *settings, rd_kafka_t **rk, struct err *e);
+                            const struct kafka_property *const *settings, rd_kafka_t **rk, struct err *e);
 /* Wakes the poll when something is on the queue. */
 void kafka_watch(struct kafka *k, rd_kafka_queue_t *queue);
 /* Asks for the offsets of `list` (RD_KAFKA_OFFSET_SPEC_…); the answer, or that there is none within CALL_MS,

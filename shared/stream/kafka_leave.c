@@ -2,75 +2,40 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "stream/kafka_client.h"
+#include "stream/kafka_wire.h"
 
-#include <netdb.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { LEAVE_GROUP = 13, VERSION = 3, ANSWER_MS = 1000, PATIENCE_S = 3 };
+enum { LEAVE_GROUP = 13, VERSION = 3, ANSWER_MS = 1000, ANSWER_MAX = 64 << 10, PATIENCE_S = 3 };
 
 static void put_string(struct buf *b, const char *s) {
     buf_append_be(b, strlen(s), 2);
     buf_append(b, s, strlen(s));
 }
 
-static int connect_to(const char *host, uint16_t port) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-    char service[8];
-    int fd = -1;
-    snprintf(service, sizeof service, "%u", port);
-    if (getaddrinfo(host, service, &hints, &list) != 0)
-        return -1;
-    for (struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        struct timeval wait = {.tv_sec = ANSWER_MS / 1000};
-        if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) != 0 ||
-                        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0 ||
-                        connect(fd, a->ai_addr, a->ai_addrlen) != 0)) {
-            close(fd);
-            fd = -1;
-        }
-    }
-    freeaddrinfo(list);
-    return fd;
-}
-
-static bool leave(const char *host, uint16_t port, const char *group, const char *instance) {
-    _cleanup_(buf_free) struct buf body = {0}, request = {0};
-    buf_append_be(&body, LEAVE_GROUP, 2);
-    buf_append_be(&body, VERSION, 2);
-    buf_append_be(&body, 1, 4); /* correlation */
-    put_string(&body, instance);
-    put_string(&body, group);
-    buf_append_be(&body, 1, 4); /* members: */
-    put_string(&body, "");      /* whichever has */
-    put_string(&body, instance);
-    buf_append_be(&request, body.size, 4);
-    buf_append_slice(&request, buf_slice(&body));
-    int fd = connect_to(host, port);
-    if (fd < 0)
-        return false;
-    /* size, correlation, throttle, error */
-    unsigned char answer[14];
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    bool left = send(fd, request.data, request.size, MSG_NOSIGNAL) == (ssize_t)request.size &&
-                poll(&readable, 1, ANSWER_MS) == 1 &&
-                recv(fd, answer, sizeof answer, MSG_WAITALL) == (ssize_t)sizeof answer && answer[12] == 0 &&
-                answer[13] == 0;
-    close(fd);
-    return left;
+static bool leave(struct kafka_wire *to, const char *group, const char *instance) {
+    _cleanup_(buf_free) struct buf request = {0}, answer = {0};
+    struct err e;
+    buf_append_be(&request, LEAVE_GROUP, 2);
+    buf_append_be(&request, VERSION, 2);
+    buf_append_be(&request, 1, 4); /* correlation */
+    put_string(&request, instance);
+    put_string(&request, group);
+    buf_append_be(&request, 1, 4); /* members: */
+    put_string(&request, "");      /* whichever has */
+    put_string(&request, instance);
+    /* correlation, throttle, error, … */
+    return kafka_wire_ask(to, buf_slice(&request), &answer, ANSWER_MAX, ANSWER_MS, &e) && answer.size >= 10 &&
+           be_get(answer.data + 8, 2) == 0;
 }
 
 /* ---- looking up a name has no time limit, so somebody else does all of it ---- */
 
 struct leaving {
-    char *host, *group, *instance;
-    uint16_t port;
+    struct kafka_wire *to;
+    char *group, *instance;
     bool left;
     atomic_int holders; /* the last one frees it */
 };
@@ -78,7 +43,7 @@ struct leaving {
 static void let_go(struct leaving *l) {
     if (atomic_fetch_sub(&l->holders, 1) > 1)
         return;
-    free(l->host);
+    kafka_wire_destroy(l->to);
     free(l->group);
     free(l->instance);
     free(l);
@@ -86,14 +51,16 @@ static void let_go(struct leaving *l) {
 
 static void *leave_in_time(void *context) {
     struct leaving *l = context;
-    l->left = leave(l->host, l->port, l->group, l->instance);
+    l->left = leave(l->to, l->group, l->instance);
     let_go(l);
     return NULL;
 }
 
-bool kafka_leave_group(const char *host, uint16_t port, const char *group, const char *instance) {
+bool kafka_leave_group(const struct kafka_property *properties, const char *host, uint16_t port,
+                       const char *group, const char *instance) {
     struct leaving *l = xcalloc(1, sizeof *l);
-    *l = (struct leaving){xstrdup(host), xstrdup(group), xstrdup(instance), port, false, 2};
+    *l = (struct leaving){kafka_wire_create(host, port, properties), xstrdup(group), xstrdup(instance), false,
+                          2};
     struct timespec until;
     pthread_t thread;
     clock_gettime(CLOCK_MONOTONIC, &until);

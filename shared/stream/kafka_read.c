@@ -14,7 +14,7 @@ enum {
 
 /* No group: the consumer without one starts and stops partitions where it is told to. That no position is
  * reset by itself is a property of topics, see kafka_topic(). */
-static const struct setting reader_settings[] = {
+static const struct kafka_property reader_settings[] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
     {"isolation.level", "read_committed"},
@@ -30,13 +30,13 @@ static const struct setting reader_settings[] = {
 
 /* Tables and changelogs are read to their ends, and an end behind a transaction's marker shows by the next
  * fetch only. */
-static const struct setting aside_settings[] = {
+static const struct kafka_property aside_settings[] = {
     {"fetch.wait.max.ms", "100"},
     {NULL, NULL},
 };
 
 /* Thousands of small records a second, each worth a fetch if one asked for it at once. */
-static const struct setting patient_settings[] = {
+static const struct kafka_property patient_settings[] = {
     {"fetch.min.bytes", "65536"},
     {"fetch.wait.max.ms", "100"},
     {NULL, NULL},
@@ -64,10 +64,10 @@ static int64_t now_ms(void) {
 /* ---- the clients ---- */
 
 static bool reader_make(struct kafka *k, int q, rd_kafka_t **made, struct err *e) {
-    const struct setting *more = q >= PATIENT_INPUTS                ? patient_settings
-                                 : log_queue_of_inputs(queue_of(q)) ? NULL
-                                                                    : aside_settings;
-    const struct setting *const settings[] = {reader_settings, more, NULL};
+    const struct kafka_property *more = q >= PATIENT_INPUTS                ? patient_settings
+                                        : log_queue_of_inputs(queue_of(q)) ? NULL
+                                                                           : aside_settings;
+    const struct kafka_property *const settings[] = {reader_settings, more, NULL};
     if (!kafka_role(k, CLIENT_READERS + q, rd_kafka_conf_new(), settings, made, e))
         return false;
     k->queues[q] = rd_kafka_queue_new(*made);
@@ -491,7 +491,7 @@ void kafka_readers_watch(struct kafka *k) {
         rd_kafka_queue_destroy(k->watch.queue);
         k->watch.queue = NULL;
         watch_take(k, event);
-    } else if (now_ms() >= k->watch.at && !atomic_load(&k->down)) {
+    } else if (now_ms() >= k->watch.at && !atomic_load(&k->link.down)) {
         watch_ask(k, false);
     }
 }

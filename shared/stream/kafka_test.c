@@ -354,7 +354,7 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 static void whose_name_nobody_answers_is_not_waited_for(void **state) {
     (void)state;
     pthread_mutex_lock(&name_server);
-    assert_false(kafka_leave_group("name.that.nobody.answers", 9092, "test", "test-0"));
+    assert_false(kafka_leave_group(NULL, "name.that.nobody.answers", 9092, "test", "test-0"));
     pthread_mutex_unlock(&name_server);
 }
 
@@ -377,7 +377,7 @@ static void who_leaves_waits_not_for_ever(void **state) {
         _exit(0);
     }
     int64_t since = clock_mono_us() / 1000;
-    assert_false(kafka_leave_group("127.0.0.1", ntohs(at.sin_port), "test", "test-0"));
+    assert_false(kafka_leave_group(NULL, "127.0.0.1", ntohs(at.sin_port), "test", "test-0"));
     assert_in_range(clock_mono_us() / 1000 - since, 0, 10000);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static const struct setting publish_settings[] = {
+static const struct kafka_property publish_settings[] = {
     {"linger.ms", "0"},
     {"message.timeout.ms", "5000"}, /* then the client is told to come again */
     {NULL, NULL},
@@ -16,6 +16,7 @@ static const struct setting publish_settings[] = {
 
 struct producer {
     struct producer_options options;
+    struct kafka_link link;
     rd_kafka_t *rk;
     struct kafka_traffic traffic;
     pthread_t thread; /* serves the delivery reports */
@@ -26,7 +27,7 @@ struct producer {
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
-    struct producer *p = opaque;
+    struct producer *p = ((struct kafka_link *)opaque)->owner;
     (void)rk;
     bool written = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
     p->options.done(p->options.context, m->_private, written ? m->offset : -1);
@@ -43,10 +44,11 @@ bool producer_create(const struct producer_options *options, struct producer **o
     struct producer *p = xcalloc(1, sizeof *p);
     p->options = *options;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_opaque(conf, p);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    const struct setting *const settings[] = {producer_settings, publish_settings, NULL};
-    if (!kafka_client(RD_KAFKA_PRODUCER, options->brokers, settings, conf, &p->traffic, &p->rk, e)) {
+    const struct kafka_property *const settings[] = {producer_settings, publish_settings, NULL};
+    kafka_link_init(&p->link, options->brokers, options->properties, p);
+    if (!kafka_client(RD_KAFKA_PRODUCER, &p->link, settings, conf, &p->traffic, &p->rk, e)) {
+        kafka_link_finish(&p->link);
         free(p);
         return false;
     }
@@ -67,6 +69,7 @@ void producer_destroy(struct producer *p) {
     rd_kafka_flush(p->rk, 2000);
     kafka_topics_destroy(p->topics, p->options.topic_count);
     rd_kafka_destroy(p->rk);
+    kafka_link_finish(&p->link);
     pthread_mutex_destroy(&p->lock);
     free(p->topics);
     free(p->partitions);
@@ -79,9 +82,11 @@ bool producer_prepare(struct producer *p, const struct topic *t, struct err *e) 
     rd_kafka_topic_t *topic = kafka_topic(p->rk, p->topics, t);
     pthread_mutex_unlock(&p->lock);
     int32_t count = kafka_partition_count(p->rk, topic, 1000, &error);
+    if (kafka_forbids(error))
+        return err_set(e, ERR_RETRY, "waiting for Kafka: the topic %s: %s", t->name, rd_kafka_err2str(error));
     if (count == 0)
-        return err_set(e, ERR_RETRY, "waiting for Kafka at %s: %s", p->options.brokers,
-                       rd_kafka_err2str(error));
+        return kafka_away(&p->link, NULL, rd_kafka_err2str(error), e);
+    kafka_answered(&p->link);
     atomic_store(&p->partitions[t->index], count);
     return true;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/metrics.h"
+#include "stream/kafka_properties.h"
 #include "stream/log.h"
 
 struct producer;
@@ -10,6 +11,8 @@ struct producer;
 /* What producer_create() is told. */
 struct producer_options {
     const char *brokers;
+    const struct kafka_property
+        *properties;    /* see kafka_options; borrowed as long as there is the producer */
     size_t topic_count; /* of the catalogue that all topics are from */
     /* Told how each record fared, on the producer's thread; offset -1: nobody knows, or it was not written.
      */

@@ -391,9 +391,8 @@ static const char *setting(const char *name, const char *fallback) {
 static bool run(struct program *p, struct err *err) {
     p->gateway_url = setting("GATEWAY_URL", NULL);
     p->legacy_url = setting("LEGACY_URL", NULL);
-    if (!reader_create(setting("KAFKA_BROKERS", "localhost:9092"),
-                       setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), read_topics,
-                       topics_count, &p->reader, err) ||
+    const struct where *suite = where_suite_is(err);
+    if (suite == NULL || !reader_create(suite, read_topics, topics_count, &p->reader, err) ||
         !read_log(p, err))
         return false;
     audit_judge(p->audit, p->quiescent);

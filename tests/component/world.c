@@ -58,8 +58,8 @@ static const char *brokers(void) {
 }
 
 static void open_registry(struct registry **registry, struct schemas **schemas) {
-    *registry =
-        registry_http_create(setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), WAIT_MS);
+    *registry = registry_http_create(&(struct registry_options){
+        .url = setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), .timeout_ms = WAIT_MS});
     *schemas = schemas_create(*registry);
 }
 

@@ -12,29 +12,21 @@
  *
  *   logtool delete TOPIC  Deletes a topic; it is gone when this ends.
  *
- * Environment: KAFKA_BROKERS, REGISTRY_URL. Exit codes: 0; 1 with a line on standard error. */
+ * Environment: bench/where.h. Exit codes: 0; 1 with a line on standard error. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "events/schemas.h"
 #include "schemas/schemas.gen.h"
 #include "stream/kafka.h"
+#include "stream/kafka_client.h"
+#include "where.h"
 
 #include <jansson.h>
-#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { WAIT_MS = 20000, BATCH = 1000, HEADERS_MAX = 64 };
-
-static const char *setting(const char *name, const char *fallback) {
-    const char *value = getenv(name);
-    return value == NULL ? fallback : value;
-}
-
-static const char *brokers(void) {
-    return setting("KAFKA_BROKERS", "localhost:9092");
-}
 
 /* ---- read ---- */
 
@@ -138,10 +130,15 @@ static bool read_to_the_end(struct reader *r, struct err *e) {
 }
 
 static bool read_topics(char **names, struct err *e) {
-    struct registry *registry =
-        registry_http_create(setting("REGISTRY_URL", "http://localhost:8081/apis/ccompat/v7"), WAIT_MS);
+    const struct where *suite = where_suite_is(e);
+    if (suite == NULL)
+        return false;
+    struct registry *registry = registry_http_create(&suite->registry);
     struct reader r = {.schemas = schemas_create(registry)};
-    struct kafka_options options = {.brokers = brokers(), .identity = "logtool", .topic_count = topics_count};
+    struct kafka_options options = {.brokers = suite->brokers,
+                                    .properties = suite->properties,
+                                    .identity = "logtool",
+                                    .topic_count = topics_count};
     bool ok = kafka_create(&options, &r.log, e);
     for (; ok && *names != NULL; names++)
         ok = start_topic(&r, *names, e);
@@ -167,20 +164,19 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 }
 
 static rd_kafka_t *writer_create(struct err *e) {
-    const char *const settings[][2] = {{"bootstrap.servers", brokers()},
-                                       {"enable.idempotence", "true"},
-                                       {"partitioner", "murmur2_random"},
-                                       {"allow.auto.create.topics", "false"}};
-    char text[256];
+    static const struct kafka_property own[] = {
+        {"enable.idempotence", "true"}, {"partitioner", "murmur2_random"}, {NULL, NULL}};
+    const struct kafka_property *const settings[] = {own, NULL};
+    static struct kafka_traffic traffic;
+    static struct kafka_link link;
+    const struct where *suite = where_suite_is(e);
+    if (suite == NULL)
+        return NULL;
+    kafka_link_init(&link, suite->brokers, suite->properties, NULL);
+    rd_kafka_t *rk = NULL;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) != RD_KAFKA_CONF_OK)
-            abort();
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (rk == NULL)
-        err_set(e, ERR_CONFIG, "%s", text);
-    return rk;
+    return kafka_client(RD_KAFKA_PRODUCER, &link, settings, conf, &traffic, &rk, e) ? rk : NULL;
 }
 
 static bool unhex(const char *hex, struct buf *out, struct err *e) {

@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (registry == NULL) {
         char url[64];
         snprintf(url, sizeof url, "http://127.0.0.1:%u", peer_start());
-        registry = registry_http_create(url, 20000);
+        registry = registry_http_create(&(struct registry_options){.url = url, .timeout_ms = 20000});
     }
     peer_answers(answers, read_answers((struct slice){(const char *)data, size}, &arena, answers), false);
     bool ok = registry->schema_by_id(registry, 7, &found, &schema, &e);

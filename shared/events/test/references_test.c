@@ -67,7 +67,7 @@ static void a_schema_comes_behind_what_it_refers_to(void **state) {
     assert_true(http_server_start(server, &err));
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%d", http_server_port(server));
-    struct registry *r = registry_http_create(url, 5000);
+    struct registry *r = registry_http_create(&(struct registry_options){.url = url, .timeout_ms = 5000});
     _cleanup_(buf_free) struct buf text = {0};
     bool found = false;
     assert_true(r->schema_by_id(r, 1, &found, &text, &err));

@@ -1,4 +1,5 @@
-/* Against a real registry at REGISTRY_URL; without one, only what needs none. */
+/* Against a real registry at REGISTRY_URL (with REGISTRY_AUTH and REGISTRY_CA_FILE, if it wants them);
+ * without one, only what needs none. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "events/registry.h"
@@ -17,11 +18,18 @@
 #define SCHEMA(fields) "{\"type\":\"record\",\"name\":\"T\",\"fields\":[" fields "]}"
 #define FIELD(name, type) "{\"name\":\"" name "\",\"type\":\"" type "\"}"
 
+static struct registry *at(const char *url) {
+    return registry_http_create(&(struct registry_options){.url = url,
+                                                           .auth = getenv("REGISTRY_AUTH"),
+                                                           .ca_file = getenv("REGISTRY_CA_FILE"),
+                                                           .timeout_ms = 5000});
+}
+
 static struct registry *registry(void) {
     const char *url = getenv("REGISTRY_URL");
     if (url == NULL)
         skip();
-    return registry_http_create(url, 5000);
+    return at(url);
 }
 
 static void schemas_get_ids_and_come_back(void **state) {
@@ -107,7 +115,7 @@ static void a_wrong_address_is_no_answer(void **state) {
     registry_destroy(registry());
     _cleanup_(buf_free) struct buf url = {0}, schema = {0};
     buf_printf(&url, "%s/elsewhere/%c", getenv("REGISTRY_URL"), 0);
-    struct registry *r = registry_http_create(url.data, 5000);
+    struct registry *r = at(url.data);
     struct err err = {0};
     bool found = true;
     assert_false(r->schema_by_id(r, 1, &found, &schema, &err));
@@ -117,7 +125,7 @@ static void a_wrong_address_is_no_answer(void **state) {
 
 static void nobody_there_is_a_reason_to_wait(void **state) {
     (void)state;
-    struct registry *r = registry_http_create("http://127.0.0.1:1/", 500);
+    struct registry *r = at("http://127.0.0.1:1/");
     _cleanup_(buf_free) struct buf schema = {0};
     struct err err = {0};
     bool found;
