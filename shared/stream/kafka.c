@@ -595,6 +595,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     struct log_delivered *delivered = m->_private;
     if (refuses(m->err))
         note_refused(((struct kafka_link *)opaque)->owner, rd_kafka_topic_name(m->rkt), m->err);
+    if (kafka_forbids(m->err))
+        ((struct kafka *)((struct kafka_link *)opaque)->owner)->denied = rd_kafka_topic_opaque(m->rkt);
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && delivered != NULL && m->offset >= 0)
         log_deliver(delivered, m->offset);
 }
@@ -642,6 +644,8 @@ static void note_written(struct kafka *k, const struct topic *t) {
 /* Until somebody permits it, it is tried again; kafka_troubled() says so meanwhile. */
 static bool forbidden(struct kafka *k, rd_kafka_resp_err_t code, enum err_kind kind, struct err *e) {
     _cleanup_(buf_free) struct buf what = {0};
+    if (k->denied != NULL)
+        k->written[0] = k->denied, k->written_count = 1;
     if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
         buf_printf(&what, "the group %s", k->group);
     else if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
@@ -653,11 +657,14 @@ static bool forbidden(struct kafka *k, rd_kafka_resp_err_t code, enum err_kind k
                                            : "one of ");
     for (size_t i = 0; code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED && i < k->written_count; i++)
         buf_printf(&what, "%s%s", i == 0 ? "" : ", ", k->written[i]->name);
+    bool known = k->forbidden.why.kind != ERR_NONE && k->forbidden.code == code && k->written_count > 1;
     k->forbidden.code = code;
     k->forbidden.until_us = clock_mono_us() + FORBIDDEN_MS * (int64_t)1000;
-    err_set(&k->forbidden.why, kind, "waiting for Kafka: " SLICE_FMT ": %s", SLICE_ARG(buf_slice(&what)),
-            rd_kafka_err2str(code));
+    if (!known) /* what was said before may be more exact */
+        err_set(&k->forbidden.why, kind, "waiting for Kafka: " SLICE_FMT ": %s", SLICE_ARG(buf_slice(&what)),
+                rd_kafka_err2str(code));
     *e = k->forbidden.why;
+    e->kind = kind;
     return false;
 }
 
@@ -669,6 +676,8 @@ static bool transaction_error(struct kafka *k, rd_kafka_error_t *error, enum err
         return true;
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     enum err_kind kind = otherwise;
+    if (k->denied != NULL)
+        code = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; /* whatever else it said */
     if (kafka_forbids(code)) {
         rd_kafka_error_destroy(error);
         return forbidden(k, code, otherwise == ERR_RETRY ? ERR_RETRY : ERR_UNKNOWN, e);
@@ -701,6 +710,7 @@ static bool kafka_init(struct log *l, struct err *e) {
     }
     producer_drop(k);
     k->refused.kind = ERR_NONE;
+    k->denied = NULL;
     const struct kafka_property own[] = {{"transactional.id", k->identity}, {NULL, NULL}};
     const struct kafka_property *const settings[] = {producer_settings, transaction_settings, own, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -720,6 +730,7 @@ static bool kafka_begin(struct log *l, struct err *e) {
     struct kafka *k = kafka_of(l);
     k->refused.kind = ERR_NONE;
     k->written_count = 0;
+    k->denied = NULL;
     return transaction_error(k, rd_kafka_begin_transaction(k->producer), ERR_UNKNOWN, "begin_transaction", e);
 }
 
@@ -761,6 +772,10 @@ static bool kafka_produce(struct log *l, const struct log_message *m, struct err
             return producer_ended(k, e);
         if (refuses(error))
             note_refused(k, m->topic->name, error);
+        if (kafka_forbids(error)) {
+            k->denied = m->topic;
+            return forbidden(k, error, ERR_UNKNOWN, e);
+        }
         if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || clock_mono_us() > until) {
             err_set(e, ERR_ABORT, "producing to %s: %s", m->topic->name, rd_kafka_err2str(error));
             return aborts(k, e);

@@ -86,6 +86,7 @@ struct kafka {
     } forbidden;
     const struct topic *written[WRITTEN_MAX]; /* by the transaction, each once */
     size_t written_count;
+    const struct topic *denied; /* that it may not write; NULL: not that a record of the transaction told */
     counter mended;
     bool told;                     /* a callback ran during this poll */
     rd_kafka_message_t **messages; /* scratch of a poll */
