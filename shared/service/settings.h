@@ -30,6 +30,7 @@ struct settings {
  * it was read. */
 WARN_UNUSED bool settings_read(struct settings *s, struct err *e);
 
+/* Gives back what settings_read() has made; also of one that was zeroed. */
 void settings_finish(struct settings *s);
 
 /* Where the slot is "auto", takes the first that no living process below the same data_dir has, until this

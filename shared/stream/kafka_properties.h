@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 
+/* By the name that librdkafka's CONFIGURATION.md gives it. */
 struct kafka_property {
     const char *name, *value;
 };
