@@ -17,6 +17,7 @@ enum {
     STABLE_MS = 300, /* committed offsets: while a transaction is open they are not to be had */
     INIT_MS = 10000,
     COMMIT_MS = 11000,   /* longer than transaction.timeout.ms: then the broker has decided */
+    GREET_MS = 5000,     /* a broker that wants TLS and SASL, from anew, on a busy machine */
     FORBIDDEN_MS = 1000, /* between two tries of what the broker does not permit */
     LOOK_MS = 2000,      /* whether the group has all tasks; */
     LACKING_LOOKS = 8,   /* so often it has not: longer than it takes to give tasks up, commit and all */
@@ -514,7 +515,8 @@ static bool still_away(struct kafka *k, struct err *e) {
     const struct rd_kafka_metadata *m;
     if (!asker(k, &rk, e))
         return true;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(rk, 0, NULL, &m, 500);
+    bool secured = kafka_property_of(k->link.properties, "security.protocol") != NULL;
+    rd_kafka_resp_err_t error = rd_kafka_metadata(rk, 0, NULL, &m, secured ? GREET_MS : 500);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         asker_drop(k); /* what hinders may be in this client: the next try is another's */
         away(k, e, rd_kafka_err2str(error));
