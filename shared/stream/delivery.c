@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "stream/figures.h"
 #include "stream/guard.h"
+#include "stream/observer.h"
 #include "stream/transaction.h"
 
 #include <inttypes.h>
@@ -77,6 +78,7 @@ struct deliverer *deliverer_create(const struct delivery_options *options) {
     d->letters = (struct topology){.name = d->delivery->name, .dead_letters = d->delivery->undelivered};
     d->no_state = store_create_memory();
     d->step = step_create(&d->letters, d->o.schemas, d->no_state);
+    step_observe(d->step, d->o.observer);
     d->mend = MEND_INIT;
     status_init(&d->status, "starting");
     return d;
@@ -363,6 +365,22 @@ static void lane_moved(struct deliverer *d, struct lane *l, const struct log_rec
         d->o.notice(d->o.context, text);
 }
 
+/* Of an attempt that came to something; what has been done outside has been done, whether or not the log
+ * knows. */
+static void observe(struct deliverer *d, const struct log_record *r, const char *error) {
+    char span[SPAN_TEXT];
+    struct handled h = {.group = d->delivery->name, .record = r, .error = error};
+    if (d->o.observer == NULL)
+        return;
+    h.traceparent = d->o.log->ops->header(r, "traceparent");
+    h.tracestate = d->o.log->ops->header(r, "tracestate");
+    if (!step_span(d->step, r, h.traceparent, span))
+        return;
+    h.span = slice_of(span);
+    d->o.observer->handled(d->o.observer->context, &h);
+    d->o.observer->ended(d->o.observer->context, true);
+}
+
 static bool process(struct deliverer *d, const struct log_record *r, struct err *e) {
     struct lane *l = lane_of(d, r);
     if (r->moved) {
@@ -393,8 +411,15 @@ static bool process(struct deliverer *d, const struct log_record *r, struct err 
                        .timestamp = r->timestamp,
                        .key = r->key,
                        .value = value};
+    if (d->o.observer != NULL)
+        d->o.observer->begins(d->o.observer->context);
     enum delivery_result result = d->delivery->deliver(&in, &d->stopping, e);
-    return settle(d, l, r, result, e);
+    char why[sizeof e->text];
+    memcpy(why, e->text, sizeof why);
+    bool ok = settle(d, l, r, result, e);
+    if (result == DELIVERY_DONE || (ok && result != DELIVERY_IGNORED && result != DELIVERY_AWAY))
+        observe(d, r, result == DELIVERY_DONE ? NULL : why);
+    return ok;
 }
 
 /* ---- the round ---- */

@@ -45,6 +45,8 @@ struct delivery {
     enum delivery_result (*deliver)(const struct event *in, const atomic_bool *stopping, struct err *e);
 };
 
+struct observer;
+
 /* What deliverer_create() is told. */
 struct delivery_options {
     const struct delivery *delivery;
@@ -55,6 +57,8 @@ struct delivery_options {
     /* A line for people, as stream.h has it; on the delivery's thread. NULL: nobody reads. */
     void (*notice)(void *context, const char *text);
     void *context;
+    /* Of what was delivered, or never will be (observer.h), not owned; NULL: nobody. */
+    const struct observer *observer;
 };
 
 struct deliverer;

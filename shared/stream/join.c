@@ -1,6 +1,7 @@
 #include "stream/join.h"
 
 #include "base/num.h"
+#include "stream/transaction.h"
 #include "stream/window.h"
 
 /* An event that looks for its partners among those kept of the other side. */
@@ -14,6 +15,7 @@ struct search {
 static bool pair(void *context, struct slice sub, const void *value) {
     const struct search *search = context;
     const struct view *other = search->in_is_left ? search->join->right : search->join->left;
+    step_joins(search->step, other, sub);
     struct event kept = {.topic = other->changelog,
                          .partition = search->in->partition,
                          .offset = -1,
@@ -37,6 +39,7 @@ static void join(struct step *s, const struct join *j, const struct event *in, s
     if (step_get(s, own, sub, arena_alloc(a, own->changelog->value->size)))
         return;
     step_put(s, own, sub, in->value);
+    step_made(s, own, sub);
     struct search search = {s, j, in, is_left};
     step_each(s, other, time_sub(a, sat_sub(in->timestamp, j->within_ms)),
               time_sub(a, sat_add(sat_add(in->timestamp, j->within_ms), 1)), pair, &search);

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "stream/observer.h"
 #include "stream/retention.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
@@ -19,6 +20,17 @@ enum { RECORD_MAX = 1000 * 1000, LETTER_HEADERS_MAX = 40 * 1000 };
 
 enum { TRACE_ID = 32 }; /* hex digits */
 
+enum {
+    ORIGINS = 8192, /* rows of joins of which it is remembered what made them */
+    LINKS = 8,      /* of a record */
+    STATE_MAX = 512 /* bytes of a tracestate that goes along */
+};
+
+struct origin {
+    uint64_t row; /* its hash; 0: none */
+    char span[SPAN_TEXT];
+};
+
 struct cause {
     const struct topic *topic;
     int32_t partition;
@@ -32,7 +44,8 @@ struct change {
     struct slice record_key;
     int64_t timestamp;
     char trace[TRACE_ID]; /* of the last cause, where it has one */
-    bool has_trace;
+    bool has_trace, sampled;
+    struct slice state; /* its tracestate; data NULL: none */
     size_t causes;
     struct cause only;  /* while there is one */
     struct cause *ring; /* of CAUSES, when there are more */
@@ -65,7 +78,17 @@ struct step {
     int64_t now;                    /* stream time, with the event that is handled */
     const char *trace;              /* the trace id of the input; NULL: it has none */
     struct log_header *out_headers; /* of all that follows from the input; NULL: not made yet */
-    struct err err;                 /* kind ERR_NONE: all is well */
+    size_t out_header_count;
+    bool sampled; /* what follows from the input */
+
+    const struct observer *observer; /* NULL: none */
+    struct slice state;              /* the input's tracestate; data NULL: none */
+    struct origin *origins;          /* by the row's hash; NULL: nothing was remembered yet */
+    char links[LINKS][SPAN_TEXT];
+    struct slice link_texts[LINKS];
+    size_t link_count;
+
+    struct err err; /* kind ERR_NONE: all is well */
     struct undo *undo;
     size_t undo_count, undo_capacity;
 
@@ -93,6 +116,7 @@ void step_destroy(struct step *s) {
     overlay_free(&s->seen);
     overlay_free(&s->rows);
     arena_free(&s->scratch);
+    free(s->origins);
     free(s->changes);
     free(s->undo);
     free(s->emissions);
@@ -369,23 +393,47 @@ static const char *trace_of(struct slice t) {
     return valid ? t.data + 3 : NULL;
 }
 
-/* Of what a topology makes of an input. */
-static void append_span(const struct topology *t, const struct cause *in, struct buf *out) {
-    buf_append_hex(out, trace_number(in, t->name) | 1);
+static bool is_sampled(struct slice valid) {
+    char digit = valid.data[54];
+    return (digit <= '9' ? digit - '0' : digit - 'a' + 10) & 1;
 }
 
-/* Of what follows from an input: the trace that the input has (NULL: one of its own) with a span of ours. */
-static void append_traceparent(struct step *s, const struct cause *in, const char *trace, struct buf *out) {
-    buf_append_slice(out, SLICE("00-"));
+/* The trace that an input has (NULL: one of its own). */
+static void append_trace(const struct cause *in, const char *trace, struct buf *out) {
     if (trace != NULL) {
         buf_append(out, trace, TRACE_ID);
     } else {
         buf_append_hex(out, trace_number(in, "a") | 1);
         buf_append_hex(out, trace_number(in, "b"));
     }
+}
+
+/* Of what a topology makes of an input. */
+static void append_span(const struct topology *t, const struct cause *in, struct buf *out) {
+    buf_append_hex(out, trace_number(in, t->name) | 1);
+}
+
+/* Of what follows from an input: its trace with a span of ours. */
+static void append_traceparent(struct step *s, const struct cause *in, const char *trace, bool sampled,
+                               struct buf *out) {
+    buf_append_slice(out, SLICE("00-"));
+    append_trace(in, trace, out);
     buf_append_byte(out, '-');
     append_span(s->topology, in, out);
-    buf_append_slice(out, SLICE("-01"));
+    buf_append_slice(out, sampled ? SLICE("-01") : SLICE("-00"));
+}
+
+/* Of whatever follows from an input with this header. */
+static void take_trace(struct step *s, const struct cause *in, struct slice traceparent) {
+    s->trace = trace_of(traceparent);
+    if (s->observer == NULL) {
+        s->sampled = s->trace == NULL || is_sampled(traceparent);
+        return;
+    }
+    buf_clear(&s->header);
+    append_trace(in, s->trace, &s->header);
+    s->sampled = s->observer->samples(s->observer->context, s->trace != NULL ? traceparent : SLICE_NONE,
+                                      s->header.data);
 }
 
 static void append_cause(struct buf *out, const struct cause *in) {
@@ -439,13 +487,16 @@ static const struct log_header *headers(struct step *s) {
         return s->out_headers;
     struct arena *a = &s->overlay.arena;
     const struct cause cause = {s->in->topic, s->in->partition, s->in->offset};
-    s->out_headers = arena_alloc(a, 2 * sizeof *s->out_headers);
+    s->out_headers = arena_alloc(a, 3 * sizeof *s->out_headers);
     buf_clear(&s->header);
-    append_traceparent(s, &cause, s->trace, &s->header);
+    append_traceparent(s, &cause, s->trace, s->sampled, &s->header);
     s->out_headers[0] = (struct log_header){"traceparent", arena_copy(a, buf_slice(&s->header))};
     buf_clear(&s->header);
     append_cause(&s->header, &cause);
     s->out_headers[1] = (struct log_header){"caused-by", arena_copy(a, buf_slice(&s->header))};
+    s->out_header_count = 2;
+    if (s->state.data != NULL)
+        s->out_headers[s->out_header_count++] = (struct log_header){"tracestate", arena_copy(a, s->state)};
     return s->out_headers;
 }
 
@@ -468,13 +519,14 @@ static void forget_unborn(struct step *s, const struct undo *last) {
  * value is in the overlay's arena. */
 static void emit(struct step *s, const struct topic *t, const struct view *v, struct slice key,
                  struct slice value) {
+    const struct log_header *all = headers(s);
     *emission_add(s) = (struct emission){.topic = t,
                                          .partition = v != NULL ? s->in->partition : -1,
                                          .timestamp = s->in->timestamp,
                                          .key = arena_copy(&s->overlay.arena, key),
                                          .value = value,
-                                         .headers = headers(s),
-                                         .header_count = 2,
+                                         .headers = all,
+                                         .header_count = s->out_header_count,
                                          .view = v};
 }
 
@@ -640,6 +692,8 @@ static const struct cause *cause_at(const struct change *c, size_t k) {
 static void add_cause(struct change *c, struct step *s) {
     struct cause now = {s->in->topic, s->in->partition, s->in->offset};
     c->timestamp = c->view->retention_ms > 0 ? s->now : s->in->timestamp; /* the row's stamp */
+    c->sampled = s->sampled;
+    c->state = s->state.data == NULL ? SLICE_NONE : arena_copy(&s->overlay.arena, s->state);
     c->has_trace = s->trace != NULL; /* what is put again and again is written once: no text until then */
     if (s->trace != NULL)
         memcpy(c->trace, s->trace, TRACE_ID);
@@ -664,7 +718,8 @@ static void begin(struct step *s, const struct event *in, struct slice tracepare
     s->event++;
     s->key_of = NULL;
     arena_reset(&s->scratch);
-    s->trace = trace_of(traceparent);
+    take_trace(s, &(struct cause){in->topic, in->partition, in->offset}, traceparent);
+    s->link_count = 0;
     s->time = time;
     s->now = in->timestamp > time->now ? in->timestamp : time->now;
     s->out_headers = NULL;
@@ -825,6 +880,8 @@ bool step_tick(struct step *s, int32_t partition, int32_t partitions, int64_t ti
     struct event in = {.topic = t, .partition = partition, .offset = time, .timestamp = time};
     s->in = &in;
     s->trace = NULL;
+    s->sampled = s->observer == NULL; /* nobody asked for it */
+    s->state = SLICE_NONE;
     s->out_headers = NULL;
     *emission_add(s) = (struct emission){.topic = t,
                                          .partition = partition,
@@ -878,10 +935,12 @@ void step_dead_letter(struct step *s, const struct log_record *r, const struct l
 
     struct event in = {r->topic, r->partition, r->offset, r->timestamp, r->key, NULL, SLICE_NONE};
     s->in = &in;
-    s->trace = NULL;
+    struct slice traceparent = SLICE_NONE;
     for (size_t i = 0; i < kept_count; i++)
         if (strcmp(kept[i].name, "traceparent") == 0)
-            s->trace = trace_of(kept[i].value);
+            traceparent = kept[i].value;
+    take_trace(s, &(struct cause){r->topic, r->partition, r->offset}, traceparent);
+    s->state = SLICE_NONE; /* it is among those that are kept */
     s->out_headers = NULL;
     encode_letter(s, r, printable(a, reason));
     struct log_header *all = arena_alloc(a, (kept_count + 2) * sizeof *all);
@@ -938,21 +997,82 @@ bool step_changelogs(struct step *s, int32_t partition,
                 buf_append_byte(&s->bytes, ',');
             append_cause(&s->bytes, cause_at(c, k));
         }
-        append_traceparent(s, cause_at(c, c->causes - 1), c->has_trace ? c->trace : NULL, &s->header);
-        struct log_header both[] = {{"traceparent", buf_slice(&s->header)},
-                                    {"caused-by", buf_slice(&s->bytes)}};
+        append_traceparent(s, cause_at(c, c->causes - 1), c->has_trace ? c->trace : NULL, c->sampled,
+                           &s->header);
+        struct log_header all[] = {{"traceparent", buf_slice(&s->header)},
+                                   {"caused-by", buf_slice(&s->bytes)},
+                                   {"tracestate", c->state}};
         struct emission record = {.topic = c->view->changelog,
                                   .partition = c->partition,
                                   .timestamp = c->timestamp,
                                   .key = c->record_key,
                                   .value = row_payload(c->view, s->overlay.changes[i].value),
-                                  .headers = both,
-                                  .header_count = 2,
+                                  .headers = all,
+                                  .header_count = c->state.data == NULL ? 2 : 3,
                                   .view = c->view};
         if (!each(context, &record))
             return false;
     }
     return true;
+}
+
+/* ---- traces ---- */
+
+void step_observe(struct step *s, const struct observer *o) {
+    s->observer = o;
+}
+
+void step_tracestate(struct step *s, struct slice state) {
+    s->state = state.size <= STATE_MAX ? state : SLICE_NONE;
+}
+
+bool step_span(struct step *s, const struct log_record *r, struct slice traceparent, char out[SPAN_TEXT]) {
+    const struct cause cause = {r->topic, r->partition, r->offset};
+    take_trace(s, &cause, traceparent);
+    if (!s->sampled)
+        return false;
+    buf_clear(&s->header);
+    append_traceparent(s, &cause, s->trace, true, &s->header);
+    memcpy(out, s->header.data, SPAN_TEXT - 1);
+    out[SPAN_TEXT - 1] = 0;
+    return true;
+}
+
+size_t step_links(const struct step *s, const struct slice **links) {
+    *links = s->link_texts;
+    return s->link_count;
+}
+
+static struct origin *origin_of(struct step *s, const struct view *v, struct slice sub, uint64_t *row) {
+    entry_key(s, v, sub);
+    *row = slice_hash(buf_slice(&s->key)) | 1;
+    if (s->origins == NULL)
+        s->origins = xcalloc(ORIGINS, sizeof *s->origins);
+    return &s->origins[*row / 2 % ORIGINS];
+}
+
+void step_made(struct step *s, const struct view *v, struct slice sub) {
+    if (s->observer == NULL || failed(s) || !s->sampled)
+        return;
+    uint64_t row;
+    struct origin *o = origin_of(s, v, sub, &row);
+    o->row = row;
+    const struct cause cause = {s->in->topic, s->in->partition, s->in->offset};
+    buf_clear(&s->header);
+    append_traceparent(s, &cause, s->trace, true, &s->header);
+    memcpy(o->span, s->header.data, SPAN_TEXT - 1);
+}
+
+void step_joins(struct step *s, const struct view *v, struct slice sub) {
+    if (s->observer == NULL || failed(s) || !s->sampled || s->link_count == LINKS)
+        return;
+    uint64_t row;
+    const struct origin *o = origin_of(s, v, sub, &row);
+    if (o->row != row)
+        return;
+    memcpy(s->links[s->link_count], o->span, SPAN_TEXT);
+    s->link_texts[s->link_count] = (struct slice){s->links[s->link_count], SPAN_TEXT - 1};
+    s->link_count++;
 }
 
 void step_tables_changed(struct step *s) {

@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "stream/observer.h"
 #include "stream/runtime.h"
 #include "stream/transaction.h"
 
@@ -44,6 +45,7 @@ struct stream *stream_create(const struct stream_options *options) {
         s->table_count++;
     s->renew_at = INT64_MIN; /* not set yet */
     s->step = step_create(t, options->schemas, options->store);
+    step_observe(s->step, options->observer);
     s->hydrated.store = options->store;
     s->counts = topic_counts_create(t);
     s->cursors = xcalloc(s->table_count, sizeof(struct cursor *));
@@ -125,9 +127,16 @@ static void task_halt(struct stream *s, int32_t p, enum task_state next) {
     step_task_gone(s->step);
 }
 
+/* What became of what was handled since the last time. */
+static void observe_end(struct stream *s, bool committed) {
+    if (s->o.observer != NULL)
+        s->o.observer->ended(s->o.observer->context, committed);
+}
+
 /* Everything since the last commit is forgotten; all tasks ask the log where they are. */
 static void rewind_tasks(struct stream *s, enum mend mend) {
     step_clear(s->step);
+    observe_end(s, false);
     if (mend == MEND_INIT || s->in_transaction)
         s->mend = mend;
     s->in_transaction = false;
@@ -574,6 +583,7 @@ bool commit(struct stream *s, struct err *e) {
     histogram_observe(&s->transaction_us, &buckets_us, clock_mono_us() - s->transaction_since_us);
     histogram_observe(&s->transaction_inputs, &buckets_records, (int64_t)s->transaction_records);
     counter_add(&s->commits, 1);
+    observe_end(s, true);
     search_passed(s);
     s->in_transaction = false;
     s->dirty_since = 0;
@@ -658,9 +668,33 @@ static bool taken(struct stream *s, const struct log_record *r, struct err *e) {
     return !q->found || err_set(e, ERR_POISON, "%s", q->why);
 }
 
+static void observe_begin(struct stream *s, const struct log_record *r) {
+    if (s->o.observer == NULL)
+        return;
+    step_tracestate(s->step, s->o.log->ops->header(r, "tracestate"));
+    s->o.observer->begins(s->o.observer->context);
+}
+
+/* A source without a handler is only read past. */
+static void observe(struct stream *s, const struct source *source, const struct log_record *r,
+                    const char *error) {
+    char span[SPAN_TEXT];
+    struct handled h = {.group = s->topology->name, .record = r, .error = error};
+    if (s->o.observer == NULL || (source->handle == NULL && error == NULL))
+        return;
+    h.traceparent = s->o.log->ops->header(r, "traceparent");
+    h.tracestate = s->o.log->ops->header(r, "tracestate");
+    if (!step_span(s->step, r, h.traceparent, span))
+        return;
+    h.span = slice_of(span);
+    h.link_count = step_links(s->step, &h.links);
+    s->o.observer->handled(s->o.observer->context, &h);
+}
+
 /* All that follows from one record. ERR_POISON: it is a bad one. */
 static bool handle(struct stream *s, size_t source, const struct log_record *r, struct err *e) {
     struct slice trace = s->o.log->ops->header(r, "traceparent");
+    observe_begin(s, r);
     return timely(s, r, e) && taken(s, r, e) && expire_due(s, source, r, trace, e) &&
            step_run(s->step, &s->topology->sources[source], r, trace, s->partitions,
                     &s->tasks[r->partition].time, e);
@@ -689,11 +723,13 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
         task->read[i] = r->offset;
         return true;
     }
-    if (!handle(s, i, r, e)) {
+    bool good = handle(s, i, r, e);
+    if (!good) {
         if (e->kind != ERR_POISON)
             return false;
         bad_record(s, r, e->text);
     }
+    observe(s, &s->topology->sources[i], r, good ? NULL : e->text);
     task->inputs[i] = task->read[i] = r->offset + 1;
     if (s->dirty_since == 0)
         s->dirty_since = now_ms(s);

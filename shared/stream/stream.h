@@ -20,6 +20,7 @@
 
 struct log;
 struct log_record;
+struct observer;
 struct stream;
 
 /* What stream_create() is told. */
@@ -52,6 +53,7 @@ struct stream_options {
     /* A line for people: what was skipped, reset or made anew, and why. It is counted too. NULL: nobody
      * reads. */
     void (*notice)(void *context, const char *text);
+    const struct observer *observer; /* of inputs (observer.h), not owned; NULL: nobody */
 };
 
 /* What the topology may not be (topology_check) the first round says. */

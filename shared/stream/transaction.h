@@ -18,11 +18,33 @@ struct emission {
     const struct view *view; /* of a changelog record */
 };
 
+struct observer;
 struct step;
 struct task_time;
 
 struct step *step_create(const struct topology *t, struct schemas *schemas, struct store *store);
 void step_destroy(struct step *s);
+
+/* From now on the observer's decision about a trace holds, and tracestate goes along with it. Without one the
+ * input's decision does, and a trace that begins here is sampled. */
+void step_observe(struct step *s, const struct observer *o);
+
+/* The tracestate of the input to come; data NULL: none. Only where there is an observer. */
+void step_tracestate(struct step *s, struct slice state);
+
+enum { SPAN_TEXT = 56 };
+
+/* The traceparent, with a NUL, of what follows from a record that was handled. False: it is not sampled. */
+bool step_span(struct step *s, const struct log_record *record, struct slice traceparent,
+               char out[SPAN_TEXT]);
+
+/* The same of those that the last record was joined with. Returns how many. */
+size_t step_links(const struct step *s, const struct slice **links);
+
+/* The present input made this row of a view, or finds its partner in that one. What made a row is remembered
+ * as long as there is room, and no longer than the process lives; without an observer nothing is. */
+void step_made(struct step *s, const struct view *v, struct slice sub);
+void step_joins(struct step *s, const struct view *v, struct slice sub);
 
 /* Decodes the record, runs the handler and keeps what follows. False: nothing of it is kept, and the error
  * says why: ERR_POISON (dead-letter it), ERR_RETRY (the registry is away, or our own state cannot be
