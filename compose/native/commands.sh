@@ -326,8 +326,9 @@ command_test() {
     [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop)" " ]] || build_suite
     build $preset
     stand_apart_each
-    SCHEMATHESIS=$(python_tools_dir api)/bin/schemathesis MANIFEST_TOOLS=$(python_tools_dir manifests)
-    export SCHEMATHESIS MANIFEST_TOOLS
+    SCHEMATHESIS=$(python_tools_dir api)/bin/schemathesis API_PYTHON=$(python_tools_dir api)/bin/python
+    MANIFEST_TOOLS=$(python_tools_dir manifests)
+    export SCHEMATHESIS API_PYTHON MANIFEST_TOOLS
     ctest --test-dir "$ROOT/build/$preset" -j 2 --output-on-failure --no-tests=error "${which[@]}" || status=$?
     return $status
 }

@@ -137,6 +137,13 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
     return $changed
 }
 
+trace_settings() {
+    local name
+    for name in "${SETTINGS[@]}"; do
+        [[ $name != OTEL_* || -z ${!name} ]] || printf 'export %s=%q\n' "$name" "${!name}"
+    done
+}
+
 define_service() { # define_service KEY: fails where nothing changed
     local name=${1%-*} slot=${1##*-} binary
     [ -x "${SERVICE_BINARY[$name]}" ] || die "$name is not built: ${SERVICE_BINARY[$name]} is missing"
@@ -147,6 +154,7 @@ export KAFKA_BROKERS=localhost:$KAFKA_PORT REGISTRY_URL=http://localhost:$REGIST
 export DATA_DIR=$(printf %q "$DATA_DIR") PARTITIONS=$PARTITIONS SIMULATE=$SIMULATE SMTP_URL=$(printf %q "$SMTP_URL") SMTP_FROM=$SMTP_FROM
 export CARD_KEY_FILE=$(printf %q "$(card_key_of "$1")")
 export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS STALE_HOURS=$STALE_HOURS SLOT=$slot PORT=$(ports_of "$1") ADVERTISED=$ADVERTISED
+$(trace_settings)
 $(run_as_user "$1" "$binary")
 END
 }

@@ -11,6 +11,9 @@ accepted_form() { # accepted_form TYPE
     path) echo "an absolute path of letters, digits and ._-/" ;;
     file) echo "an absolute path of letters, digits and ._-/, or nothing" ;;
     url) echo "scheme://host[:port][/path], or nothing" ;;
+    one\ of\ *) echo "one of: ${1#one of }" ;;
+    ratio) echo "a number from 0 to 1, or nothing" ;;
+    text | secret) echo "printable characters" ;;
     address) echo "name@domain" ;;
     host) echo "the name or address of a host, or nothing" ;;
     flag) echo "0 or 1" ;;
@@ -30,6 +33,9 @@ is_accepted() { # is_accepted TYPE VALUE
     path) [[ $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
     file) [[ -z $2 || $2 =~ ^/[A-Za-z0-9._/-]+$ ]] ;;
     url) [[ -z $2 || $2 =~ ^[a-z][a-z0-9+.-]*://[^[:space:]/]+(/[^[:space:]]*)?$ ]] ;;
+    one\ of\ *) [[ -n $2 && $2 != *' '* && " ${1#one of } " == *" $2 "* ]] ;;
+    ratio) [[ -z $2 || $2 =~ ^(0(\.[0-9]+)?|1(\.0+)?)$ ]] ;;
+    text | secret) [[ $2 != *[[:cntrl:]]* ]] ;;
     address) [[ $2 =~ ^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$ ]] ;;
     host) [[ $2 =~ ^[A-Za-z0-9.:_-]*$ ]] ;;
     flag) [[ $2 == [01] ]] ;;
@@ -117,15 +123,21 @@ load_settings() {
     for name in "${SETTINGS[@]}"; do
         value=${!name}
         is_accepted "${SETTING_TYPE[$name]}" "$value" ||
-            usage_error "setting $name is '$value' (${SETTING_ORIGIN[$name]}): it takes $(accepted_form "${SETTING_TYPE[$name]}")"
+            usage_error "setting $name is $(shown "$name") (${SETTING_ORIGIN[$name]}): it takes $(accepted_form "${SETTING_TYPE[$name]}")"
         export "${name?}"
     done
     DATA_DIR=$(realpath -m -- "$DATA_DIR") # one name for it, however it was spelled: processes are found by it
 }
 
+shown() { # shown NAME: its value, unless that is a secret
+    if [ "${SETTING_TYPE[$1]}" = secret ]; then echo 'what is not shown'; else echo "'${!1}'"; fi
+}
+
 print_settings() {
-    local name
+    local name value
     for name in "${SETTINGS[@]}"; do
-        printf '%-22s %-24s %-12s %s\n' "$name" "${!name:--}" "${SETTING_ORIGIN[$name]}" "${SETTING_TEXT[$name]}"
+        value=${!name:--}
+        [ "${SETTING_TYPE[$name]}" != secret ] || [ "$value" = - ] || value='(not shown)'
+        printf '%-36s %-24s %-12s %s\n' "$name" "$value" "${SETTING_ORIGIN[$name]}" "${SETTING_TEXT[$name]}"
     done
 }

@@ -12,6 +12,10 @@ int64_t clock_wall_ms(void) {
     return now_ns(CLOCK_REALTIME) / 1000000;
 }
 
+int64_t clock_wall_ns(void) {
+    return now_ns(CLOCK_REALTIME);
+}
+
 int64_t clock_mono_us(void) {
     return now_ns(CLOCK_MONOTONIC) / 1000;
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "service/assignments.h"
 #include "service/partitioned.h"
+#include "service/traces.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,7 +220,8 @@ void instance_not_fresh(struct instance *i, struct http_exchange *x, const struc
 /* Shared by the exchange, which may go away, and by the record under way. */
 struct ticket {
     atomic_int owners;
-    atomic_int state; /* enum publish */
+    atomic_int state;        /* enum publish */
+    struct sending *sending; /* NULL: it is not traced */
 };
 
 static void ticket_release(struct ticket *t) {
@@ -235,37 +237,58 @@ void instance_published(void *instance, void *ticket, int64_t offset) {
     struct instance *i = instance;
     struct ticket *t = ticket;
     char text[32];
-    if (t == NULL) /* instance_send: nobody waits */
+    if (t == NULL) /* instance_send: nobody waits, and nothing is traced */
         return;
+    sending_end(i, t->sending, offset);
     atomic_store(&t->state, offset >= 0 ? PUBLISH_DONE : PUBLISH_FAILED);
     http_wake(i->http, instance_address_key(text, sizeof text, 'p', t));
     ticket_release(t);
 }
 
-static struct slice traceparent(struct http_exchange *x) {
-    struct slice given = http_traceparent(x);
-    uint64_t r[3] = {1, 1, 1};
-    if (given.data != NULL)
-        return given;
-    if (getrandom(r, sizeof r, 0) < 0)
-        r[0] = (uint64_t)clock_wall_ms();
-    return arena_printf(http_arena(x), "00-%016llx%016llx-%016llx-01", (unsigned long long)r[0],
-                        (unsigned long long)r[1], (unsigned long long)(r[2] | 1));
+/* A trace that begins here. */
+static struct slice traceparent_make(struct arena *a) {
+    struct trace_context c = {.sampled = true};
+    char text[TRACEPARENT + 1];
+    trace_id_make(c.trace_id);
+    span_id_make(c.span_id);
+    trace_context_write(&c, text);
+    return arena_copy(a, slice_of(text));
 }
 
 static bool send(struct instance *i, const struct topic *t, struct slice key, const void *value,
-                 struct slice trace, void *ticket, struct err *e) {
+                 struct slice traceparent, struct slice state, struct ticket *ticket, struct err *e) {
     _cleanup_(buf_free) struct buf bytes = {0};
     if (value != NULL && !schemas_encode(i->schemas, t, value, &bytes, e))
         return false;
-    struct log_header header = {"traceparent", trace};
+    struct log_header headers[] = {{"traceparent", traceparent}, {"tracestate", state}};
     struct log_message m = {.topic = t,
                             .timestamp = clock_wall_ms(),
                             .key = key,
                             .value = value == NULL ? SLICE_NONE : buf_slice(&bytes),
-                            .headers = &header,
-                            .header_count = 1};
+                            .headers = headers,
+                            .header_count = state.data == NULL ? 1 : 2};
     return producer_send(i->producer, &m, ticket, e);
+}
+
+static bool send_traced(struct instance *i, const struct topic *t, struct slice key, const void *value,
+                        struct err *e) {
+    _cleanup_(arena_free) struct arena a = {0};
+    const struct table *rows = i->service->assignments;
+    bool quiet = rows != NULL && rows->topic == t; /* of all day, and nobody's doing */
+    struct slice traceparent;
+    struct sending *sending = sending_begin(i, &a, t, key, SLICE_NONE, SLICE_NONE, quiet, &traceparent);
+    struct ticket *ticket = NULL;
+    if (sending != NULL) {
+        ticket = xcalloc(1, sizeof *ticket);
+        atomic_store(&ticket->owners, 1);
+        ticket->sending = sending;
+    }
+    bool sent = send(i, t, key, value, traceparent, SLICE_NONE, ticket, e);
+    if (!sent) {
+        sending_end(i, sending, -1);
+        ticket_release(ticket);
+    }
+    return sent;
 }
 
 bool instance_send(struct instance *i, const struct topic *t, struct slice key, const void *value,
@@ -274,12 +297,14 @@ bool instance_send(struct instance *i, const struct topic *t, struct slice key, 
     char trace[56];
     if (!atomic_load(&i->publishes_registered))
         return err_set(e, ERR_RETRY, "Kafka is away");
+    if (i->tracer != NULL)
+        return send_traced(i, t, key, value, e);
     if (n == 0 && getrandom(&n, sizeof n, 0) < 0)
         n = (uint64_t)clock_wall_ms();
     n++;
     snprintf(trace, sizeof trace, "00-%016llx%016llx-%016llx-01", (unsigned long long)n * 0x9e3779b97f4a7c15,
              (unsigned long long)n, (unsigned long long)n | 1);
-    return send(i, t, key, value, slice_of(trace), NULL, e);
+    return send(i, t, key, value, slice_of(trace), SLICE_NONE, NULL, e);
 }
 
 void instance_wake(struct instance *i, struct slice key) {
@@ -302,7 +327,14 @@ enum publish instance_publish(struct instance *i, struct http_exchange *x, const
     struct ticket *ticket = *slot = xcalloc(1, sizeof *ticket);
     atomic_store(&ticket->owners, 2);
     http_watch(x, instance_address_key(text, sizeof text, 'p', ticket));
-    if (!send(i, t, key, value, traceparent(x), ticket, &e)) {
+    struct slice parent, state;
+    traces_request(i, x, &parent, &state);
+    if (i->tracer != NULL)
+        ticket->sending = sending_begin(i, http_arena(x), t, key, parent, state, false, &parent);
+    else if (parent.data == NULL)
+        parent = traceparent_make(http_arena(x));
+    if (!send(i, t, key, value, parent, state, ticket, &e)) {
+        sending_end(i, ticket->sending, -1);
         atomic_store(&ticket->state, PUBLISH_FAILED);
         ticket_release(ticket);
     }

@@ -25,6 +25,7 @@ struct worker {
     _Atomic(struct deliverer *) deliverer; /* likewise */
     struct log *log;
     struct store *store;
+    struct traced *traced;  /* what waits for the end of the transaction; NULL: nothing is traced */
     struct status status;   /* before there is a stream or deliverer */
     struct telling telling; /* main thread only */
     int64_t letters_since;  /* bad records that were told of in this second; its own thread only */
@@ -43,6 +44,7 @@ struct instance {
     struct http_server *http;
     const char *hosts[3]; /* its names */
     struct producer *producer;
+    struct tracer *tracer; /* NULL: none, and nothing is traced */
     struct worker *workers;
     size_t worker_count, topic_count;
     atomic_bool stopping, publishes_registered;

@@ -115,6 +115,8 @@ enum http_result metrics_answer(struct http_exchange *x, void *context) {
     show_workers(i, &m);
     if (i->producer != NULL)
         producer_metrics(i->producer, &m);
+    if (i->tracer != NULL)
+        tracer_metrics(i->tracer, &m);
     assignments_metrics(i->assignments, &m);
     feeds_metrics(i->feeds, &m);
     http_metrics(i->http, &m);

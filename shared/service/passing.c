@@ -1,6 +1,7 @@
 /* Requests about a partitioned table: answered here, or passed on to who has the partition. */
 #include "service/assignments.h"
 #include "service/partitioned.h"
+#include "service/traces.h"
 
 #include <stdlib.h>
 
@@ -59,17 +60,20 @@ static struct call *call_of(struct instance *i, struct http_exchange *x, struct 
     if (!p->postponed)
         http_postpone(x, GRACE_MS);
     p->postponed = true;
+    struct slice traceparent, tracestate;
+    traces_request(i, x, &traceparent, &tracestate);
     int64_t left = http_remaining(x) - GRACE_MS;
-    struct call *call = relay_call(assignments_relay(i->assignments),
-                                   &(struct relay_request){.partition = partition,
-                                                           .method = http_method(x),
-                                                           .target = http_target(x),
-                                                           .body = body,
-                                                           .traceparent = http_traceparent(x),
-                                                           .waited_ms = http_elapsed(x),
-                                                           .left_ms = left > 0 ? left : 0,
-                                                           .waits = waits,
-                                                           .waiter = p});
+    struct call *call =
+        relay_call(assignments_relay(i->assignments), &(struct relay_request){.partition = partition,
+                                                                              .method = http_method(x),
+                                                                              .target = http_target(x),
+                                                                              .body = body,
+                                                                              .traceparent = traceparent,
+                                                                              .tracestate = tracestate,
+                                                                              .waited_ms = http_elapsed(x),
+                                                                              .left_ms = left > 0 ? left : 0,
+                                                                              .waits = waits,
+                                                                              .waiter = p});
     watch_calls(x, p);
     return p->calls[partition] = call;
 }

@@ -37,7 +37,7 @@ struct call {
     const void *waiter;
     struct arena arena;
     const char *method;
-    struct slice target, body, traceparent;
+    struct slice target, body, traceparent, tracestate;
     int64_t waited_ms, begun_us, deadline_us;
 
     /* The thread's. */
@@ -116,7 +116,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *context) {
 
 static void add_header(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void add_header(struct call *c, const char *fmt, ...) {
-    char line[256];
+    char line[768]; /* a tracestate has 512 characters at the most */
     va_list args;
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
@@ -144,6 +144,8 @@ static void set_request(struct call *c, const char *address) {
     add_header(c, "Expect:");
     if (c->traceparent.data != NULL)
         add_header(c, "traceparent: " SLICE_FMT, SLICE_ARG(c->traceparent));
+    if (c->tracestate.data != NULL)
+        add_header(c, "tracestate: " SLICE_FMT, SLICE_ARG(c->tracestate));
     if (strcmp(c->method, "POST") == 0) {
         add_header(c, "Content-Type: application/json");
         curl_easy_setopt(c->curl, CURLOPT_POST, 1L);
@@ -365,6 +367,7 @@ struct call *relay_call(struct relay *r, const struct relay_request *q) {
     c->target = arena_copy(&c->arena, q->target);
     c->body = arena_copy(&c->arena, q->body.data != NULL ? q->body : SLICE(""));
     c->traceparent = q->traceparent.data != NULL ? arena_copy(&c->arena, q->traceparent) : SLICE_NONE;
+    c->tracestate = q->tracestate.data != NULL ? arena_copy(&c->arena, q->tracestate) : SLICE_NONE;
     c->waited_ms = q->waited_ms;
     c->begun_us = clock_mono_us();
     c->deadline_us = c->begun_us + q->left_ms * 1000;

@@ -32,9 +32,9 @@ struct relay_options {
 
 struct relay_request { /* copied */
     int32_t partition;
-    const char *method;                     /* GET or POST */
-    struct slice target, body, traceparent; /* data NULL: none */
-    int64_t waited_ms, left_ms;             /* so far; until nobody waits for an answer any more */
+    const char *method;                                 /* GET or POST */
+    struct slice target, body, traceparent, tracestate; /* data NULL: none */
+    int64_t waited_ms, left_ms; /* so far; until nobody waits for an answer any more */
     bool waits; /* it may rightly take all this time; else whoever does not answer soon is passed over */
     const void *waiter; /* the caller's own mark, for call_waiter() */
 };

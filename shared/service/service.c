@@ -7,6 +7,7 @@
 #include "service/assignments.h"
 #include "service/instance.h"
 #include "service/logger.h"
+#include "service/traces.h"
 #include "stream/kafka.h"
 
 #include <errno.h>
@@ -249,7 +250,8 @@ static bool run_stream(struct worker *w, struct err *e) {
                                      .stale_ms = i->settings.stale_hours * INT64_C(3600000),
                                      .divided = i->assignments != NULL,
                                      .moved = instance_moved,
-                                     .notice = notice};
+                                     .notice = notice,
+                                     .observer = traces_observer(w)};
     atomic_store(&w->stream, stream_create(&options));
     return atomic_load(&i->stopping) || stream_run(atomic_load(&w->stream), e);
 }
@@ -261,7 +263,8 @@ static bool run_delivery(struct worker *w, struct err *e) {
                                        .schemas = i->schemas,
                                        .log = w->log,
                                        .notice = notice,
-                                       .context = w};
+                                       .context = w,
+                                       .observer = traces_observer(w)};
     if (!persist(w, register_schemas, e) || !persist(w, identity_free, e))
         return false;
     atomic_store(&w->deliverer, deliverer_create(&options));
@@ -298,6 +301,7 @@ static void worker_destroy(struct worker *w) {
     log_destroy(w->log); /* before the stream: it may still call back */
     stream_destroy(atomic_load(&w->stream));
     deliverer_destroy(atomic_load(&w->deliverer));
+    traced_free(w->traced);
     store_close(w->store);
     status_finish(&w->status);
 }
@@ -456,17 +460,24 @@ static void join_workers(struct instance *i) {
 /* With the route and not the path, which may have what is nobody's business in it. */
 static void answered(void *context, const struct http_answered *a) {
     enum log_level level = a->status == 500 ? LEVEL_ERROR : LEVEL_DEBUG;
-    (void)context;
-    if (logger_wants(level))
-        logger_write_trace(level, http_traceparent(a->exchange), "%s %s: %u in %.1f ms", a->method, a->route,
-                           a->status, (double)a->duration_us / 1000);
+    struct slice parent, state;
+    struct instance *i = context;
+    traces_answered(i, a);
+    if (!logger_wants(level))
+        return;
+    traces_request(i, a->exchange, &parent, &state);
+    logger_write_trace(level, parent, "%s %s: %u in %.1f ms", a->method, a->route, a->status,
+                       (double)a->duration_us / 1000);
 }
 
 static bool start_http(struct instance *i, struct err *e) {
     i->hosts[0] = i->settings.advertised; /* by other instances */
     i->hosts[1] = i->service->name;       /* among containers */
-    struct http_config config = {
-        .address = i->settings.address, .port = i->settings.port, .hosts = i->hosts, .answered = answered};
+    struct http_config config = {.address = i->settings.address,
+                                 .port = i->settings.port,
+                                 .hosts = i->hosts,
+                                 .answered = answered,
+                                 .context = i};
     i->http = http_server_create(&config);
     http_server_mount(i->http, health_routes, i);
     http_server_mount(i->http, digest_routes, i);
@@ -479,6 +490,8 @@ static bool start(struct instance *i, struct err *e) {
     for (const struct topology *const *t = i->service->topologies; *t != NULL; t++)
         if (!topology_check(*t, e))
             return false;
+    if (!traces_start(i, e))
+        return false;
     i->registry = registry_http_create(&i->settings.registry);
     i->schemas = schemas_create(i->registry);
     i->topic_count = count_topics(i->service);
@@ -544,6 +557,7 @@ static void finish(struct instance *i, bool orderly) {
     for (size_t k = 0; k < i->worker_count; k++)
         worker_destroy(&i->workers[k]);
     free(i->workers);
+    traces_stop(i);
     schemas_destroy(i->schemas);
     registry_destroy(i->registry);
     settings_finish(&i->settings);
@@ -573,7 +587,7 @@ int service_main(int argc, char **argv, const struct service *service) {
             stderr,
             "usage: %s [--topology | --acls[=User:NAME] | --ready]\nSettings are environment variables: "
             "KAFKA_BROKERS, KAFKA_… (a property of librdkafka), REGISTRY_URL, DATA_DIR, PARTITIONS, SLOT, "
-            "PORT, LISTEN, LOG_LEVEL.\n",
+            "PORT, LISTEN, LOG_LEVEL, and OTEL_EXPORTER_OTLP_ENDPOINT and its like.\n",
             service->name);
         return strcmp(argv[1], "--help") == 0 ? 0 : 2;
     }

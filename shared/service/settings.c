@@ -50,11 +50,14 @@ static bool read_registry(struct registry_options *o, struct err *e) {
 }
 
 bool settings_read(struct settings *s, struct err *e) {
+    struct trace_settings traces;
     long partitions, slot = -1, port, standbys, stale_hours;
     if (!number("PARTITIONS", 4, 1, 1000, &partitions, e) ||
         (strcmp(text("SLOT", "0"), "auto") != 0 && !number("SLOT", 0, 0, SLOTS - 1, &slot, e)) ||
         !number("STANDBYS", 1, 0, SLOTS, &standbys, e) ||
         !number("STALE_HOURS", 72, 1, 365 * 24, &stale_hours, e) || !number("PORT", 8080, 0, 65535, &port, e))
+        return false;
+    if (!trace_settings_read(&traces, e))
         return false;
     enum log_level level;
     if (!logger_level_of(text("LOG_LEVEL", "info"), &level))
@@ -76,6 +79,7 @@ bool settings_read(struct settings *s, struct err *e) {
         .log_level = level,
         .standbys = (int32_t)standbys,
         .stale_hours = (int32_t)stale_hours,
+        .traces = traces,
     };
     bool any = strcmp(s->address, "0.0.0.0") == 0 || strcmp(s->address, "::") == 0;
     const char *advertised = text("ADVERTISED", any ? "" : s->address);

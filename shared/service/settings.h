@@ -5,6 +5,7 @@
 #include "events/registry.h"
 #include "service/logger.h"
 #include "stream/kafka_properties.h"
+#include "trace/trace.h"
 
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct settings {
     int32_t slot;             /* SLOT, 0: which instance of the service this is; -1 for "auto" */
     uint16_t port;            /* PORT, 8080: HTTP */
     enum log_level log_level; /* LOG_LEVEL, info: the least that is logged */
+    struct trace_settings traces; /* OTEL_… */
 };
 
 /* Strings point into the environment. ERR_CONFIG names the setting and what it must be. To be finished after

@@ -69,6 +69,8 @@ static void put_attribute(struct buf *out, int field, const struct span_attribut
     _cleanup_(buf_free) struct buf value = {0}, pair = {0};
     if (a->text.data != NULL)
         put_text(&value, 1, a->text);
+    else if (a->is_flag)
+        put_number(&value, 2, a->number != 0);
     else
         put_number(&value, 3, (uint64_t)a->number);
     put_text(&pair, 1, slice_of(a->name));
@@ -100,7 +102,8 @@ static void protobuf_span(struct buf *out, const struct span *s, bool first) {
     }
     if (s->error.data != NULL) {
         buf_clear(&part);
-        put_text(&part, 2, s->error);
+        if (s->error.size > 0)
+            put_text(&part, 2, s->error);
         put_number(&part, 3, STATUS_ERROR);
         put_bytes(&m, 15, buf_slice(&part));
     }
@@ -144,6 +147,8 @@ static void json_attributes(struct json *j, const struct span_attribute *a, size
         json_key(j, "value"), json_begin_object(j);
         if (a[i].text.data != NULL)
             json_key(j, "stringValue"), json_put_string(j, a[i].text);
+        else if (a[i].is_flag)
+            json_key(j, "boolValue"), json_put_bool(j, a[i].number != 0);
         else
             json_key(j, "intValue"), json_number(j, a[i].number);
         json_end_object(j);

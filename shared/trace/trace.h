@@ -58,8 +58,9 @@ enum span_kind { SPAN_INTERNAL = 1, SPAN_SERVER, SPAN_CLIENT, SPAN_PRODUCER, SPA
 
 struct span_attribute {
     const char *name;
-    struct slice text; /* data NULL: a number */
+    struct slice text; /* data NULL: a number, */
     int64_t number;
+    bool is_flag; /* or whether it is not 0 */
 };
 
 struct span { /* copied when it is recorded */
@@ -73,7 +74,7 @@ struct span { /* copied when it is recorded */
     size_t attribute_count;
     const struct trace_context *links;
     size_t link_count;
-    struct slice error; /* what went wrong, in words; data NULL: nothing */
+    struct slice error; /* what went wrong, in words, or ""; data NULL: nothing */
 };
 
 /* ---- The tracer ---- */
@@ -104,6 +105,9 @@ bool tracer_samples(const struct tracer *t, const struct trace_context *parent,
 /* Queues a span whose context is sampled; another one is ignored. Never waits for the collector. Any thread.
  */
 void tracer_record(struct tracer *t, const struct span *s);
+
+/* Counts spans that were not even queued. Any thread. */
+void tracer_drop(struct tracer *t, size_t spans);
 
 /* What became of the spans. Any thread. */
 void tracer_metrics(struct tracer *t, struct metrics *m);

@@ -301,8 +301,9 @@ static struct tracer *tracer_of(struct collector *c) {
 }
 
 static void record(struct tracer *t, struct slice name) {
-    const struct span_attribute attributes[] = {{"messaging.system", SLICE("kafka"), 0},
-                                                {"messaging.kafka.offset", SLICE_NONE, -7}};
+    const struct span_attribute attributes[] = {{"messaging.system", SLICE("kafka"), 0, false},
+                                                {"messaging.kafka.offset", SLICE_NONE, -7, false},
+                                                {"messaging.kafka.message.tombstone", SLICE_NONE, 1, true}};
     struct trace_context link = context_of("00-" TRACE "-00f067aa0ba902b7-01");
     struct span s = {.context = context_of("00-" TRACE "-" SPAN "-01"),
                      .parent = "00f067aa0ba902b7",
@@ -312,7 +313,7 @@ static void record(struct tracer *t, struct slice name) {
                      .start_ns = 1700000000123456789,
                      .end_ns = 1700000000223456789,
                      .attributes = attributes,
-                     .attribute_count = 2,
+                     .attribute_count = 3,
                      .links = &link,
                      .link_count = 1,
                      .error = SLICE("no such account")};
@@ -394,6 +395,7 @@ static void test_json(void **state) {
     assert_int_equal(json_integer_value(at(spans, "0/kind")), SPAN_CONSUMER);
     assert_string_equal(string_at(spans, "0/startTimeUnixNano"), "1700000000123456789");
     assert_string_equal(string_at(spans, "0/attributes/1/value/intValue"), "-7");
+    assert_true(json_is_true(at(spans, "0/attributes/2/value/boolValue")));
     assert_string_equal(string_at(spans, "0/links/0/spanId"), "00f067aa0ba902b7");
     assert_int_equal(json_integer_value(at(spans, "0/status/code")), 2);
     assert_string_equal(string_at(spans, "1/name"), "second");

@@ -86,6 +86,10 @@ void tracer_record(struct tracer *t, const struct span *s) {
         pthread_cond_signal(&t->changed);
 }
 
+void tracer_drop(struct tracer *t, size_t spans) {
+    counter_add_shared(&t->dropped, spans);
+}
+
 static void batch_clear(struct batch *b) {
     buf_clear(&b->bytes);
     b->spans = 0;
