@@ -182,7 +182,7 @@ MUTATIONS = {
     # Who follows from what the broker refuses is not searched for,
     "refused_again": [("    if (why->kind == ERR_REFUSED)\n        search_narrow(s, why);\n", "")],
     # or the first of several is blamed.
-    "refused_blames_any": [("    } else if (q->size == 1 && q->last.topic != NULL) {", "    } else if (q->last.topic != NULL) {")],
+    "refused_blames_any": [("    } else if (q->size == 1 && q->last.place.topic != NULL) {", "    } else if (q->last.place.topic != NULL) {")],
     # The position skips what a missing delivery report does not tell: it is guessed from the end of the log.
     "position_guessed": [("        for (size_t i = 0; changed && i < s->view_count; i++) {\n",
                           """        for (size_t i = 0; changed && i < s->view_count; i++) {
