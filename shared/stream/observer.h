@@ -21,6 +21,7 @@ struct handled {
     const char *error; /* why it is a bad record, or was not delivered; NULL: all is well */
 };
 
+/* Who it is. */
 struct observer {
     void *context;
     /* Whether the trace is recorded, by the header of the input (data NULL: the trace begins here) and the 32

@@ -17,6 +17,7 @@
 
 enum { TRACE_ID = 32, SPAN_ID = 16, TRACEPARENT = 55 }; /* hex digits; characters */
 
+/* Which trace something belongs to, and which span of it. */
 struct trace_context {
     char trace_id[TRACE_ID], span_id[SPAN_ID]; /* lower-case hex, not all zeros; no NUL */
     bool sampled;
@@ -28,8 +29,9 @@ bool trace_context_read(struct slice traceparent, struct trace_context *c);
 /* Writes TRACEPARENT characters and a NUL. */
 void trace_context_write(const struct trace_context *c, char out[TRACEPARENT + 1]);
 
-/* Random ids. */
+/* A random id of a trace; and of a span. */
 void trace_id_make(char trace_id[TRACE_ID]);
+/* See trace_id_make(). */
 void span_id_make(char span_id[SPAN_ID]);
 
 /* A tracestate header that is given on as it is: 1 to 512 printable characters. */
@@ -54,8 +56,10 @@ WARN_UNUSED bool trace_settings_read(struct trace_settings *s, struct err *e);
 
 /* ---- Spans ---- */
 
+/* By OpenTelemetry's numbers. */
 enum span_kind { SPAN_INTERNAL = 1, SPAN_SERVER, SPAN_CLIENT, SPAN_PRODUCER, SPAN_CONSUMER };
 
+/* What is said of a span. */
 struct span_attribute {
     const char *name;
     struct slice text; /* data NULL: a number, */
@@ -63,7 +67,8 @@ struct span_attribute {
     bool is_flag; /* or whether it is not 0 */
 };
 
-struct span { /* copied when it is recorded */
+/* What was done, from when until when; copied when it is recorded. */
+struct span {
     struct trace_context context;
     const char *parent; /* SPAN_ID hex digits; NULL: none */
     struct slice state; /* tracestate; data NULL: none */
@@ -81,6 +86,7 @@ struct span { /* copied when it is recorded */
 
 struct tracer;
 
+/* What tracer_create() is told. */
 struct tracer_options {
     const struct trace_settings *settings;    /* enabled */
     const char *service, *version, *instance; /* what the spans are of, unless the settings say otherwise */
