@@ -170,7 +170,8 @@ static bool use_key(SSL_CTX *context, const char *pem, char *password) {
 
 static int give_password(char *to, int size, int writing, void *password) {
     (void)writing;
-    return password == NULL ? 0 : snprintf(to, (size_t)size, "%s", (const char *)password);
+    int n = password == NULL ? 0 : snprintf(to, (size_t)size, "%s", (const char *)password);
+    return n < size ? n : 0;
 }
 
 static bool has_authorities(const struct kafka_wire *w, SSL_CTX *c) {
