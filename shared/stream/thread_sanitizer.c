@@ -1,11 +1,14 @@
 /* Only where ThreadSanitizer is in the program: it does not know the threads and locks of C11, of which
  * librdkafka's are. A thread that it has not seen begin crashes in it, and a lock that it does not see is
- * none. So they are here once more, on POSIX's, which are what glibc's are made of. */
+ * none. So they are here once more, on POSIX's, which are what glibc's are made of. Nor does it know
+ * pthread_clockjoin_np(): who is joined so goes on for ever, to it. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <threads.h>
+#include <time.h>
 
 _Static_assert(sizeof(mtx_t) == sizeof(pthread_mutex_t) && sizeof(cnd_t) == sizeof(pthread_cond_t),
                "glibc's are");
@@ -56,6 +59,19 @@ int thrd_join(thrd_t thread, int *value) {
 
 int thrd_detach(thrd_t thread) {
     return result(pthread_detach(thread));
+}
+
+int pthread_clockjoin_np(pthread_t thread, void **value, clockid_t clock, const struct timespec *until) {
+    for (;;) {
+        struct timespec now;
+        int error = pthread_tryjoin_np(thread, value);
+        clock_gettime(clock, &now);
+        bool over =
+            now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
+        if (error != EBUSY || over)
+            return error == EBUSY ? ETIMEDOUT : error;
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
 }
 
 int mtx_init(mtx_t *m, int type) {
