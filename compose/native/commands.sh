@@ -26,6 +26,8 @@ command_reset() {
     [ -e "$DATA_DIR" ] || { say "there is no data in $DATA_DIR" && return; }
     is_our_data || die "$DATA_DIR is not a directory of this suite: nothing is deleted"
     command_down
+    has_own_kafka || say "what is in the Kafka at $(brokers) stays: topics, groups; $BUILD_DIR/schemas/topics delete deletes the suite's topics"
+    has_own_registry || say "what is in the registry at $(visible secret-url "$(registry_url)") stays"
     rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,control,prometheus,programs,views,secrets,log,lock,.insideout}
     rmdir "$DATA_DIR" 2>/dev/null || true # what else is there is not ours
     say "all data is deleted"
@@ -136,9 +138,11 @@ command_start() {
 reconnect() {
     local key
     for key in connect-0 postgres-0 registry-0 kafka-0; do
+        case $key in kafka-0 | registry-0) is_ours "${key%-0}" || continue ;; esac
         [ -n "$(process_id "$key")" ] || return 0
     done
-    wait_ready 120 postgres-0 registry-0 || return
+    # shellcheck disable=SC2046
+    wait_ready 120 postgres-0 $(! has_own_registry || echo registry-0) || return
     register_connector
 }
 
@@ -229,8 +233,11 @@ command_poison() {
 
 # Where the suite is, for programs that use it as anybody could.
 look_from_outside() {
-    export GATEWAY_URL=http://127.0.0.1:$PORT KAFKA_BROKERS=localhost:$KAFKA_PORT \
-        REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7 \
+    local properties
+    properties=$(properties_of tools) || exit
+    eval "$properties"
+    KAFKA_BROKERS=$(brokers) REGISTRY_URL=$(registry_url)
+    export KAFKA_BROKERS REGISTRY_URL GATEWAY_URL=http://127.0.0.1:$PORT \
         LEGACY_URL=postgresql://legacy:legacy@127.0.0.1:$POSTGRES_PORT/legacy
 }
 
@@ -246,8 +253,8 @@ command_audit() {
     exec "$BUILD_DIR/tests/audit" "$@"
 }
 
-TEST_LABELS="unit component simulation e2e browser faults fuzz compose workshop soak sanitizers hostile"
-LONG_LABELS="soak|sanitizers|hostile" # only by name
+TEST_LABELS="unit component simulation e2e browser faults fuzz compose workshop soak sanitizers hostile secure"
+LONG_LABELS="soak|sanitizers|hostile|secure" # only by name
 
 # Moves every port to where nobody listens, below those that the kernel gives to clients.
 move_ports() {
@@ -265,9 +272,17 @@ move_ports() {
     done
 }
 
+# What tests and benchmarks start has a Kafka and a registry of its own.
+stay_home() {
+    local name
+    export KAFKA_BROKERS='' REGISTRY_URL='' REGISTRY_AUTH='' REGISTRY_CA_FILE='' IDENTITIES_DIR=''
+    for name in "${!PROPERTY[@]}"; do unset "$name" "PROPERTY[$name]"; done
+}
+
 # What follows has ports and data of its own; a suite that it starts there is taken down at the end.
 stand_apart() {
     local data
+    stay_home
     data=$(mktemp -d)
     move_ports
     DATA_DIR=$data RUN=$data/run
@@ -278,6 +293,7 @@ stand_apart() {
 
 # Suites that tests start each have ports and data of their own (tests/e2e/suite.py); one whose test was killed is taken down.
 stand_apart_each() {
+    stay_home
     TMPDIR=$(mktemp -d)
     export TMPDIR
     chmod 711 "$TMPDIR" # a suite's users pass through
@@ -323,7 +339,7 @@ command_test() {
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_api_tools
     [[ $# -gt 0 && " $* " != *" component "* ]] || install_manifest_tools
-    [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop)" " ]] || build_suite
+    [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop|secure)" " ]] || build_suite
     build $preset
     stand_apart_each
     SCHEMATHESIS=$(python_tools_dir api)/bin/schemathesis API_PYTHON=$(python_tools_dir api)/bin/python

@@ -140,9 +140,10 @@ look_at_dead_letters() {
 
 # Transactions that hide what comes behind them.
 look_at_transactions() {
-    local open
+    local open config=()
+    [ ! -e "$DATA_DIR/connect/client.properties" ] || config=(--command-config "$DATA_DIR/connect/client.properties")
     open=$(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$JAVA_DIR/lib/*" org.apache.kafka.tools.TransactionsCommand \
-        --bootstrap-server "localhost:$KAFKA_PORT" list --duration-filter $((TRANSACTION_S * 1000)) 2>/dev/null |
+        --bootstrap-server "$(brokers)" "${config[@]}" list --duration-filter $((TRANSACTION_S * 1000)) 2>/dev/null |
         awk 'NR > 1 && $4 == "Ongoing" { print $1 }' | tr '\n' ' ') || true
     if [ -z "$open" ]; then good transactions "none has been open for $TRANSACTION_S s"; else
         bad transactions "open for more than $TRANSACTION_S s, and hide what comes behind them: $open" "./demo kill SERVICE: its next process ends what it left open"

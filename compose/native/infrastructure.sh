@@ -10,7 +10,7 @@ declare -A INFRASTRUCTURE_SETTINGS=(
     [kafka]="KAFKA_PORT KAFKA_CONTROLLER_PORT KAFKA_HEAP"
     [registry]="REGISTRY_PORT REGISTRY_HEAP"
     [postgres]="POSTGRES_PORT"
-    [connect]="KAFKA_PORT CONNECT_PORT CONNECT_HEAP"
+    [connect]="CONNECT_PORT CONNECT_HEAP"
     [gateway]="PORT"
     [simulator]="PORT"
     [prometheus]="PROMETHEUS_PORT"
@@ -115,7 +115,8 @@ run_as_user() { # run_as_user KEY PROGRAM…
 }
 
 define_infrastructure() { # define_infrastructure NAME: fails where nothing changed
-    local dir=$DATA_DIR/programs/compose/$1 name changed=1 binary guard=
+    local dir=$DATA_DIR/programs/compose/$1 name changed=1 binary guard= properties=
+    [ "$1" != connect ] || properties=$(properties_of connect) || exit
     [ -n "${SCRIPTS-}" ] || { install_scripts && SCRIPTS=installed; }
     [ "$1" != gateway ] || dir=$ROOT/compose/nginx
     [ "$1" != simulator ] || binary=$(install_program "$BUILD_DIR/bench/load" load)
@@ -127,7 +128,8 @@ define_infrastructure() { # define_infrastructure NAME: fails where nothing chan
         for name in DATA_DIR JAVA_DIR ${INFRASTRUCTURE_SETTINGS[$1]}; do
             printf 'export %s=%q\n' "$name" "${!name}"
         done
-        echo "export LISTEN=127.0.0.1 KAFKA_BROKERS=localhost:$KAFKA_PORT"
+        echo "export LISTEN=127.0.0.1 KAFKA_BROKERS=$(brokers)"
+        echo "$properties"
         run_as_user "$1-0" "$dir/start"
     } | define_process "$1-0" && changed=0
     if [ "$1" = postgres ]; then # SIGTERM would wait for every client to leave
@@ -145,12 +147,14 @@ trace_settings() {
 }
 
 define_service() { # define_service KEY: fails where nothing changed
-    local name=${1%-*} slot=${1##*-} binary
+    local name=${1%-*} slot=${1##*-} binary properties
+    properties=$(properties_of "$name") || exit
     [ -x "${SERVICE_BINARY[$name]}" ] || die "$name is not built: ${SERVICE_BINARY[$name]} is missing"
     binary=$(install_program "${SERVICE_BINARY[$name]}" "$name")
     define_process "$1" <<END
 # binary: $(sha256sum "$binary" | cut -c 1-16)
-export KAFKA_BROKERS=localhost:$KAFKA_PORT REGISTRY_URL=http://localhost:$REGISTRY_PORT/apis/ccompat/v7
+export KAFKA_BROKERS=$(brokers) REGISTRY_URL=$(printf %q "$(registry_url)")
+$properties
 export DATA_DIR=$(printf %q "$DATA_DIR") PARTITIONS=$PARTITIONS SIMULATE=$SIMULATE SMTP_URL=$(printf %q "$SMTP_URL") SMTP_FROM=$SMTP_FROM
 export CARD_KEY_FILE=$(printf %q "$(card_key_of "$1")")
 export LOG_LEVEL=$LOG_LEVEL STANDBYS=$STANDBYS STALE_HOURS=$STALE_HOURS SLOT=$slot PORT=$(ports_of "$1") ADVERTISED=$ADVERTISED
@@ -187,7 +191,9 @@ is_ready() { # is_ready KEY
 
 # What the connector of legacy tables says while Kafka is there to take them: ready, starting, or failed and why.
 connector_state() {
-    if is_ready kafka-0; then
+    if ! has_own_kafka; then
+        PGCONNECT_TIMEOUT=2 "$ROOT/compose/connect/register" state 0
+    elif is_ready kafka-0; then
         PGCONNECT_TIMEOUT=2 "$ROOT/compose/connect/register" state "$(($(date +%s) - $(process_age kafka-0)))"
     else
         echo starting

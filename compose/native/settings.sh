@@ -15,6 +15,9 @@ accepted_form() { # accepted_form TYPE
     ratio) echo "a number from 0 to 1, or nothing" ;;
     text | secret) echo "printable characters" ;;
     address) echo "name@domain" ;;
+    brokers) echo "host:port, with commas between, or nothing" ;;
+    secret-url) echo "scheme://[user:password@]host[:port][/path], or nothing" ;;
+    credentials) echo "user:password, or nothing" ;;
     host) echo "the name or address of a host, or nothing" ;;
     flag) echo "0 or 1" ;;
     level) echo "debug, info, warn or error" ;;
@@ -37,6 +40,9 @@ is_accepted() { # is_accepted TYPE VALUE
     ratio) [[ -z $2 || $2 =~ ^(0(\.[0-9]+)?|1(\.0+)?)$ ]] ;;
     text | secret) [[ $2 != *[[:cntrl:]]* ]] ;;
     address) [[ $2 =~ ^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$ ]] ;;
+    brokers) [[ -z $2 || $2 =~ ^[A-Za-z0-9._-]+:[0-9]+(,[A-Za-z0-9._-]+:[0-9]+)*$ ]] ;;
+    secret-url) is_accepted url "$2" ;;
+    credentials) [[ -z $2 || $2 == ?*:* ]] ;;
     host) [[ $2 =~ ^[A-Za-z0-9.:_-]*$ ]] ;;
     flag) [[ $2 == [01] ]] ;;
     level) [[ $2 =~ ^(debug|info|warn|error)$ ]] ;;
@@ -82,6 +88,61 @@ near_misses() {
         }'
 }
 
+# What of a setting may be seen.
+visible() { # visible TYPE VALUE
+    case $1 in
+    secret | credentials) [ -z "$2" ] || echo '(not shown)' ;;
+    secret-url) sed -E 's#^([a-z+]+://)?[^/@]*@#\1#' <<<"$2" ;;
+    *) echo "$2" ;;
+    esac
+}
+
+# Properties of librdkafka, KAFKA_X_Y for x.y: which there are, and what they take, librdkafka knows and services say.
+declare -A PROPERTY=() PROPERTY_ORIGIN=()
+
+is_property() { [[ $1 =~ ^KAFKA_[A-Z0-9_]+$ && -z ${SETTING_TYPE[$1]-} ]]; }
+
+is_secret_property() { [[ $1 =~ PASSWORD|SECRET|PASSPHRASE|_PEM$|JAAS|BEARER_CONFIG ]]; }
+
+load_properties() {
+    local name
+    for name in $(compgen -e); do
+        is_property "$name" || continue
+        PROPERTY[$name]=${!name} PROPERTY_ORIGIN[$name]=environment
+    done
+}
+
+# Lines of exports for a process; what IDENTITIES_DIR says of it alone is stronger.
+properties_of() { # properties_of NAME
+    local name line file=$IDENTITIES_DIR/$1.env
+    local -A of=()
+    for name in "${!PROPERTY[@]}"; do of[$name]=${PROPERTY[$name]}; done
+    [ -z "$REGISTRY_AUTH" ] || of[REGISTRY_AUTH]=$REGISTRY_AUTH
+    [ -z "$REGISTRY_CA_FILE" ] || of[REGISTRY_CA_FILE]=$REGISTRY_CA_FILE
+    if [ -n "$IDENTITIES_DIR" ] && [ -e "$file" ]; then
+        while IFS= read -r line || [ -n "$line" ]; do
+            [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
+            name=${line%%=*}
+            [[ $line == *=* && ($name == REGISTRY_AUTH || $name == KAFKA_*) ]] && { [ $name = REGISTRY_AUTH ] || is_property "$name"; } ||
+                die "$file: '$name' is neither KAFKA_… (a property of librdkafka) nor REGISTRY_AUTH"
+            of[$name]=${line#*=}
+        done <"$file"
+    fi
+    for name in $(printf '%s\n' "${!of[@]}" | LC_ALL=C sort); do printf 'export %s=%q\n' "$name" "${of[$name]}"; done
+}
+
+# Kafka and the registry: ours, or others'.
+brokers() { echo "${KAFKA_BROKERS:-localhost:$KAFKA_PORT}"; }
+has_own_kafka() { [ "$(brokers)" = "localhost:$KAFKA_PORT" ]; }
+registry_url() { echo "${REGISTRY_URL:-http://localhost:$REGISTRY_PORT/apis/ccompat/v7}"; }
+has_own_registry() { [ "$(registry_url)" = "http://localhost:$REGISTRY_PORT/apis/ccompat/v7" ]; }
+is_ours() { # is_ours NAME
+    case $1 in
+    kafka) has_own_kafka ;;
+    registry) has_own_registry ;;
+    esac
+}
+
 load_settings() {
     local line name value text type hint
     while IFS= read -r line; do
@@ -106,6 +167,12 @@ load_settings() {
         while IFS= read -r line || [ -n "$line" ]; do
             [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
             name=${line%%=*}
+            if [[ $line == *=* ]] && is_property "$name" && [ -z "$(near_misses <<<"$name")" ]; then
+                # who says that Kafka is to be ours has no use for how others' is reached
+                [ "${SETTING_ORIGIN[KAFKA_BROKERS]}:$KAFKA_BROKERS" = environment: ] && continue
+                PROPERTY[$name]=${line#*=} PROPERTY_ORIGIN[$name]=.env.local
+                continue
+            fi
             [[ $line == *=* && -n ${SETTING_TYPE[$name]-} ]] || {
                 hint=$(near_misses <<<"$name")
                 usage_error ".env.local: unknown setting $name${hint:+: did you mean ${hint#* }?}"
@@ -116,9 +183,14 @@ load_settings() {
         done <"$ROOT/.env.local"
     fi
 
+    load_properties
     if [ -z "$DATA_DIR" ]; then
         DATA_DIR=/var/lib/insideout
         [ "$(id -u)" = 0 ] || DATA_DIR=${XDG_STATE_HOME:-$HOME/.local/state}/insideout
+    fi
+    if [[ $REGISTRY_URL =~ ^(https?://)([^/@]+:[^/@]*)@(.*)$ ]]; then # from here on the secret is apart
+        : "${REGISTRY_AUTH:=$(printf %b "${BASH_REMATCH[2]//%/\\x}")}"
+        REGISTRY_URL=${BASH_REMATCH[1]}${BASH_REMATCH[3]}
     fi
     for name in "${SETTINGS[@]}"; do
         value=${!name}
@@ -130,14 +202,21 @@ load_settings() {
 }
 
 shown() { # shown NAME: its value, unless that is a secret
-    if [ "${SETTING_TYPE[$1]}" = secret ]; then echo 'what is not shown'; else echo "'${!1}'"; fi
+    case ${SETTING_TYPE[$1]} in
+    secret | credentials) echo 'what is not shown' ;;
+    *) echo "'$(visible "${SETTING_TYPE[$1]}" "${!1}")'" ;;
+    esac
 }
 
 print_settings() {
     local name value
     for name in "${SETTINGS[@]}"; do
-        value=${!name:--}
-        [ "${SETTING_TYPE[$name]}" != secret ] || [ "$value" = - ] || value='(not shown)'
-        printf '%-36s %-24s %-12s %s\n' "$name" "$value" "${SETTING_ORIGIN[$name]}" "${SETTING_TEXT[$name]}"
+        value=$(visible "${SETTING_TYPE[$name]}" "${!name}")
+        printf '%-36s %-24s %-12s %s\n' "$name" "${value:--}" "${SETTING_ORIGIN[$name]}" "${SETTING_TEXT[$name]}"
+    done
+    for name in $(printf '%s\n' "${!PROPERTY[@]}" | LC_ALL=C sort); do
+        value=${PROPERTY[$name]}
+        ! is_secret_property "$name" || value='(not shown)'
+        printf '%-36s %-24s %-12s %s\n' "$name" "${value:--}" "${PROPERTY_ORIGIN[$name]}" "a property of librdkafka"
     done
 }

@@ -115,7 +115,7 @@ report() { # report KEY: why it is not ready
 
 create_topics() {
     local output
-    output=$(KAFKA_BROKERS=localhost:$KAFKA_PORT "$BUILD_DIR/schemas/topics" create 2>&1) || die "the topics cannot be made: $output"
+    output=$(look_from_outside && "$BUILD_DIR/schemas/topics" create 2>&1) || die "the topics cannot be made: $output"
 }
 
 # The file with what card tokens are made with, for a process that reads it. One that is given is read as it is, but by
@@ -164,10 +164,11 @@ command_up() {
     make_card_key
     # shellcheck disable=SC2086
     wake $WANTED
+    end_what_others_have
     TELL=1
     [ -z "$(all_keys | head -n 1)" ] || TELL=
     for name in kafka registry postgres; do
-        if want "$name"; then launch "$name-0" && keys+=("$name-0"); fi
+        if want "$name" && { [ "$name" = postgres ] || is_ours "$name"; }; then launch "$name-0" && keys+=("$name-0"); fi
     done
     if want gateway; then
         if make_control; then launch control-0 && keys+=(control-0); fi
@@ -176,17 +177,18 @@ command_up() {
         keys+=(gateway-0)
     fi
     if want connect || [ ${#services[@]} -gt 0 ]; then
-        wait_ready 120 kafka-0 || exit 1
+        ! has_own_kafka || wait_ready 120 kafka-0 || exit 1
     fi
     if want connect; then launch connect-0; fi
     if [ -x "$BUILD_DIR/schemas/topics" ] && { want connect || [ ${#services[@]} -gt 0 ]; }; then create_topics; fi
-    if [ ${#services[@]} -gt 0 ]; then wait_ready 120 registry-0 || exit 1; fi
+    if [ ${#services[@]} -gt 0 ] && has_own_registry; then wait_ready 120 registry-0 || exit 1; fi
     for name in ${services[@]+"${services[@]}"}; do
         for key in $(service_keys "$name"); do launch "$key" && keys+=("$key"); done
     done
     if want gateway; then refresh_gateway; fi
     if want connect; then
-        wait_ready 120 registry-0 postgres-0 || exit 1
+        # shellcheck disable=SC2046
+        wait_ready 120 $(! has_own_registry || echo registry-0) postgres-0 || exit 1
         register_connector
         keys+=(connect-0)
     fi
@@ -194,13 +196,26 @@ command_up() {
     if want connect; then
         await_snapshot inventory stock product_id /v1/stock
         await_snapshot ratings movies movie_id /v1/movies
-        "$ROOT/compose/connect/rules" stock-value movies-value connect-heartbeats.legacy-value || die "log: $DATA_DIR/log/registry-0/current"
+        (look_from_outside && "$ROOT/compose/connect/rules" stock-value movies-value connect-heartbeats.legacy-value) || die "log: $DATA_DIR/log/registry-0/current"
     fi
     simulate
     observe " $* "
     stay_ready "${keys[@]}" || exit 1
     say "ready"
     print_addresses
+}
+
+# A Kafka or registry of ours that is not used any more ends; its data stays.
+end_what_others_have() {
+    local name at
+    for name in kafka registry; do
+        is_ours "$name" && continue
+        at=$(brokers)
+        [ $name = kafka ] || at=$(visible secret-url "$(registry_url)")
+        say "$name is the one at $at: none is started"
+        [ -z "$(instances_of $name)" ] || end_processes 20 "$name-0"
+        rm -rf "$RUN/$name-0"
+    done
 }
 
 # The city comes to life where its services run, and SIMULATE does not say otherwise.
@@ -239,7 +254,7 @@ await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
 # What legacy tables become; the registry first gets its rule for every subject.
 register_connector() {
     local url=http://127.0.0.1:$CONNECT_PORT/connectors deadline=$((SECONDS + 120)) again
-    until "$ROOT/compose/connect/rules" 2>/dev/null; do
+    until (look_from_outside && "$ROOT/compose/connect/rules" 2>/dev/null); do
         [ $SECONDS -lt $deadline ] || die "the registry refuses a compatibility rule; log: $DATA_DIR/log/registry-0/current"
         sleep 0.1
     done
@@ -248,7 +263,7 @@ register_connector() {
             [ $SECONDS -lt $deadline ] || { report connect-0 && exit 1; }
             sleep 0.1
         done
-        JAVA_DIR=$JAVA_DIR KAFKA_BROKERS=localhost:$KAFKA_PORT "$ROOT/compose/connect/register" && return
+        (look_from_outside && JAVA_DIR=$JAVA_DIR "$ROOT/compose/connect/register") && return
         [ $again = 1 ] || die "connect-0 does not follow the legacy tables; log: $DATA_DIR/log/connect-0/current"
         say "connect-0 is started again" # a connector that hangs cannot be stopped in any other way
         restart_process connect-0
@@ -259,8 +274,8 @@ print_addresses() {
     cat <<END
 
   gateway         http://localhost:$PORT
-  Kafka           localhost:$KAFKA_PORT
-  registry        http://localhost:$REGISTRY_PORT/apis/ccompat/v7
+  Kafka           $(brokers)
+  registry        $(visible secret-url "$(registry_url)")
   Kafka Connect   http://localhost:$CONNECT_PORT
   PostgreSQL      postgresql://legacy:legacy@localhost:$POSTGRES_PORT/legacy
 END

@@ -41,7 +41,7 @@ END
 lab_refactoring() {
     build "$BUILD" refactoring workshop_log
     is_ready kafka-0 || die "Kafka does not run: ./demo up"
-    KAFKA_BROKERS=localhost:$KAFKA_PORT exec python3 -B "$ROOT/workshop/refactoring/run.py" "$BUILD_DIR" \
+    KAFKA_BROKERS=$(brokers) exec python3 -B "$ROOT/workshop/refactoring/run.py" "$BUILD_DIR" \
         --svg "$BUILD_DIR/workshop/refactoring.svg" "$@"
 }
 

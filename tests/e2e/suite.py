@@ -97,6 +97,7 @@ class Suite:
         self.ports, self.claim = free_ports()
         self.env = os.environ | {name: str(port) for name, port in self.ports.items()}
         self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions), "SIMULATE": "0", "OBSERVE": "0"}
+        self.env |= {"KAFKA_BROKERS": "", "REGISTRY_URL": ""}  # both are its own
         self.build = ROOT / "build" / os.environ.get("BUILD", "release")
         self.partitions = partitions
         self.live = False

@@ -70,8 +70,9 @@ static int32_t register_by_curl(const char *subject, const char *body) {
     int32_t id = 0;
     buf_printf(
         &command,
-        "curl -sf -H 'Content-Type: application/json' -d '%s' \"$REGISTRY_URL/subjects/%s/versions\"%c", body,
-        subject, 0);
+        "curl -sf ${REGISTRY_AUTH:+-u \"$REGISTRY_AUTH\"} ${REGISTRY_CA_FILE:+--cacert $REGISTRY_CA_FILE} "
+        "-H 'Content-Type: application/json' -d '%s' \"$REGISTRY_URL/subjects/%s/versions\"%c",
+        body, subject, 0);
     FILE *answer = popen(command.data, "r");
     assert_non_null(answer);
     assert_int_equal(fscanf(answer, "{\"id\":%" SCNd32, &id), 1);
