@@ -213,7 +213,7 @@ struct pending {
     const char *group;
     const struct topic *topic;
     int32_t partition;
-    int64_t offset, start_ns;
+    int64_t offset, start_ns, end_ns; /* end_ns 0: with the transaction */
     struct slice key, state, error;
     struct trace_context *links;
     size_t link_count;
@@ -259,6 +259,7 @@ static void handled(void *context, const struct handled *h) {
                           .partition = h->record->partition,
                           .offset = h->record->offset,
                           .start_ns = t->start_ns,
+                          .end_ns = h->followed ? 0 : clock_wall_ns(),
                           .tombstone = h->record->value.data == NULL};
     if (!trace_context_read(h->span, &p->own))
         return;
@@ -307,13 +308,13 @@ static void record(struct traced *t, const struct pending *p, int64_t end_ns) {
                                                       .error = p->error});
 }
 
-/* A span ends when others can read what follows from it. What was aborted comes again, as a span of the same
- * id: so it has never been. */
+/* A span ends when others can read what follows from it, if anything does. What was aborted comes again, as a
+ * span of the same id: so it has never been. */
 static void ended(void *context, bool committed) {
     struct traced *t = context;
     int64_t now = t->count > 0 ? clock_wall_ns() : 0;
     for (size_t k = 0; committed && k < t->count; k++)
-        record(t, &t->pending[k], now);
+        record(t, &t->pending[k], t->pending[k].end_ns != 0 ? t->pending[k].end_ns : now);
     if (committed && t->dropped > 0)
         tracer_drop(t->instance->tracer, t->dropped);
     t->count = t->dropped = 0;

@@ -18,6 +18,8 @@ struct handled {
     const struct slice
         *links; /* the same of other inputs that it was joined with, as far as they are known */
     size_t link_count;
+    bool
+        followed; /* by records or changes of state; else it is over, and its offset is committed some time */
     const char *error; /* why it is a bad record, or was not delivered; NULL: all is well */
 };
 

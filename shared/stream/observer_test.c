@@ -27,7 +27,8 @@ struct fixture {
     bool observed, samples;
     int begun, committed, aborted;
     size_t handled;  /* since the last end */
-    struct buf told; /* "topic/offset[!error][<link] " of each input that was handled */
+    struct buf told; /* "topic/offset[!error][<link] ", "-" behind from which nothing follows, of each input
+                        that was handled */
     char span[64];   /* of the last */
 };
 
@@ -49,7 +50,7 @@ static void on_handled(void *context, const struct handled *h) {
         buf_printf(&f->told, "!%s", h->error);
     for (size_t i = 0; i < h->link_count; i++)
         buf_printf(&f->told, "<" SLICE_FMT, SLICE_ARG(h->links[i]));
-    buf_append_byte(&f->told, ' ');
+    buf_printf(&f->told, h->followed ? " " : "- ");
     snprintf(f->span, sizeof f->span, SLICE_FMT, SLICE_ARG(h->span));
 }
 
@@ -147,6 +148,18 @@ static void an_input_is_told_of_and_its_trace_goes_on(void **state) {
     assert_slice(header(f, &topic_receipts, "tracestate"), "a=1");
     assert_slice(header(f, &topic_balances, "tracestate"), "a=1");
     assert_slice(header(f, &topic_receipts, "caused-by"), "deposits/0/0");
+}
+
+static void from_some_inputs_nothing_follows(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    write_(f, &topic_deposits, "nothing", 5, PARENT);
+    for (int i = 0; f->committed == 0 && i < 100; i++)
+        rounds(f, 1);
+    assert_told(f, "deposits/0- ");
+    write_(f, &topic_deposits, "state only", 5, PARENT);
+    rounds(f, 2);
+    assert_told(f, "deposits/0- deposits/1 ");
 }
 
 static void a_trace_can_begin_here(void **state) {
@@ -264,6 +277,7 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_input_is_told_of_and_its_trace_goes_on),
+        TEST(from_some_inputs_nothing_follows),
         TEST(a_trace_can_begin_here),
         TEST(what_is_not_sampled_stays_so),
         TEST(without_an_observer_the_flag_goes_on),

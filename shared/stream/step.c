@@ -1038,6 +1038,10 @@ bool step_span(struct step *s, const struct log_record *r, struct slice tracepar
     return true;
 }
 
+bool step_followed(const struct step *s) {
+    return s->out_headers != NULL || s->undo_count > 0;
+}
+
 size_t step_links(const struct step *s, const struct slice **links) {
     *links = s->link_texts;
     return s->link_count;

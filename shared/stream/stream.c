@@ -688,6 +688,7 @@ static void observe(struct stream *s, const struct source *source, const struct 
         return;
     h.span = slice_of(span);
     h.link_count = step_links(s->step, &h.links);
+    h.followed = step_followed(s->step);
     s->o.observer->handled(s->o.observer->context, &h);
 }
 

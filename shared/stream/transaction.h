@@ -38,6 +38,9 @@ enum { SPAN_TEXT = 56 };
 bool step_span(struct step *s, const struct log_record *record, struct slice traceparent,
                char out[SPAN_TEXT]);
 
+/* Whether anything follows from the last record: records, or changes of state. */
+bool step_followed(const struct step *s);
+
 /* The same of those that the last record was joined with. Returns how many. */
 size_t step_links(const struct step *s, const struct slice **links);
 
