@@ -4,7 +4,7 @@ have makes it a 400, as a collector would, and a line in `wrong`.
 usage: collector.py PORT DIRECTORY
 
 DIRECTORY/spans has a line of JSON for each span that it has taken. DIRECTORY/mode, read for each request, says what it does:
-take (the default), 503, hang.
+take (the default), 503, hang; DIRECTORY/asked has a line for each request: the mode.
 """
 
 import base64
@@ -104,6 +104,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except FileNotFoundError:
             mode = "take"
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        with LOCK, open(DIRECTORY / "asked", "a") as f:
+            f.write(mode + "\n")
         if mode == "hang":
             time.sleep(60)
             self.close_connection = True

@@ -232,6 +232,7 @@ class Traces(SuiteTest):
                 self.start_collector()
             last = Trace()
             self.buy(f"{mode}-{secrets.token_hex(4)}", last)
+            wait_until(lambda: mode in (self.home / "asked").read_text().split(), 30, f"the collector is asked, and its answer is: {mode}")
         self.assertEqual(len(self.troubles()), known + 1)  # and no line more
         (self.home / "mode").write_text("take")
         self.of(last, *self.BOUGHT)  # what waited is not lost
