@@ -275,7 +275,8 @@ move_ports() {
 # What tests and benchmarks start has a Kafka and a registry of its own.
 stay_home() {
     local name
-    export KAFKA_BROKERS='' REGISTRY_URL='' REGISTRY_AUTH='' REGISTRY_CA_FILE='' IDENTITIES_DIR=''
+    KAFKA_BROKERS='' REGISTRY_URL='' REGISTRY_AUTH='' REGISTRY_CA_FILE='' IDENTITIES_DIR=''
+    export -n KAFKA_BROKERS REGISTRY_URL REGISTRY_AUTH REGISTRY_CA_FILE IDENTITIES_DIR
     for name in "${!PROPERTY[@]}"; do unset "$name" "PROPERTY[$name]"; done
 }
 

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from suite import Suite  # noqa: E402
 
-if "KAFKA_BROKERS" in os.environ:
+if os.environ.get("KAFKA_BROKERS"):
     os.execv(sys.argv[1], sys.argv[1:])
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
 suite = Suite()
