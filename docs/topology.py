@@ -6,6 +6,7 @@ usage: docs/topology.py BUILD_DIR            writes the files
        docs/topology.py BUILD_DIR --check    exit 1 where a file says something else
 """
 
+import functools
 import json
 import pathlib
 import subprocess
@@ -28,8 +29,13 @@ which every topology may write to.
 """
 
 
+@functools.cache  # each is asked once, whatever is drawn of it
 def said(build):
     """(name, paths, topologies, deliveries) of each service."""
+    return list(ask(build))
+
+
+def ask(build):
     rows = [line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines() if not line.startswith("#")]
     for name, binary, _, paths in rows:
         graph = json.loads(subprocess.run([build / binary, "--topology"], check=True, capture_output=True, text=True).stdout)

@@ -173,21 +173,29 @@ static bool admin_wait(rd_kafka_queue_t *queue, rd_kafka_event_t **event, struct
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(code, rd_kafka_event_error_string(*event), err);
 }
 
-static bool create_wait(rd_kafka_queue_t *queue, struct err *err) {
-    _cleanup_(event_destroy) rd_kafka_event_t *event = NULL;
-    if (!admin_wait(queue, &event, err))
-        return false;
-    size_t n;
-    const rd_kafka_topic_result_t **results =
-        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
+/* Each was changed, or was so already: `before`. */
+static bool topics_changed(const rd_kafka_topic_result_t **results, size_t n, rd_kafka_resp_err_t before,
+                           size_t *changed, struct err *err) {
+    *changed = 0;
     for (size_t i = 0; i < n; i++) {
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+        *changed += code == RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != before) {
             kafka_error(code, rd_kafka_topic_result_error_string(results[i]), err);
             return err_prefix(err, "topic %s", rd_kafka_topic_result_name(results[i]));
         }
     }
     return true;
+}
+
+static bool create_wait(rd_kafka_queue_t *queue, struct err *err) {
+    _cleanup_(event_destroy) rd_kafka_event_t *event = NULL;
+    if (!admin_wait(queue, &event, err))
+        return false;
+    size_t n, made;
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
+    return topics_changed(results, n, RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, &made, err);
 }
 
 static bool alter_wait(rd_kafka_queue_t *queue, struct err *err) {
@@ -398,22 +406,16 @@ static bool delete_wait(rd_kafka_queue_t *queue, struct err *err) {
     _cleanup_(event_destroy) rd_kafka_event_t *event = NULL;
     if (!admin_wait(queue, &event, err))
         return false;
-    size_t n, deleted = 0;
+    size_t n, deleted;
     const rd_kafka_topic_result_t **results =
         rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &n);
-    for (size_t i = 0; i < n; i++) {
-        rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
-        deleted += code == RD_KAFKA_RESP_ERR_NO_ERROR;
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
-            kafka_error(code, rd_kafka_topic_result_error_string(results[i]), err);
-            return err_prefix(err, "topic %s", rd_kafka_topic_result_name(results[i]));
-        }
-    }
+    if (!topics_changed(results, n, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, &deleted, err))
+        return false;
     printf("%zu topics deleted\n", deleted);
     return true;
 }
 
-static bool delete (rd_kafka_t *rk, struct settings *s, struct err *err) {
+static bool remove_all(rd_kafka_t *rk, struct settings *s, struct err *err) {
     const struct rd_kafka_metadata *metadata = NULL;
     if (!metadata_get(rk, s, &metadata, err))
         return false;
@@ -460,12 +462,18 @@ static bool list(rd_kafka_t *rk, struct settings *s, struct err *err) {
     return true;
 }
 
-static bool run(bool (*command)(rd_kafka_t *rk, struct settings *s, struct err *err), struct err *err) {
+struct command {
+    const char *name;
+    bool (*run)(rd_kafka_t *rk, struct settings *s, struct err *err);
+    bool alone; /* asks nobody: rk is NULL */
+};
+
+static bool run(const struct command *c, struct err *err) {
     struct settings s;
     if (!settings_read(&s, err))
         return false;
-    rd_kafka_t *rk = client_create(&s, err);
-    bool ok = rk != NULL && command(rk, &s, err);
+    rd_kafka_t *rk = c->alone ? NULL : client_create(&s, err);
+    bool ok = (c->alone || rk != NULL) && c->run(rk, &s, err);
     if (rk != NULL)
         rd_kafka_destroy(rk);
     settings_finish(&s);
@@ -473,15 +481,15 @@ static bool run(bool (*command)(rd_kafka_t *rk, struct settings *s, struct err *
 }
 
 int main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        bool (*run)(rd_kafka_t *rk, struct settings *s, struct err *err);
-    } commands[] = {{"create", create}, {"list", list}, {"acls", acls_make}, {"delete", delete}};
+    static const struct command commands[] = {{"create", create, false},
+                                              {"list", list, true},
+                                              {"acls", acls_make, false},
+                                              {"delete", remove_all, false}};
     for (size_t i = 0; argc == 2 && i < sizeof commands / sizeof *commands; i++) {
         struct err err = {0};
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
-        if (run(commands[i].run, &err))
+        if (run(&commands[i], &err))
             return 0;
         fprintf(stderr, "topics: %s\n", err.text);
         return err.kind == ERR_RETRY ? EX_TEMPFAIL : err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;

@@ -114,15 +114,16 @@ static void query_free(struct query *q) {
     buf_free(&q->prefix);
 }
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+/* As put_hex() writes them. */
+static int lower_digit(char c) {
+    return c >= 'A' && c <= 'F' ? -1 : hex_digit(c);
 }
 
 static bool from_hex(struct slice hex, struct buf *out) {
     if (hex.size == 0 || hex.size % 2 != 0 || hex.size > CURSOR_MAX)
         return false;
     for (size_t i = 0; i < hex.size; i += 2) {
-        int high = hex_digit(hex.data[i]), low = hex_digit(hex.data[i + 1]);
+        int high = lower_digit(hex.data[i]), low = lower_digit(hex.data[i + 1]);
         if (high < 0 || low < 0)
             return false;
         buf_append_byte(out, (uint8_t)(high << 4 | low));

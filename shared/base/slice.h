@@ -60,6 +60,14 @@ static inline bool slice_starts_with(struct slice s, struct slice prefix) {
     return s.size >= prefix.size && (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
 }
 
+/* What a hexadecimal digit is worth; -1: it is none. */
+static inline int hex_digit(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 /* Adds a row to a sum that says whether two sets of rows are the same, whatever their order; nobody is kept
  * from making two that look the same on purpose. */
 static inline void row_digest(struct slice key, struct slice value, uint64_t sum[2]) {

@@ -18,13 +18,6 @@ bool path_split(struct slice text, struct path *path) {
     return true;
 }
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 bool percent_decode(struct arena *arena, struct slice s, struct slice *decoded) {
     struct slice out = s;
     if (s.size > 0 && memchr(s.data, '%', s.size) != NULL) {

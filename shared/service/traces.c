@@ -42,6 +42,18 @@ static struct span_attribute number(const char *name, int64_t value) {
     return (struct span_attribute){.name = name, .number = value};
 }
 
+/* A context below `parent` in its trace; where it is none, of a trace that begins here. Whether it is sampled
+ * is to be said. Returns whether there is a parent. */
+static bool context_begin(struct slice traceparent, struct trace_context *parent, struct trace_context *own) {
+    bool has_parent = trace_context_read(traceparent, parent);
+    if (has_parent)
+        memcpy(own->trace_id, parent->trace_id, TRACE_ID);
+    else
+        trace_id_make(own->trace_id);
+    span_id_make(own->span_id);
+    return has_parent;
+}
+
 /* ---- requests ---- */
 
 struct request {
@@ -66,14 +78,9 @@ static const struct request *request_of(struct instance *i, struct http_exchange
     if (r->begun)
         return r;
     r->begun = true;
-    r->has_parent = trace_context_read(http_traceparent(x), &r->parent);
+    r->has_parent = context_begin(http_traceparent(x), &r->parent, &r->own);
     struct slice state = http_header(x, "tracestate");
     r->state = r->has_parent && tracestate_valid(state) ? state : SLICE_NONE;
-    if (r->has_parent)
-        memcpy(r->own.trace_id, r->parent.trace_id, TRACE_ID);
-    else
-        trace_id_make(r->own.trace_id);
-    span_id_make(r->own.span_id);
     r->own.sampled = (r->has_parent || !is_long_poll(x)) &&
                      tracer_samples(i->tracer, r->has_parent ? &r->parent : NULL, r->own.trace_id);
     trace_context_write(&r->own, r->traceparent);
@@ -153,12 +160,7 @@ struct sending *sending_begin(struct instance *i, struct arena *a, const struct 
     char header[TRACEPARENT + 1];
     if (i->tracer == NULL)
         return NULL;
-    bool has_parent = trace_context_read(parent, &from);
-    if (has_parent)
-        memcpy(own.trace_id, from.trace_id, TRACE_ID);
-    else
-        trace_id_make(own.trace_id);
-    span_id_make(own.span_id);
+    bool has_parent = context_begin(parent, &from, &own);
     own.sampled = has_parent ? from.sampled : !quiet && tracer_samples(i->tracer, NULL, own.trace_id);
     trace_context_write(&own, header);
     *traceparent = arena_copy(a, (struct slice){header, TRACEPARENT});

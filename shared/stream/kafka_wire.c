@@ -109,8 +109,12 @@ void kafka_wire_destroy(struct kafka_wire *w) {
     free(w);
 }
 
+static bool is(const char *value, const char *name) {
+    return value != NULL && strcasecmp(value, name) == 0;
+}
+
 static bool is_one_of(const char *value, const char *a, const char *b) {
-    return value != NULL && (strcasecmp(value, a) == 0 || strcasecmp(value, b) == 0);
+    return is(value, a) || is(value, b);
 }
 
 static bool failed(const struct kafka_wire *w, struct err *e, const char *what) {
@@ -349,7 +353,7 @@ static bool say_plain(struct kafka_wire *w, const char *user, const char *passwo
 
 static bool authenticate(struct kafka_wire *w, struct err *e) {
     const char *mechanism = mechanism_of(w), *user = w->values[USER], *password = w->values[PASSWORD];
-    bool plain = is_one_of(mechanism, "PLAIN", "PLAIN");
+    bool plain = is(mechanism, "PLAIN");
     if (!plain && !is_one_of(mechanism, "SCRAM-SHA-256", "SCRAM-SHA-512"))
         return failed(w, e,
                       "this connection takes sasl.mechanism PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 only");
@@ -374,9 +378,9 @@ static bool set_timeouts(int fd, int ms) {
 static bool dial(struct kafka_wire *w, int timeout_ms, struct err *e) {
     const char *family = w->values[FAMILY];
     struct addrinfo *list = NULL, hints = {.ai_socktype = SOCK_STREAM,
-                                           .ai_family = is_one_of(family, "any", "any") ? AF_UNSPEC
-                                                        : is_one_of(family, "v6", "v6") ? AF_INET6
-                                                                                        : AF_INET};
+                                           .ai_family = is(family, "any")  ? AF_UNSPEC
+                                                        : is(family, "v6") ? AF_INET6
+                                                                           : AF_INET};
     char service[8];
     snprintf(service, sizeof service, "%u", w->port);
     if (getaddrinfo(w->host, service, &hints, &list) != 0)

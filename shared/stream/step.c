@@ -394,8 +394,7 @@ static const char *trace_of(struct slice t) {
 }
 
 static bool is_sampled(struct slice valid) {
-    char digit = valid.data[54];
-    return (digit <= '9' ? digit - '0' : digit - 'a' + 10) & 1;
+    return hex_digit(valid.data[54]) & 1;
 }
 
 /* The trace that an input has (NULL: one of its own). */

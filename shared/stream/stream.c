@@ -537,8 +537,8 @@ static void search_narrow(struct stream *s, const struct err *why) {
     counter_add(&s->refusals, 1);
     if (q->size == 0)
         notice(s, "%s; what it follows from is searched for in %zu inputs", why->text, n);
-    if (q->culprit.place.topic !=
-        NULL) { /* its letter is refused too: wait, and begin again with the record */
+    if (q->culprit.place.topic != NULL) {
+        /* Its letter is refused too: wait, and begin again with the record. */
         q->culprit = (struct suspect){0};
         q->found = false;
     } else if (q->size == 1 && q->last.place.topic != NULL) {

@@ -32,7 +32,7 @@ bool trace_context_read(struct slice s, struct trace_context *c) {
         return false;
     memcpy(c->trace_id, t + 3, TRACE_ID);
     memcpy(c->span_id, t + 36, SPAN_ID);
-    c->sampled = (t[54] <= '9' ? t[54] - '0' : t[54] - 'a' + 10) & 1;
+    c->sampled = hex_digit(t[54]) & 1;
     return true;
 }
 

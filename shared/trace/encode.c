@@ -58,11 +58,8 @@ static void put_text(struct buf *out, int field, struct slice s) {
 static void put_id(struct buf *out, int field, const char *hex, size_t digits) {
     put_tag(out, field, WIRE_BYTES);
     put_varint(out, digits / 2);
-    for (size_t i = 0; i < digits; i += 2) {
-        int high = hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10;
-        int low = hex[i + 1] <= '9' ? hex[i + 1] - '0' : hex[i + 1] - 'a' + 10;
-        buf_append_byte(out, (uint8_t)(high << 4 | low));
-    }
+    for (size_t i = 0; i < digits; i += 2)
+        buf_append_byte(out, (uint8_t)(hex_digit(hex[i]) << 4 | hex_digit(hex[i + 1])));
 }
 
 static void put_attribute(struct buf *out, int field, const struct span_attribute *a) {

@@ -6,13 +6,6 @@
 
 #include <string.h>
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static struct slice trim(struct slice s) {
     for (; s.size > 0 && *s.data == ' '; s.data++, s.size--)
         ;

@@ -63,7 +63,7 @@ bool tracer_samples(const struct tracer *t, const struct trace_context *parent,
     if (parent != NULL && t->settings.by_parent)
         return parent->sampled;
     for (int i = TRACE_ID / 2; i < TRACE_ID; i++)
-        n = n << 4 | (uint64_t)(trace_id[i] <= '9' ? trace_id[i] - '0' : trace_id[i] - 'a' + 10);
+        n = n << 4 | (uint64_t)hex_digit(trace_id[i]);
     return t->bound == UINT64_MAX || n >> 1 < t->bound;
 }
 
@@ -219,26 +219,33 @@ static void say(struct tracer *t, bool trouble, const char *what, const char *wh
         t->o.notice(t->o.context, trouble, text);
 }
 
-static enum fate export(struct tracer *t, const struct batch *b) {
-    _cleanup_(buf_free) struct buf body = {0}; char why[300];
+static enum fate hand_over(struct tracer *t, const struct batch *b) {
+    _cleanup_(buf_free) struct buf body = {0};
+    char why[300];
     t->encoding->request(&body, t->resource, t->resource_count, t->o.version, buf_slice(&b->bytes));
     bool was_away = t->pause_ms > 0, was_refusing = t->refusing;
-    enum fate fate = post(t, buf_slice(&body), why, sizeof why); switch (fate){
-        case FATE_TAKEN : counter_add(&t->exported, b->spans);
-        if (was_away || was_refusing) say(t, false, "", "spans are taken again");
+    enum fate fate = post(t, buf_slice(&body), why, sizeof why);
+    switch (fate) {
+    case FATE_TAKEN:
+        counter_add(&t->exported, b->spans);
+        if (was_away || was_refusing)
+            say(t, false, "", "spans are taken again");
         t->pause_ms = 0;
         t->refusing = false;
         break;
-        case
-        FATE_AWAY : if (!was_away) say(t, true, "; spans wait, and are dropped when there are too many", why);
+    case FATE_AWAY:
+        if (!was_away)
+            say(t, true, "; spans wait, and are dropped when there are too many", why);
         break;
-        case FATE_REFUSED : counter_add(&t->refused, b->spans);
-        if (!was_refusing) say(t, true, "; spans are refused", why);
+    case FATE_REFUSED:
+        counter_add(&t->refused, b->spans);
+        if (!was_refusing)
+            say(t, true, "; spans are refused", why);
         t->pause_ms = 0;
         t->refusing = true;
         break;
     }
-return fate;
+    return fate;
 }
 
 static void *run(void *context) {
@@ -246,7 +253,7 @@ static void *run(void *context) {
     struct batch b = {0};
     prctl(PR_SET_NAME, "traces");
     while (take(t, &b)) {
-        while (export(t, &b) == FATE_AWAY)
+        while (hand_over(t, &b) == FATE_AWAY)
             if (!pause_over(t)) {
                 counter_add_shared(&t->dropped, b.spans);
                 break;
