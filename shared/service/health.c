@@ -28,6 +28,11 @@ bool worker_status(struct worker *w, char *text, size_t size) {
                        : status_read(&w->status, text, size);
 }
 
+bool instance_hindered(struct instance *i, char *text, size_t size) {
+    *text = 0;
+    return i->producer != NULL && producer_status(i->producer, text, size);
+}
+
 static enum http_result readyz(struct http_exchange *x, void *context) {
     struct instance *i = context;
     _cleanup_(buf_free) struct buf missing = {0};
@@ -39,6 +44,8 @@ static enum http_result readyz(struct http_exchange *x, void *context) {
         buf_printf(&missing, "%s%s: %s", missing.size > 0 ? "; " : "", i->workers[k].name, text);
     }
     char why[600];
+    if (instance_hindered(i, why, sizeof why))
+        buf_printf(&missing, "%srequests: %s", missing.size > 0 ? "; " : "", why);
     if (i->service->ready != NULL && !i->service->ready(why, sizeof why))
         buf_printf(&missing, "%s%s", missing.size > 0 ? "; " : "", why);
     if (missing.size == 0 && assignments_ready(i->assignments, &missing))

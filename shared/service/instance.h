@@ -42,9 +42,10 @@ struct instance {
     struct registry *registry;
     struct schemas *schemas;
     struct http_server *http;
-    const char *hosts[3]; /* its names */
-    struct producer *producer;
-    struct tracer *tracer; /* NULL: none, and nothing is traced */
+    const char *hosts[3];      /* its names */
+    struct producer *producer; /* NULL: requests write nothing */
+    struct telling publishing; /* of the producer; main thread only */
+    struct tracer *tracer;     /* NULL: none, and nothing is traced */
     struct worker *workers;
     size_t worker_count, topic_count;
     atomic_bool stopping, publishes_registered;
@@ -88,6 +89,9 @@ bool worker_status(struct worker *w, char *text, size_t size);
 
 /* What instance_fresh() said to this exchange does not hold any more. HTTP thread. */
 void instance_not_fresh(struct instance *i, struct http_exchange *x, const struct table *t);
+
+/* Whether something hinders what requests write, and then what. Any thread. */
+bool instance_hindered(struct instance *i, char *text, size_t size);
 
 /* What exchanges watch that wait for something with an address. */
 struct slice instance_address_key(char *text, size_t size, char kind, const void *address);

@@ -359,6 +359,13 @@ static void tell(struct worker *w) {
         logger_write(trouble ? LEVEL_WARN : LEVEL_INFO, "%s: %s", w->name, now);
 }
 
+static void tell_publishing(struct instance *i) {
+    char now[600];
+    bool hindered = instance_hindered(i, now, sizeof now);
+    if (telling_is_news(&i->publishing, !hindered, now))
+        logger_write(hindered ? LEVEL_WARN : LEVEL_INFO, "requests: %s", now);
+}
+
 static bool overdue(struct worker *w) {
     struct stream *s = atomic_load(&w->stream);
     struct deliverer *d = atomic_load(&w->deliverer);
@@ -387,6 +394,7 @@ static int supervise(struct instance *i, int signals) {
                 _exit(EXIT_AGAIN); /* who opens it next makes it anew; others' stores are as after a kill */
             }
         }
+        tell_publishing(i);
         assignments_update(i->assignments);
         if (fds[1].revents != 0)
             break;

@@ -1,6 +1,8 @@
 #include "stream/producer.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/status.h"
 #include "stream/kafka_client.h"
 #include "stream/topology.h"
 
@@ -8,12 +10,18 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { RENEW_MS = 1000 };
+enum { RENEW_MS = 1000, LOOK_MS = 1000 };
 
 static const struct kafka_property publish_settings[] = {
     {"linger.ms", "0"},
     {"message.timeout.ms", "5000"}, /* then the client is told to come again */
     {NULL, NULL},
+};
+
+/* A topic that it writes. */
+struct target {
+    const struct topic *topic;       /* valid once there are partitions */
+    atomic_int_least32_t partitions; /* 0: not prepared */
 };
 
 struct producer {
@@ -26,13 +34,23 @@ struct producer {
     atomic_bool stopping;
     pthread_mutex_t lock; /* of topics */
     rd_kafka_topic_t **topics;
-    atomic_int_least32_t *partitions; /* by the topic's index; 0: not prepared */
+    struct target *targets; /* by the topic's index, as `topics` */
+    struct status status;   /* trouble: a topic that may not be written */
 };
+
+static bool forbidden(const char *topic, rd_kafka_resp_err_t error, struct err *e) {
+    return err_set(e, ERR_RETRY, "waiting for Kafka: writing to %s: %s", topic, rd_kafka_err2str(error));
+}
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
     struct producer *p = ((struct kafka_link *)opaque)->owner;
+    struct err e;
     (void)rk;
     bool written = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (kafka_forbids(m->err)) {
+        forbidden(rd_kafka_topic_name(m->rkt), m->err, &e);
+        status_trouble(&p->status, e.text);
+    }
     p->options.done(p->options.context, m->_private, written ? m->offset : -1);
 }
 
@@ -41,6 +59,64 @@ static bool make(struct producer *p, rd_kafka_t **rk, struct err *e) {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     return kafka_client(RD_KAFKA_PRODUCER, &p->link, settings, conf, &p->traffic, rk, e);
+}
+
+/* ---- permission to write ---- */
+
+static bool is_write(rd_kafka_AclOperation_t operation) {
+    return operation == RD_KAFKA_ACL_OPERATION_WRITE || operation == RD_KAFKA_ACL_OPERATION_ALL;
+}
+
+/* What the broker says of the topic: whether whoever asks may write it. One that says nothing is taken at its
+ * word when it refuses a record. */
+static rd_kafka_resp_err_t permission(const rd_kafka_DescribeTopics_result_t *result) {
+    size_t topics, operations;
+    const rd_kafka_TopicDescription_t **t = rd_kafka_DescribeTopics_result_topics(result, &topics);
+    if (topics != 1)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(t[0]);
+    if (error != NULL)
+        return rd_kafka_error_code(error);
+    const rd_kafka_AclOperation_t *may = rd_kafka_TopicDescription_authorized_operations(t[0], &operations);
+    bool writes = may == NULL;
+    for (size_t i = 0; !writes && i < operations; i++)
+        writes = is_write(may[i]);
+    return writes ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+}
+
+/* Asks: a record that only tries would be in the log. */
+static bool ask_permission(rd_kafka_t *rk, const struct topic *t, struct err *e) {
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+    rd_kafka_TopicCollection_t *topics =
+        rd_kafka_TopicCollection_of_topic_names((const char *[]){t->name}, 1);
+    char text[128];
+    rd_kafka_AdminOptions_set_request_timeout(options, LOOK_MS, text, sizeof text);
+    rd_kafka_error_destroy(rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
+    rd_kafka_DescribeTopics(rk, topics, options, queue);
+    rd_kafka_event_t *answer = rd_kafka_queue_poll(queue, 2 * LOOK_MS);
+    const rd_kafka_DescribeTopics_result_t *result =
+        answer == NULL ? NULL : rd_kafka_event_DescribeTopics_result(answer);
+    rd_kafka_resp_err_t error = result == NULL                      ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                : rd_kafka_event_error(answer) != 0 ? rd_kafka_event_error(answer)
+                                                                    : permission(result);
+    if (answer != NULL)
+        rd_kafka_event_destroy(answer);
+    rd_kafka_TopicCollection_destroy(topics);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR || forbidden(t->name, error, e);
+}
+
+/* Until all that it writes is permitted, which whoever gives permissions decides. */
+static void look_at_permissions(struct producer *p) {
+    struct err e;
+    for (size_t i = 0; i < p->options.topic_count; i++)
+        if (atomic_load(&p->targets[i].partitions) > 0 && !ask_permission(p->rk, p->targets[i].topic, &e)) {
+            status_trouble(&p->status, e.text);
+            return;
+        }
+    status_set(&p->status, "may write again");
 }
 
 /* A client that has met a fatal error, such as that it may not write at all, will not write again, whatever
@@ -62,12 +138,19 @@ static void renew(struct producer *p) {
 static void *serve(void *context) {
     struct producer *p = context;
     char text[8];
+    int64_t looked_at = 0;
     while (!atomic_load(&p->stopping)) {
-        rd_kafka_poll(p->rk, 1000);
-        if (rd_kafka_fatal_error(p->rk, text, sizeof text) == RD_KAFKA_RESP_ERR_NO_ERROR)
-            continue;
-        renew(p);
-        rd_kafka_poll(p->rk, RENEW_MS);
+        rd_kafka_poll(p->rk, LOOK_MS);
+        bool ended = rd_kafka_fatal_error(p->rk, text, sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (ended) {
+            renew(p);
+            rd_kafka_poll(p->rk, RENEW_MS);
+        }
+        int64_t now = clock_mono_us();
+        if (ended || (status_read(&p->status, text, sizeof text) && now - looked_at >= LOOK_MS * 1000)) {
+            look_at_permissions(p);
+            looked_at = now;
+        }
     }
     return NULL;
 }
@@ -84,7 +167,8 @@ bool producer_create(const struct producer_options *options, struct producer **o
     pthread_mutex_init(&p->lock, NULL);
     pthread_rwlock_init(&p->use, NULL);
     p->topics = xcalloc(options->topic_count, sizeof(rd_kafka_topic_t *));
-    p->partitions = xcalloc(options->topic_count, sizeof *p->partitions);
+    p->targets = xcalloc(options->topic_count, sizeof *p->targets);
+    status_init(&p->status, "");
     if (pthread_create(&p->thread, NULL, serve, p) != 0)
         abort();
     *out = p;
@@ -103,7 +187,8 @@ void producer_destroy(struct producer *p) {
     pthread_mutex_destroy(&p->lock);
     pthread_rwlock_destroy(&p->use);
     free(p->topics);
-    free(p->partitions);
+    free(p->targets);
+    status_finish(&p->status);
     free(p);
 }
 
@@ -114,18 +199,22 @@ bool producer_prepare(struct producer *p, const struct topic *t, struct err *e) 
     rd_kafka_topic_t *topic = kafka_topic(p->rk, p->topics, t);
     pthread_mutex_unlock(&p->lock);
     int32_t count = kafka_partition_count(p->rk, topic, 1000, &error);
+    bool permitted = count == 0 || ask_permission(p->rk, t, e);
     pthread_rwlock_unlock(&p->use);
+    if (!permitted)
+        return false;
     if (kafka_forbids(error))
         return err_set(e, ERR_RETRY, "waiting for Kafka: the topic %s: %s", t->name, rd_kafka_err2str(error));
     if (count == 0)
         return kafka_away(&p->link, NULL, rd_kafka_err2str(error), e);
     kafka_answered(&p->link);
-    atomic_store(&p->partitions[t->index], count);
+    p->targets[t->index].topic = t;
+    atomic_store(&p->targets[t->index].partitions, count);
     return true;
 }
 
 bool producer_send(struct producer *p, const struct log_message *m, void *ticket, struct err *e) {
-    int32_t count = atomic_load(&p->partitions[m->topic->index]);
+    int32_t count = atomic_load(&p->targets[m->topic->index].partitions);
     if (count == 0)
         return err_set(e, ERR_RETRY, "Kafka at %s was not there yet", p->options.brokers);
     pthread_rwlock_rdlock(&p->use);
@@ -136,6 +225,10 @@ bool producer_send(struct producer *p, const struct log_message *m, void *ticket
     pthread_rwlock_unlock(&p->use);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
            err_set(e, ERR_RETRY, "%s cannot be written: %s", m->topic->name, rd_kafka_err2str(error));
+}
+
+bool producer_status(struct producer *p, char *text, size_t size) {
+    return status_read(&p->status, text, size);
 }
 
 void producer_metrics(struct producer *p, struct metrics *m) {
