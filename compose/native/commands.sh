@@ -27,7 +27,8 @@ command_reset() {
     is_our_data || die "$DATA_DIR is not a directory of this suite: nothing is deleted"
     command_down
     has_own_kafka || say "what is in the Kafka at $(brokers) stays: topics, groups; $BUILD_DIR/schemas/topics delete deletes the suite's topics"
-    has_own_registry || say "what is in the registry at $(visible secret-url "$(registry_url)") stays"
+    has_own_connect || say "what is in the Kafka Connect at $CONNECT_URL stays: its connector, legacy"
+    has_own_registry || say "what is in the registry at $(registry_url) stays"
     rm -rf "$DATA_DIR"/{kafka,registry,postgres,connect,gateway,control,prometheus,programs,views,secrets,log,lock,.insideout}
     rmdir "$DATA_DIR" 2>/dev/null || true # what else is there is not ours
     say "all data is deleted"
@@ -59,6 +60,7 @@ command_status() {
         [ "$(state_of "$key")" != failed ] || echo "$key: $(why_not_ready "$key")"
     done
     if [ -n "$(process_id postgres-0)" ]; then
+        has_own_connect || echo "connect at $CONNECT_URL: $(connector_state)"
         legacy_query 'SELECT problem FROM insideout.problems' 2>/dev/null | sed 's/^/legacy data: /' || true
     fi
 }
@@ -138,7 +140,7 @@ command_start() {
 reconnect() {
     local key
     for key in connect-0 postgres-0 registry-0 kafka-0; do
-        case $key in kafka-0 | registry-0) is_ours "${key%-0}" || continue ;; esac
+        is_ours "${key%-0}" || continue
         [ -n "$(process_id "$key")" ] || return 0
     done
     # shellcheck disable=SC2046
@@ -254,7 +256,7 @@ command_audit() {
 }
 
 TEST_LABELS="unit component simulation e2e browser faults fuzz compose workshop soak sanitizers hostile secure"
-LONG_LABELS="soak|sanitizers|hostile|secure" # only by name
+LONG_LABELS="soak|sanitizers|hostile" # only by name
 
 # Moves every port to where nobody listens, below those that the kernel gives to clients.
 move_ports() {
@@ -272,11 +274,13 @@ move_ports() {
     done
 }
 
-# What tests and benchmarks start has a Kafka and a registry of its own.
+# What tests and benchmarks start has a Kafka, a registry and a Connect of its own.
 stay_home() {
     local name
-    KAFKA_BROKERS='' REGISTRY_URL='' REGISTRY_AUTH='' REGISTRY_CA_FILE='' IDENTITIES_DIR=''
-    export -n KAFKA_BROKERS REGISTRY_URL REGISTRY_AUTH REGISTRY_CA_FILE IDENTITIES_DIR
+    for name in KAFKA_BROKERS {REGISTRY,CONNECT}_{URL,AUTH,CA_FILE} IDENTITIES_DIR; do
+        printf -v "$name" ''
+        export -n "${name?}"
+    done
     for name in "${!PROPERTY[@]}"; do unset "$name" "PROPERTY[$name]"; done
 }
 

@@ -31,13 +31,14 @@ make_control() {
     return 1
 }
 
-# It calls this ./demo, with these settings.
+# It calls this ./demo, with these settings and properties.
 define_control() { # fails where nothing changed
     local binary name
     binary=$(install_program "$BUILD_DIR/compose/control/control" control)
     {
         echo "# binary: $(sha256sum "$binary" | cut -c 1-16)"
         for name in "${SETTINGS[@]}"; do printf 'export %s=%q\n' "$name" "${!name}"; done
+        for name in "${!PROPERTY[@]}"; do printf 'export %s=%q\n' "$name" "${PROPERTY[$name]}"; done | LC_ALL=C sort
         for name in HOME XDG_CACHE_HOME; do [ -z "${!name-}" ] || printf 'export %s=%q\n' "$name" "${!name}"; done
         echo "exec$(printf ' %q' "$binary" "$ROOT/demo" "$(control_socket)" "$(control_token)" "$DATA_DIR/control/code.json")" \
             "${SERVICES[*]} -- kafka registry postgres connect"

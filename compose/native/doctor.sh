@@ -76,6 +76,7 @@ look_at_system() {
 look_at_ports() {
     local name key port holder taken=0
     for name in "${INFRASTRUCTURE[@]}" "${SERVICES[@]}"; do
+        is_ours "$name" || continue
         [[ $name != simulator && $name != control ]] || continue # they have none
         for key in $(service_keys "$name"); do
             [ -z "$(process_id "$key")" ] || continue
@@ -107,24 +108,31 @@ look_at_processes() {
     [ $ready != $count ] || good processes "all $count are ready"
 }
 
-lag_of() { metric "$1" insideout_input_lag_records; }
+# The groups that are far behind, with the lag of what they have committed: also of those whose service is away or hindered.
+lags() {
+    get "http://127.0.0.1:$(ports_of lens-0)/v1/log/groups" | jq -r --argjson least $LAG '.groups[] | select(.lag >= $least) | "\(.name)\t\(.lag)"'
+}
+
+service_of() { # service_of GROUP
+    local name
+    for name in "${SERVICES[@]}"; do
+        ! "${SERVICE_BINARY[$name]}" --topology | jq -e --arg group "$1" '[.topologies[], .deliveries[]] | any(.name == $group)' >/dev/null ||
+            echo "$name"
+    done
+}
 
 # Lag is no illness while it shrinks.
 look_at_lag() {
-    local name key ill=0
-    local -A before=()
-    for name in "${SERVICES[@]}"; do
-        for key in $(instances_of "$name"); do before[$key]=$(lag_of "$key"); done
-    done
-    for key in "${!before[@]}"; do ((${before[$key]:-0} < LAG)) || ill=1; done
-    [ $ill = 0 ] || sleep 2
-    ill=0
-    for key in "${!before[@]}"; do
-        if ((${before[$key]:-0} >= LAG)) && (($(lag_of "$key") >= before[$key])); then
-            ill=1
-            bad "${key%-*}" "is ${before[$key]} records behind, and does not come nearer" "./demo logs ${key%-*}; ./demo scale ${key%-*} 2"
-        fi
-    done
+    local group lag name ill=0 before
+    local -A now=()
+    before=$(lags) || { note lag "cannot be seen: the lens does not answer" && return; }
+    [ -z "$before" ] || sleep 2
+    while IFS=$'\t' read -r group lag; do now[$group]=$lag; done < <([ -z "$before" ] || lags)
+    while IFS=$'\t' read -r group lag; do
+        [ -n "$group" ] && ((${now[$group]:-0} >= lag)) || continue
+        ill=1 name=$(service_of "$group")
+        bad "$group" "is ${now[$group]} records behind, and does not come nearer" "./demo logs ${name:-$group}; ./demo scale ${name:-$group} 2"
+    done <<<"$before"
     [ $ill = 1 ] || good lag "no group is behind for long"
 }
 
@@ -140,13 +148,21 @@ look_at_dead_letters() {
 
 # Transactions that hide what comes behind them.
 look_at_transactions() {
-    local open config=()
-    [ ! -e "$DATA_DIR/connect/client.properties" ] || config=(--command-config "$DATA_DIR/connect/client.properties")
-    open=$(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$JAVA_DIR/lib/*" org.apache.kafka.tools.TransactionsCommand \
-        --bootstrap-server "$(brokers)" "${config[@]}" list --duration-filter $((TRANSACTION_S * 1000)) 2>/dev/null |
-        awk 'NR > 1 && $4 == "Ongoing" { print $1 }' | tr '\n' ' ') || true
+    local open
+    open=$(look_from_outside && java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$JAVA_DIR/lib/*" org.apache.kafka.tools.TransactionsCommand \
+        --bootstrap-server "$(brokers)" --command-config <("$ROOT/compose/connect/security") list --duration-filter $((TRANSACTION_S * 1000)) 2>&1) ||
+        { note transactions "cannot be seen: $(grep -m 1 -o '[A-Za-z]*Exception: .*' <<<"$open")" && return; }
+    open=$(awk '$4 == "Ongoing" { print $1 }' <<<"$open" | tr '\n' ' ')
     if [ -z "$open" ]; then good transactions "none has been open for $TRANSACTION_S s"; else
         bad transactions "open for more than $TRANSACTION_S s, and hide what comes behind them: $open" "./demo kill SERVICE: its next process ends what it left open"
+    fi
+}
+
+look_at_connect() { # of others
+    local state
+    state=$(connector_state)
+    if [ "$state" = ready ]; then good connect "the one at $CONNECT_URL follows the legacy tables"; else
+        bad connect "at $CONNECT_URL: $state" "./demo up when the cause is gone"
     fi
 }
 
@@ -175,7 +191,8 @@ command_doctor() {
         look_at_processes
         look_at_lag
         look_at_dead_letters
-        [ -z "$(process_id kafka-0)" ] || look_at_transactions
+        [ -z "$(process_id kafka-0)" ] && has_own_kafka || look_at_transactions
+        has_own_connect || look_at_connect
         [ -z "$(process_id postgres-0)" ] || look_at_legacy
     fi
     if [ $ILL = 0 ]; then say "nothing is wrong"; else say "$ILL to be mended" && return 1; fi

@@ -10,13 +10,12 @@ accepted_form() { # accepted_form TYPE
     port) echo "a port number from 1 to 65535" ;;
     path) echo "an absolute path of letters, digits and ._-/" ;;
     file) echo "an absolute path of letters, digits and ._-/, or nothing" ;;
-    url) echo "scheme://host[:port][/path], or nothing" ;;
     one\ of\ *) echo "one of: ${1#one of }" ;;
     ratio) echo "a number from 0 to 1, or nothing" ;;
     text | secret) echo "printable characters" ;;
     address) echo "name@domain" ;;
     brokers) echo "host:port, with commas between, or nothing" ;;
-    secret-url) echo "scheme://[user:password@]host[:port][/path], or nothing" ;;
+    url) echo "scheme://[user:password@]host[:port][/path], or nothing" ;;
     credentials) echo "user:password, or nothing" ;;
     host) echo "the name or address of a host, or nothing" ;;
     flag) echo "0 or 1" ;;
@@ -41,7 +40,6 @@ is_accepted() { # is_accepted TYPE VALUE
     text | secret) [[ $2 != *[[:cntrl:]]* ]] ;;
     address) [[ $2 =~ ^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$ ]] ;;
     brokers) [[ -z $2 || $2 =~ ^[A-Za-z0-9._-]+:[0-9]+(,[A-Za-z0-9._-]+:[0-9]+)*$ ]] ;;
-    secret-url) is_accepted url "$2" ;;
     credentials) [[ -z $2 || $2 == ?*:* ]] ;;
     host) [[ $2 =~ ^[A-Za-z0-9.:_-]*$ ]] ;;
     flag) [[ $2 == [01] ]] ;;
@@ -92,7 +90,7 @@ near_misses() {
 visible() { # visible TYPE VALUE
     case $1 in
     secret | credentials) [ -z "$2" ] || echo '(not shown)' ;;
-    secret-url) sed -E 's#^([a-z+]+://)?[^/@]*@#\1#' <<<"$2" ;;
+    url) sed -E 's#^([a-z+]+://)?.*@#\1#' <<<"$2" ;; # also of one that is none
     *) echo "$2" ;;
     esac
 }
@@ -131,16 +129,24 @@ properties_of() { # properties_of NAME
     for name in $(printf '%s\n' "${!of[@]}" | LC_ALL=C sort); do printf 'export %s=%q\n' "$name" "${of[$name]}"; done
 }
 
-# Kafka and the registry: ours, or others'.
+# Kafka, the registry and Connect: ours, or others'.
 brokers() { echo "${KAFKA_BROKERS:-localhost:$KAFKA_PORT}"; }
 has_own_kafka() { [ "$(brokers)" = "localhost:$KAFKA_PORT" ]; }
 registry_url() { echo "${REGISTRY_URL:-http://localhost:$REGISTRY_PORT/apis/ccompat/v7}"; }
+has_own_connect() { [ -z "$CONNECT_URL" ]; }
 has_own_registry() { [ "$(registry_url)" = "http://localhost:$REGISTRY_PORT/apis/ccompat/v7" ]; }
 is_ours() { # is_ours NAME
     case $1 in
     kafka) has_own_kafka ;;
     registry) has_own_registry ;;
+    connect) has_own_connect ;;
     esac
+}
+
+set_secret_apart() { # set_secret_apart URL AUTH: user:password@ of the one setting becomes the other, unless that is set
+    [[ ${!1} =~ ^(https?://)([^/@]+:[^/@]*)@(.*)$ ]] || return 0
+    [ -n "${!2}" ] || printf -v "$2" %b "${BASH_REMATCH[2]//%/\\x}"
+    printf -v "$1" %s "${BASH_REMATCH[1]}${BASH_REMATCH[3]}"
 }
 
 load_settings() {
@@ -188,10 +194,9 @@ load_settings() {
         DATA_DIR=/var/lib/insideout
         [ "$(id -u)" = 0 ] || DATA_DIR=${XDG_STATE_HOME:-$HOME/.local/state}/insideout
     fi
-    if [[ $REGISTRY_URL =~ ^(https?://)([^/@]+:[^/@]*)@(.*)$ ]]; then # from here on the secret is apart
-        : "${REGISTRY_AUTH:=$(printf %b "${BASH_REMATCH[2]//%/\\x}")}"
-        REGISTRY_URL=${BASH_REMATCH[1]}${BASH_REMATCH[3]}
-    fi
+    set_secret_apart REGISTRY_URL REGISTRY_AUTH
+    set_secret_apart CONNECT_URL CONNECT_AUTH
+    CONNECT_URL=${CONNECT_URL%/}
     for name in "${SETTINGS[@]}"; do
         value=${!name}
         is_accepted "${SETTING_TYPE[$name]}" "$value" ||

@@ -168,7 +168,7 @@ command_up() {
     TELL=1
     [ -z "$(all_keys | head -n 1)" ] || TELL=
     for name in kafka registry postgres; do
-        if want "$name" && { [ "$name" = postgres ] || is_ours "$name"; }; then launch "$name-0" && keys+=("$name-0"); fi
+        if want "$name" && is_ours "$name"; then launch "$name-0" && keys+=("$name-0"); fi
     done
     if want gateway; then
         if make_control; then launch control-0 && keys+=(control-0); fi
@@ -179,7 +179,7 @@ command_up() {
     if want connect || [ ${#services[@]} -gt 0 ]; then
         ! has_own_kafka || wait_ready 120 kafka-0 || exit 1
     fi
-    if want connect; then launch connect-0; fi
+    if want connect && has_own_connect; then launch connect-0; fi
     if [ -x "$BUILD_DIR/schemas/topics" ] && { want connect || [ ${#services[@]} -gt 0 ]; }; then create_topics; fi
     if [ ${#services[@]} -gt 0 ] && has_own_registry; then wait_ready 120 registry-0 || exit 1; fi
     for name in ${services[@]+"${services[@]}"}; do
@@ -190,13 +190,13 @@ command_up() {
         # shellcheck disable=SC2046
         wait_ready 120 $(! has_own_registry || echo registry-0) postgres-0 || exit 1
         register_connector
-        keys+=(connect-0)
+        ! has_own_connect || keys+=(connect-0)
     fi
     wait_ready 120 "${keys[@]}" || exit 1
     if want connect; then
         await_snapshot inventory stock product_id /v1/stock
         await_snapshot ratings movies movie_id /v1/movies
-        (look_from_outside && "$ROOT/compose/connect/rules" stock-value movies-value connect-heartbeats.legacy-value) || die "log: $DATA_DIR/log/registry-0/current"
+        set_rules stock-value movies-value connect-heartbeats.legacy-value
     fi
     simulate
     observe " $* "
@@ -205,13 +205,12 @@ command_up() {
     print_addresses
 }
 
-# A Kafka or registry of ours that is not used any more ends; its data stays.
+# What of ours is not used any more ends; its data stays.
 end_what_others_have() {
     local name at
-    for name in kafka registry; do
+    for name in connect registry kafka; do
         is_ours "$name" && continue
-        at=$(brokers)
-        [ $name = kafka ] || at=$(visible secret-url "$(registry_url)")
+        case $name in kafka) at=$(brokers) ;; registry) at=$(registry_url) ;; connect) at=$CONNECT_URL ;; esac
         say "$name is the one at $at: none is started"
         [ -z "$(instances_of $name)" ] || end_processes 20 "$name-0"
         rm -rf "$RUN/$name-0"
@@ -246,25 +245,37 @@ await_snapshot() { # await_snapshot SERVICE TABLE KEY PATH
     key=$(legacy_query "SELECT $3 FROM insideout.$2 WHERE $3::text ~ '^[A-Za-z0-9._:-]+$' ORDER BY ctid DESC LIMIT 1") || return 0
     [ -n "$key" ] || return 0
     until get "http://127.0.0.1:$(ports_of "$1-0")$4/$key" >/dev/null; do
-        [ $SECONDS -lt $deadline ] || die "the legacy table $2 does not arrive; log: $DATA_DIR/log/connect-0/current"
+        [ $SECONDS -lt $deadline ] || die "the legacy table $2 does not arrive$(log_of connect)"
         sleep 0.05
     done
 }
 
-# What legacy tables become; the registry first gets its rule for every subject.
-register_connector() {
-    local url=http://127.0.0.1:$CONNECT_PORT/connectors deadline=$((SECONDS + 120)) again
-    until (look_from_outside && "$ROOT/compose/connect/rules" 2>/dev/null); do
-        [ $SECONDS -lt $deadline ] || die "the registry refuses a compatibility rule; log: $DATA_DIR/log/registry-0/current"
+log_of() { # log_of NAME: where the log is of what is ours
+    ! is_ours "$1" || echo "; log: $DATA_DIR/log/$1-0/current"
+}
+
+# Until it does its work. What others run should be there: what is wrong with it is said at once, each thing once.
+insist() { # insist NAME SECONDS COMMAND…
+    local deadline=$((SECONDS + $2)) why said=
+    until why=$(look_from_outside && "${@:3}" 2>&1); do
+        [ $SECONDS -lt $deadline ] || die "$1 does not do its work: $why$(log_of "$1")"
+        is_ours "$1" || [ "$why" = "$said" ] || { say "waiting for $1: $why" && said=$why; }
         sleep 0.1
     done
+}
+
+set_rules() { # set_rules SUBJECT…
+    insist registry 120 "$ROOT/compose/connect/rules" "$@"
+}
+
+# What legacy tables become; the registry first gets its rule for every subject.
+register_connector() {
+    local again
+    set_rules
     for again in 1 0; do
-        until get "$url" >/dev/null; do
-            [ $SECONDS -lt $deadline ] || { report connect-0 && exit 1; }
-            sleep 0.1
-        done
+        insist connect 120 "$ROOT/compose/connect/register" answers
         (look_from_outside && JAVA_DIR=$JAVA_DIR "$ROOT/compose/connect/register") && return
-        [ $again = 1 ] || die "connect-0 does not follow the legacy tables; log: $DATA_DIR/log/connect-0/current"
+        [ $again = 1 ] && has_own_connect || die "Kafka Connect does not follow the legacy tables$(log_of connect)"
         say "connect-0 is started again" # a connector that hangs cannot be stopped in any other way
         restart_process connect-0
     done
@@ -275,8 +286,8 @@ print_addresses() {
 
   gateway         http://localhost:$PORT
   Kafka           $(brokers)
-  registry        $(visible secret-url "$(registry_url)")
-  Kafka Connect   http://localhost:$CONNECT_PORT
+  registry        $(registry_url)
+  Kafka Connect   ${CONNECT_URL:-http://localhost:$CONNECT_PORT}
   PostgreSQL      postgresql://legacy:legacy@localhost:$POSTGRES_PORT/legacy
 END
     ! has_control || echo "  panel           http://localhost:$PORT/#token=$(cat "$(control_token)")"

@@ -5,6 +5,7 @@ Several may run side by side on a machine: each takes free ports and a temporary
 
 import atexit
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -75,6 +76,13 @@ def free_ports():
         claim.close()
 
 
+def java_dir():
+    """Where ./demo has put the jars."""
+    lock, pom = ((ROOT / "compose/maven" / name).read_bytes() for name in ("jars.sha256", "pom.xml"))
+    cache = os.environ.get("XDG_CACHE_HOME") or ("/var/cache" if os.getuid() == 0 else os.path.expanduser("~/.cache"))
+    return pathlib.Path(cache, "insideout", "java-" + hashlib.sha256(lock + pom).hexdigest()[:12])
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -97,7 +105,7 @@ class Suite:
         self.ports, self.claim = free_ports()
         self.env = os.environ | {name: str(port) for name, port in self.ports.items()}
         self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions), "SIMULATE": "0", "OBSERVE": "0"}
-        self.env |= {"KAFKA_BROKERS": "", "REGISTRY_URL": ""}  # both are its own
+        self.env |= {"KAFKA_BROKERS": "", "REGISTRY_URL": "", "CONNECT_URL": ""}  # all are its own
         self.build = ROOT / "build" / os.environ.get("BUILD", "release")
         self.partitions = partitions
         self.live = False
