@@ -36,6 +36,12 @@ class Routes(unittest.TestCase):
         self.assertEqual(set(documented()), routes)
 
 
+class Document(unittest.TestCase):
+    def test_the_linter_has_nothing_to_say(self):
+        done = subprocess.run(["node", ROOT / "tests/api/lint.mjs", PACKAGES, DOCUMENT], text=True, capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
 class Topics(unittest.TestCase):
     def test_the_document_is_asyncapi(self):
         python = pathlib.Path(os.environ.get("SCHEMATHESIS", "schemathesis")).with_name("python")

@@ -18,6 +18,9 @@ class Readme(SuiteTest):
         rows = [line.split("\t")[0] for line in (ROOT / "services/services.tsv").read_text().splitlines()[1:]]
         self.assertEqual(named, rows)
 
+    def test_it_is_short(self):
+        self.assertLessEqual(len((ROOT / "README.md").read_text().split()), 800)
+
     def test_the_drawn_data_flow_is_true(self):
         done = subprocess.run(["docs/topology.py", self.suite.build, "--check"], cwd=ROOT, text=True, capture_output=True,
                               env=os.environ, timeout=30)
