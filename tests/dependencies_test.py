@@ -43,6 +43,9 @@ def pinned():
     for name in named("/requirements.in"):
         for line in (ROOT / name).read_text().split():
             yield "pypi", *line.split("=="), name
+    for name in named("/go.mod"):
+        for what, version in re.findall(r"^\t(\S+) (v\S+)$", (ROOT / name).read_text(), re.MULTILINE):  # the rest is // indirect
+            yield "go", what, version, name
     for name in named(".sh"):
         text = (ROOT / name).read_text()
         for what, version in re.findall(r"^PACKAGE=(\S+)@(\S+)$", text, re.MULTILINE):

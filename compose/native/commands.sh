@@ -343,13 +343,15 @@ command_test() {
     [[ $# -gt 0 && " $* " != *" fuzz "* ]] || install_fuzzer
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_mail_server
     [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_api_tools
+    [[ $# -gt 0 && " $* " != *" e2e "* ]] || install_collector
     [[ $# -gt 0 && " $* " != *" component "* ]] || install_manifest_tools
     [[ $# -gt 0 && ! " $* " =~ " "(e2e|faults|soak|browser|workshop|secure)" " ]] || build_suite
     build $preset
     stand_apart_each
     SCHEMATHESIS=$(python_tools_dir api)/bin/schemathesis API_PYTHON=$(python_tools_dir api)/bin/python
-    MANIFEST_TOOLS=$(python_tools_dir manifests)
-    export SCHEMATHESIS API_PYTHON MANIFEST_TOOLS
+    MANIFEST_TOOLS=$(python_tools_dir manifests) COLLECTOR=$(python_tools_dir collector)
+    if [ -e "$COLLECTOR/complete" ]; then COLLECTOR+=/collector; else COLLECTOR=; fi
+    export SCHEMATHESIS API_PYTHON MANIFEST_TOOLS COLLECTOR
     ctest --test-dir "$ROOT/build/$preset" -j 2 --output-on-failure --no-tests=error "${which[@]}" || status=$?
     return $status
 }

@@ -41,6 +41,13 @@ newest_pypi() {
     done < <(rows_of pypi)
 }
 
+newest_go() {
+    local name _
+    while IFS=$'\t' read -r name _; do
+        printf '%s\t%s\n' "$name" "$(GOTOOLCHAIN=local "$(collector_go)" list -m -f '{{.Version}}' "$name@latest")"
+    done < <(rows_of go)
+}
+
 newest_debian() { # of this machine's release, by its package lists
     # shellcheck disable=SC2046
     apt-cache policy $(rows_of debian | cut -f 1) | awk '/^[^ ]/ { name = substr($1, 1, length($1) - 1) } $1 == "Candidate:" { print name "\t" $2 }'
@@ -52,8 +59,9 @@ command_outdated() {
     install_packages maven
     install_programs npm:npm
     install_manifest_tools # has a pip
+    install_collector      # has a Go
     work=$(mktemp -d)
-    for registry in debian maven npm pypi; do
+    for registry in debian maven npm pypi go; do
         "newest_$registry" >"$work/$registry" 2>"$work/$registry.err" &
     done
     wait

@@ -63,7 +63,7 @@ install_packages() ( # install_packages PACKAGE…
     step "reading the package lists" as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
     # shellcheck disable=SC2086
     step "installing ${missing//$'\n'/ }" as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $missing
+        apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold install $missing
     [ -d /run/systemd/system ] || exit 0
     for package in nginx postgresql prometheus; do # nor at the next boot
         ! grep -qw "$package" <<<"$missing" || as_root systemctl disable "$package" >/dev/null 2>&1 || true
@@ -140,7 +140,7 @@ install_mail_server() {
 }
 
 python_tools_dir() { # python_tools_dir TESTS
-    echo "$CACHE/$1-$(find "$ROOT/tests/$1" -name requirements.txt -o -name '*.sha256' | sort | xargs cat | sha256sum | cut -c 1-12)"
+    echo "$CACHE/$1-$(find "$ROOT/tests/$1" -name requirements.txt -o -name '*.sha256' -o -name 'go.sum' -o -name '*.go' | sort | xargs cat | sha256sum | cut -c 1-12)"
 }
 
 # What tests/TESTS needs of Python's packages; pip checks each against its hash. AFTER may add to the directory.
@@ -153,12 +153,26 @@ install_python_tools() { # install_python_tools TESTS WHAT [AFTER…]
     /usr/bin/python3 -m venv "$dir"
     step "fetching $2" "$dir/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes \
         -r "$ROOT/tests/$1/requirements.txt"
-    [ $# = 2 ] || "${@:3}" "$dir"
+    [ $# = 2 ] || "${@:3}" "$dir" || return
     touch "$dir/complete" # its programs know where they are: it cannot be moved there when it is complete
 }
 
 # What asks the API all that its description allows.
 install_api_tools() { install_python_tools api "what asks the API"; }
+
+# OpenTelemetry's collector, of its published sources; Go checks each against go.sum. Without it its tests are skipped.
+install_collector() {
+    (install_python_tools collector "a Go compiler" build_collector) || echo "demo: no collector of OpenTelemetry's: its tests are skipped" >&2
+}
+
+build_collector() ( # build_collector DIR
+    cd "$ROOT/tests/collector" || exit
+    export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS='-mod=readonly -modcacherw' GOCACHE=$1/build GOMODCACHE=$1/modules
+    step "building OpenTelemetry's collector" "$(collector_go)" build -trimpath -ldflags '-s -w' -o "$1/collector" .
+    rm -rf "$1/build" "$1/modules"
+)
+
+collector_go() { echo "$(python_tools_dir collector)"/lib/python*/site-packages/go/bin/go; }
 
 # What checks the manifests of Kubernetes, and GitHub's workflows. Strimzi's definitions of its resources are written by its own program.
 install_manifest_tools() { install_python_tools manifests "the schemas of manifests" install_strimzi_definitions; }

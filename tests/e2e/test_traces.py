@@ -1,5 +1,5 @@
-"""Spans of an order, from the POST to the email, as a collector gets them that reads each message by the published definitions; and a
-collector that is away, refuses, or hangs."""
+"""Spans of an order, from the POST to the email, as a collector gets them that reads each message by the published definitions; a
+collector that is away, refuses, or hangs; and what OpenTelemetry's own collector hands on of what it was sent."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from suite import ROOT, SuiteTest, is_free, is_open, wait_until
 from test_mail import PYTHON as MAIL_PYTHON
 from test_mail import is_installed
 
+COLLECTOR = os.environ.get("COLLECTOR", "")  # OpenTelemetry's own: tests/collector
 PYTHON = os.environ.get("API_PYTHON", "python3")  # with what tests/api/requirements.txt has
 TRACED = ["orders", "inventory", "order-details", "shipping", "email"]
 IN_JSON = ["fraud", "payments"]  # the others in protobuf
@@ -38,7 +39,7 @@ class Traces(SuiteTest):
         cls.collector = None
         cls.start_collector()
         cls.addClassCleanup(lambda: cls.stop_collector())
-        cls.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{cls.port}", "OTEL_EXPORTER_OTLP_TIMEOUT": "1000",
+        cls.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{cls.entry()}", "OTEL_EXPORTER_OTLP_TIMEOUT": "1000",
                         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}
         if is_installed():
             cls.mail_port = next(port for port in range(25450, 25550) if is_free(port))
@@ -57,6 +58,11 @@ class Traces(SuiteTest):
     @classmethod
     def tearDownClass(cls):
         cls.suite.demo("up", *TRACED, *IN_JSON)  # no traces again
+
+    @classmethod
+    def entry(cls):
+        """The port that services send to."""
+        return cls.port
 
     @classmethod
     def start_collector(cls):
@@ -121,9 +127,7 @@ class Traces(SuiteTest):
             self.assertEqual((s["state"], s["flags"] & 1, s["error"]), ("test=1", 1, False), s)
             self.assertEqual(s["resource"]["deployment.environment.name"], "test")
             self.assertEqual(s["schema"], "https://opentelemetry.io/schemas/1.44.0")
-            self.assertEqual(s["type"], "application/json" if s["resource"]["service.name"] in IN_JSON else "application/x-protobuf")
-            if s["resource"]["service.name"] in IN_JSON:
-                self.assertEqual(s["headers"]["x-key"], "a b")
+            self.check_request(s)
             if s["kind"] == "SERVER":
                 self.assertEqual(s["parent"], trace.client, s)
                 self.assertEqual(f"{a['http.request.method']} {a['http.route']}", s["name"])
@@ -143,6 +147,13 @@ class Traces(SuiteTest):
                 self.assertEqual(headers["traceparent"], f"00-{trace.id}-{s['parent']}-01", s)
                 self.assertEqual(headers["tracestate"], "test=1")
         return by_id
+
+    def check_request(self, s):
+        """That which brought the span."""
+        json_wanted = s["resource"]["service.name"] in IN_JSON
+        self.assertEqual(s["type"], "application/json" if json_wanted else "application/x-protobuf")
+        if json_wanted:
+            self.assertEqual(s["headers"]["x-key"], "a b")
 
     def one(self, spans, service, name):
         found = [s for s in spans if (s["resource"]["service.name"], s["name"]) == (service, name)]
@@ -254,6 +265,35 @@ class Traces(SuiteTest):
             self.assertIn(said, done.stdout + done.stderr.replace("\\", ""))
             self.assertNotIn("hush", done.stdout + done.stderr)
         self.assertNotIn("hush", self.suite.demo("config", OTEL_EXPORTER_OTLP_HEADERS="a=hush").stdout)
+
+
+@unittest.skipUnless(COLLECTOR, "OpenTelemetry's collector is not built: ./demo test e2e builds it")
+class ThroughACollector(Traces):
+    """Services send to OpenTelemetry's collector, in protobuf and in JSON, and that one hands on."""
+
+    test_orders_go_on_whatever_becomes_of_the_collector = None  # of ours alone
+    test_wrong_settings_are_refused = None
+
+    @classmethod
+    def entry(cls):
+        port = next(port for port in range(25550, 25650) if is_free(port))
+        (cls.home / "collector.yaml").write_text(f"""
+receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
+exporters: {{otlp_http: {{endpoint: "http://127.0.0.1:{cls.port}", compression: none}}}}
+service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp_http]}}}}, telemetry: {{metrics: {{level: none}}}}}}
+""")
+        with open(cls.home / "collector.log", "w") as log:
+            process = subprocess.Popen([COLLECTOR, "--config", cls.home / "collector.yaml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        cls.addClassCleanup(lambda: (process.terminate(), process.wait(10)))
+        wait_until(lambda: is_open(port), 30, f"the collector listens: {(cls.home / 'collector.log').read_text()}")
+        return port
+
+    def check_request(self, s):
+        self.assertTrue(s["headers"]["User-Agent"].startswith("OpenTelemetry"), s["headers"])
+
+    def tearDown(self):
+        super().tearDown()
+        self.assertEqual([line for line in (self.home / "collector.log").read_text().splitlines() if "\tinfo\t" not in line], [])
 
 
 if __name__ == "__main__":
