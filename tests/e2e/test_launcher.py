@@ -14,7 +14,7 @@ import time
 import unittest
 
 import avro
-from suite import PORTS, ROOT, SERVICES, SuiteTest, is_open, wait_until
+from suite import PORTS, ROOT, SERVICES, SuiteTest, is_open, java_dir, wait_until
 
 
 def processes_below(directory):
@@ -154,6 +154,18 @@ class Launcher(SuiteTest):
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn(said, done.stderr)
 
+    def test_secrets_are_not_shown(self):
+        for settings in ({"SMTP_URL": "smtps://me:hush@localhost"}, {"CONNECT_URL": "https://me:hush@localhost:8083"}, {"REGISTRY_AUTH": "me:hush"},
+                         {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://me:hush@localhost"}, {"KAFKA_SASL_PASSWORD": "hush"}):
+            with self.subTest(settings):
+                self.assertNotIn("hush", self.suite.demo("config", **settings).stdout)
+        for settings in ({"SMTP_URL": "smtp:/me:hush@localhost"}, {"REGISTRY_AUTH": "hush"}, {"CONNECT_AUTH": "hush"}):
+            with self.subTest(settings):
+                done = self.suite.demo("config", ok=False, **settings)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(f"setting {next(iter(settings))} is ", done.stderr)
+                self.assertNotIn("hush", done.stderr)
+
     def test_another_number_of_partitions_is_refused(self):
         other = str(self.suite.partitions + 1)
         done = self.suite.demo("up", ok=False, PARTITIONS=other)
@@ -180,6 +192,39 @@ class Launcher(SuiteTest):
             os.kill(pid, signal.SIGCONT)
         self.assertEqual(ill.returncode, 1, ill.stdout)
         self.assertRegex(ill.stdout, r"(?m)^  BAD +fraud-0 .*\n +-> \./demo logs fraud")
+
+    def test_the_doctor_sees_who_holds_others_up(self):
+        """A transaction that stays open, a slot that nobody reads, a bad record."""
+        def kafka(tool, *args):
+            return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{java_dir()}/lib/*", f"org.apache.kafka.tools.{tool}", *args]
+
+        broker = f"127.0.0.1:{self.suite.ports['KAFKA_PORT']}"
+        write = kafka("ProducerPerformance", "--topic", "stuck", "--record-size", "10", "--throughput", "5", "--transactional-id", "forgotten",
+                      "--transaction-duration-ms", "600000", "--producer-props", f"bootstrap.servers={broker}", "transaction.timeout.ms=600000")
+        topic = kafka("TopicCommand", "--bootstrap-server", broker, "--topic", "stuck")
+        subprocess.run([*topic, "--create"], check=True, capture_output=True, timeout=60)
+        self.addCleanup(subprocess.run, [*topic, "--delete"], check=True, capture_output=True, timeout=60)
+        writer = subprocess.Popen([*write, "--num-records", "1000000"], stdout=subprocess.DEVNULL)
+        self.addCleanup(lambda: (writer.kill(), writer.wait(10)))
+
+        self.assertTrue(self.suite.demo("poison", "raw-ratings").stdout)
+        wait_until(lambda: re.search(r"(?m)^ note +dead-letters +[1-9][0-9]* since .*/lens\?topic=dead-letters", self.suite.demo("doctor", ok=False).stdout),
+                   30, "the doctor counts bad records")
+
+        self.suite.demo("stop", "connect")
+        for _ in range(17):  # of 16 MB each
+            self.suite.sql("SELECT pg_logical_emit_message(true, 'test', 'a new segment has something in it'), pg_switch_wal()")
+        ill = self.suite.demo("doctor", ok=False).stdout
+        self.assertRegex(ill, r"(?m)^  BAD +legacy +its slot holds [0-9]+ MB of WAL back, and nobody reads it\n +-> \./demo start connect")
+        self.suite.demo("start", "connect")
+        wait_until(lambda: re.search(r"(?m)^   ok +legacy ", self.suite.demo("doctor", ok=False).stdout), 60, "the slot is read again")
+
+        wait_until(lambda: re.search(r"(?m)^  BAD +transactions .*: forgotten *\n +-> \./demo kill SERVICE", self.suite.demo("doctor", ok=False).stdout),
+                   60, "the doctor names the transaction that stays open")
+        writer.kill()
+        writer.wait(10)
+        subprocess.run([*write, "--num-records", "1"], check=True, capture_output=True, timeout=60)  # the next of this name ends it
+        self.assertRegex(self.suite.demo("doctor", ok=False).stdout, r"(?m)^   ok +transactions ")
 
     def test_only_what_is_ours_is_taken_and_deleted(self):
         with tempfile.TemporaryDirectory() as foreign:
