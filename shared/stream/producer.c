@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { RENEW_MS = 1000, LOOK_MS = 1000 };
+enum { RENEW_MS = 1000, LOOK_MS = 1000, SERVE_MS = 10 };
 
 static const struct kafka_property publish_settings[] = {
     {"linger.ms", "0"},
@@ -35,22 +35,22 @@ struct producer {
     pthread_mutex_t lock; /* of topics */
     rd_kafka_topic_t **topics;
     struct target *targets; /* by the topic's index, as `topics` */
+    atomic_bool unknown;    /* whether it may write them */
     struct status status;   /* trouble: a topic that may not be written */
 };
 
-static bool forbidden(const char *topic, rd_kafka_resp_err_t error, struct err *e) {
-    return err_set(e, ERR_RETRY, "waiting for Kafka: writing to %s: %s", topic, rd_kafka_err2str(error));
+static void forbid(struct producer *p, const char *topic, rd_kafka_resp_err_t error) {
+    char text[300];
+    snprintf(text, sizeof text, "waiting for Kafka: writing to %s: %s", topic, rd_kafka_err2str(error));
+    status_trouble(&p->status, text);
 }
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
     struct producer *p = ((struct kafka_link *)opaque)->owner;
-    struct err e;
     (void)rk;
     bool written = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (kafka_forbids(m->err)) {
-        forbidden(rd_kafka_topic_name(m->rkt), m->err, &e);
-        status_trouble(&p->status, e.text);
-    }
+    if (kafka_forbids(m->err))
+        forbid(p, rd_kafka_topic_name(m->rkt), m->err);
     p->options.done(p->options.context, m->_private, written ? m->offset : -1);
 }
 
@@ -85,7 +85,7 @@ static rd_kafka_resp_err_t permission(const rd_kafka_DescribeTopics_result_t *re
 }
 
 /* Asks: a record that only tries would be in the log. */
-static bool ask_permission(rd_kafka_t *rk, const struct topic *t, struct err *e) {
+static rd_kafka_resp_err_t ask_permission(rd_kafka_t *rk, const struct topic *t) {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
     rd_kafka_TopicCollection_t *topics =
@@ -94,7 +94,11 @@ static bool ask_permission(rd_kafka_t *rk, const struct topic *t, struct err *e)
     rd_kafka_AdminOptions_set_request_timeout(options, LOOK_MS, text, sizeof text);
     rd_kafka_error_destroy(rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
     rd_kafka_DescribeTopics(rk, topics, options, queue);
-    rd_kafka_event_t *answer = rd_kafka_queue_poll(queue, 2 * LOOK_MS);
+    rd_kafka_event_t *answer = NULL;
+    for (int64_t since = clock_mono_us(); answer == NULL && clock_mono_us() - since < 2 * LOOK_MS * 1000;) {
+        answer = rd_kafka_queue_poll(queue, SERVE_MS);
+        rd_kafka_poll(rk, 0); /* whoever waits for an acknowledgement need not wait for this too */
+    }
     const rd_kafka_DescribeTopics_result_t *result =
         answer == NULL ? NULL : rd_kafka_event_DescribeTopics_result(answer);
     rd_kafka_resp_err_t error = result == NULL                      ? RD_KAFKA_RESP_ERR__TIMED_OUT
@@ -105,18 +109,25 @@ static bool ask_permission(rd_kafka_t *rk, const struct topic *t, struct err *e)
     rd_kafka_TopicCollection_destroy(topics);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
-    return error == RD_KAFKA_RESP_ERR_NO_ERROR || forbidden(t->name, error, e);
+    return error;
 }
 
-/* Until all that it writes is permitted, which whoever gives permissions decides. */
-static void look_at_permissions(struct producer *p) {
-    struct err e;
-    for (size_t i = 0; i < p->options.topic_count; i++)
-        if (atomic_load(&p->targets[i].partitions) > 0 && !ask_permission(p->rk, p->targets[i].topic, &e)) {
-            status_trouble(&p->status, e.text);
-            return;
-        }
-    status_set(&p->status, "may write again");
+/* Until all that it writes is permitted, which whoever gives permissions decides. False: there was no answer.
+ */
+static bool look_at_permissions(struct producer *p) {
+    char text[8];
+    for (size_t i = 0; i < p->options.topic_count; i++) {
+        if (atomic_load(&p->targets[i].partitions) == 0)
+            continue;
+        rd_kafka_resp_err_t error = ask_permission(p->rk, p->targets[i].topic);
+        if (kafka_forbids(error))
+            forbid(p, p->targets[i].topic->name, error);
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return kafka_forbids(error);
+    }
+    if (status_read(&p->status, text, sizeof text))
+        status_set(&p->status, "may write again");
+    return true;
 }
 
 /* A client that has met a fatal error, such as that it may not write at all, will not write again, whatever
@@ -138,7 +149,7 @@ static void renew(struct producer *p) {
 static void *serve(void *context) {
     struct producer *p = context;
     char text[8];
-    int64_t looked_at = 0;
+    int64_t look_at = 0;
     while (!atomic_load(&p->stopping)) {
         rd_kafka_poll(p->rk, LOOK_MS);
         bool ended = rd_kafka_fatal_error(p->rk, text, sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -147,9 +158,12 @@ static void *serve(void *context) {
             rd_kafka_poll(p->rk, RENEW_MS);
         }
         int64_t now = clock_mono_us();
-        if (ended || (status_read(&p->status, text, sizeof text) && now - looked_at >= LOOK_MS * 1000)) {
-            look_at_permissions(p);
-            looked_at = now;
+        if (ended || status_read(&p->status, text, sizeof text))
+            atomic_store(&p->unknown, true);
+        if (now >= look_at && atomic_exchange(&p->unknown, false)) {
+            look_at = now + LOOK_MS * 1000;
+            if (!look_at_permissions(p))
+                atomic_store(&p->unknown, true);
         }
     }
     return NULL;
@@ -199,10 +213,7 @@ bool producer_prepare(struct producer *p, const struct topic *t, struct err *e) 
     rd_kafka_topic_t *topic = kafka_topic(p->rk, p->topics, t);
     pthread_mutex_unlock(&p->lock);
     int32_t count = kafka_partition_count(p->rk, topic, 1000, &error);
-    bool permitted = count == 0 || ask_permission(p->rk, t, e);
     pthread_rwlock_unlock(&p->use);
-    if (!permitted)
-        return false;
     if (kafka_forbids(error))
         return err_set(e, ERR_RETRY, "waiting for Kafka: the topic %s: %s", t->name, rd_kafka_err2str(error));
     if (count == 0)
@@ -210,6 +221,7 @@ bool producer_prepare(struct producer *p, const struct topic *t, struct err *e) 
     kafka_answered(&p->link);
     p->targets[t->index].topic = t;
     atomic_store(&p->targets[t->index].partitions, count);
+    atomic_store(&p->unknown, true);
     return true;
 }
 

@@ -23,8 +23,8 @@ struct producer_options {
 /* No I/O yet. ERR_CONFIG when librdkafka refuses a setting. */
 WARN_UNUSED bool producer_create(const struct producer_options *options, struct producer **p, struct err *e);
 
-/* Gets to know the topic's partitions, and that it may be written, in some seconds at most; before the first
- * producer_send to it. ERR_RETRY when Kafka is away, or does not permit it. Any thread. */
+/* Gets to know the topic's partitions, in up to a second; before the first producer_send to it. ERR_RETRY
+ * when Kafka is away. Any thread. */
 WARN_UNUSED bool producer_prepare(struct producer *p, const struct topic *t, struct err *e);
 
 /* Takes NULL. Waits a little for what is under way; `done` is not called after it returns. */
@@ -34,8 +34,8 @@ void producer_destroy(struct producer *p);
  * thread. ERR_RETRY when the topic was not prepared or the queue is full; `done` is not called then. */
 WARN_UNUSED bool producer_send(struct producer *p, const struct log_message *m, void *ticket, struct err *e);
 
-/* True while a topic may not be written, and then `text` says which. It asks each second whether that is
- * still so; what is sent meanwhile is refused. Any thread. */
+/* True while a topic may not be written, and then `text` says which. It asks once a topic is prepared, and
+ * from the first refusal on each second; what is sent meanwhile is refused. Any thread. */
 bool producer_status(struct producer *p, char *text, size_t size);
 
 /* What it exchanges with brokers. Any thread. */

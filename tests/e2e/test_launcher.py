@@ -212,8 +212,8 @@ class Launcher(SuiteTest):
                    30, "the doctor counts bad records")
 
         self.suite.demo("stop", "connect")
-        for _ in range(17):  # of 16 MB each
-            self.suite.sql("SELECT pg_logical_emit_message(true, 'test', 'a new segment has something in it'), pg_switch_wal()")
+        self.suite.sql("CREATE TABLE large AS SELECT repeat(md5(n::text), 60) FROM generate_series(1, 160000) n")  # 300 MB of WAL
+        self.addCleanup(self.suite.sql, "DROP TABLE large")
         ill = self.suite.demo("doctor", ok=False).stdout
         self.assertRegex(ill, r"(?m)^  BAD +legacy +its slot holds [0-9]+ MB of WAL back, and nobody reads it\n +-> \./demo start connect")
         self.suite.demo("start", "connect")
