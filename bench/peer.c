@@ -250,7 +250,7 @@ int main(int argc, char **argv) {
                             "linger.ms",
                             transactional ? "0" : "5",
                             "retry.backoff.ms",
-                            "2",
+                            "1",
                             "retry.backoff.max.ms",
                             "10",
                             transactional ? "transactional.id" : NULL,

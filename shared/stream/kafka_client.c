@@ -20,7 +20,7 @@ const struct kafka_property producer_settings[] = {
     {"enable.idempotence", "true"},
     {"acks", "all"},
     {"linger.ms", "1"},        /* a flush does not wait for it; more halves the throughput of transactions */
-    {"retry.backoff.ms", "2"}, /* CONCURRENT_TRANSACTIONS right after a commit is ordinary */
+    {"retry.backoff.ms", "1"}, /* CONCURRENT_TRANSACTIONS right after a commit is ordinary */
     {"retry.backoff.max.ms", "10"},
     {"queue.buffering.max.messages", "100000"},
     {"queue.buffering.max.kbytes", "8192"},

@@ -2,10 +2,13 @@
 #include "world.h"
 
 #include "base/slice.h"
+#include "schemas/schemas.gen.h"
+#include "stream/kafka.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -326,6 +329,54 @@ static void what_is_not_compatible_writes_nothing(void **state) {
     world_destroy();
 }
 
+/* ---- librdkafka.patch: what is written in a transaction adds its partition to it (KIP-890) ---- */
+
+/* A record into each partition. Offsets begin at 0, and each end of a transaction has one. */
+static void transact(struct log *l, const struct topic *t, bool commits, int64_t before, struct err *e) {
+    struct log_delivered delivered[WORLD_PARTITIONS] = {0};
+    assert_true(l->ops->begin(l, e));
+    for (int32_t p = 0; p < WORLD_PARTITIONS; p++)
+        assert_true(l->ops->produce(l,
+                                    &(struct log_message){.topic = t,
+                                                          .partition = p,
+                                                          .timestamp = 1,
+                                                          .key = SLICE("a"),
+                                                          .value = SLICE("b"),
+                                                          .delivered = &delivered[p]},
+                                    e));
+    if (!(commits ? l->ops->commit(l, NULL, 0, e) : l->ops->abort(l, e)))
+        fail_msg("%s", e->text);
+    for (int32_t p = 0; commits && p < WORLD_PARTITIONS; p++)
+        assert_in_range(delivered[p].next, before + 1, before + 3);
+}
+
+static void a_transaction_has_no_requests_that_only_add_to_it(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct log *l;
+    struct metrics all = {0};
+    struct buf text = {0};
+    const struct kafka_options options = {
+        .brokers = getenv("KAFKA_BROKERS"), .identity = "transactions", .topic_count = topics_count};
+    world_create("transactions");
+    assert_true(kafka_create(&options, &l, &e));
+    if (!l->ops->init(l, &e))
+        fail_msg("%s", e.text);
+    transact(l, world_clicks(), true, 0, &e);
+    transact(l, world_clicks(), true, 2, &e);
+    transact(l, world_clicks(), false, 0, &e); /* of which nothing need be in the log */
+    transact(l, world_clicks(), true, 4, &e);
+    kafka_metrics(l, "test", &all);
+    metrics_write(&all, &text);
+    buf_append_byte(&text, 0);
+    assert_non_null(strstr(text.data, "api=\"Produce\""));
+    assert_null(strstr(text.data, "api=\"AddPartitionsToTxn\""));
+    buf_free(&text);
+    metrics_free(&all);
+    log_destroy(l);
+    world_destroy();
+}
+
 int main(int argc, char **argv) {
     world_main(argc, argv);
     const char *text = getenv("ROUNDS"), *seed = getenv("SEED");
@@ -348,6 +399,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_the_broker_refuses_is_a_dead_letter),
         cmocka_unit_test(two_versions_live_side_by_side),
         cmocka_unit_test(what_is_not_compatible_writes_nothing),
+        cmocka_unit_test(a_transaction_has_no_requests_that_only_add_to_it),
     };
     if (getenv("ONLY") != NULL)
         cmocka_set_test_filter(getenv("ONLY"));

@@ -194,6 +194,10 @@ void world_main(int argc, char **argv) {
     exit(run(atoi(argv[3]), atoi(argv[4])));
 }
 
+const struct topic *world_clicks(void) {
+    return &world.clicks;
+}
+
 const char *world_view(int slot) {
     static char path[160];
     snprintf(path, sizeof path, "%s/%d", world.directory, slot);

@@ -43,6 +43,9 @@ void world_main(int argc, char **argv);
 /* Clicks of random users, in the log when it returns. */
 void world_click(int count);
 
+/* The clicks' topic, for who writes it by other means. */
+const struct topic *world_clicks(void);
+
 /* From now on each click is `ms` of event time after the one before. */
 void world_pace(int64_t ms);
 
