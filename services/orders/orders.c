@@ -11,7 +11,8 @@ static void on_cancellation(struct step *s, const struct event *in);
 static void index_order(struct index *to, const struct event *row);
 
 /* What an order is, is what the topic says: it is its own changelog. */
-const struct view orders_made = {.name = "made", .changelog = &topic_orders, .events = true};
+const struct view orders_made = {
+    .name = "made", .changelog = &topic_orders, .events = true, .served = &orders_table};
 /* Until it has its outcome. */
 const struct view orders_checks = {.name = "checks", .changelog = &topic_order_checks, .private = true};
 
@@ -35,7 +36,7 @@ const struct table orders_table = {
     .index = index_order,
     .index_version = 2,
     .passing = "0/", /* the lists of orders without an outcome */
-    .partitioned_with = &orders_topology,
+    .view = &orders_made,
 };
 
 const struct table orders_assignments = {.name = "assignments", .topic = &topic_assignments};

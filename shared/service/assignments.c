@@ -139,48 +139,43 @@ static void publish(struct assignments *a, const struct member *self) {
 
 /* ---- this instance ---- */
 
-/* Calls `each` for every partitioned table whose stream is open. */
-static void each_table(struct assignments *a,
-                       void (*each)(void *context, const struct table *t, struct stream *s,
-                                    struct stream *owner),
-                       void *context) {
+static bool serves(const struct topology *t) {
+    const struct view *const *v = t->views;
+    while (v != NULL && *v != NULL && (*v)->served == NULL)
+        v++;
+    return v != NULL && *v != NULL;
+}
+
+/* Calls `each` for every stream that serves views, and is open. */
+static void each_stream(struct assignments *a, void (*each)(void *context, struct stream *s), void *context) {
     struct instance *i = a->instance;
     for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++) {
-        struct stream *s = atomic_load(&i->workers[k].stream), *owner = NULL;
-        const struct table *const *t = i->workers[k].topology->tables;
-        for (; s != NULL && t != NULL && *t != NULL; t++) {
-            if ((*t)->partitioned_with == NULL)
-                continue;
-            for (size_t n = 0; n < i->worker_count; n++)
-                if (i->workers[n].topology == (*t)->partitioned_with)
-                    owner = atomic_load(&i->workers[n].stream);
-            each(context, *t, s, owner);
-        }
+        struct stream *s = atomic_load(&i->workers[k].stream);
+        if (s != NULL && serves(i->workers[k].topology))
+            each(context, s);
     }
 }
 
 struct having {
-    size_t tables;
+    size_t streams;
     struct partitions owned, held, kept; /* kept: in the store, hydrated or not yet */
 };
 
-static void look(void *context, const struct table *t, struct stream *s, struct stream *owner) {
+static void look(void *context, struct stream *s) {
     struct having *h = context;
-    struct partitions owned = {0}, held, kept;
-    if (owner != NULL)
-        stream_tasks(owner, &owned);
-    stream_held(s, t, &kept, &held);
+    struct partitions owned, held, kept;
+    stream_tasks(s, &owned);
+    stream_held(s, &kept, &held);
     for (size_t n = 0; n < sizeof h->held.bits / sizeof *h->held.bits; n++) {
         h->owned.bits[n] |= owned.bits[n];
         h->kept.bits[n] |= kept.bits[n];
-        h->held.bits[n] = h->tables == 0 ? held.bits[n] : h->held.bits[n] & held.bits[n];
+        h->held.bits[n] = h->streams == 0 ? held.bits[n] : h->held.bits[n] & held.bits[n];
     }
-    h->tables++;
+    h->streams++;
 }
 
-static void hold(void *context, const struct table *t, struct stream *s, struct stream *owner) {
-    (void)owner;
-    stream_hold(s, t, context);
+static void hold(void *context, struct stream *s) {
+    stream_hold(s, context);
 }
 
 static bool same(const struct member *a, const struct member *b) {
@@ -245,7 +240,7 @@ static bool update(struct assignments *a) {
     struct having have = {0};
     struct members *all = xcalloc(1, sizeof *all);
     struct partitions keep = {0}, here = {0};
-    each_table(a, look, &have);
+    each_stream(a, look, &have);
     bool changed = false;
     if (gather(a, &have, all)) {
         struct member *self = self_of(a, all);
@@ -254,7 +249,7 @@ static bool update(struct assignments *a) {
         changed = !same_members(&a->members, all);
         a->members = *all;
         a->here = here;
-        each_table(a, hold, &keep);
+        each_stream(a, hold, &keep);
         if (!same(&a->published, self) || clock_mono_us() / 1000 - a->published_at >= RENEW_MS)
             publish(a, self);
     }

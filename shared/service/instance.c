@@ -15,23 +15,30 @@ enum {
     FRESH_MS = 1000, /* a client that waits less for a row still gets what the log has */
 };
 
-/* NULL: no topology of the service has it. */
+/* Whose topology declares it, and knows how far it is. NULL: none of the service's does. */
 static struct worker *worker_of(struct instance *i, const struct table *t) {
     for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++)
-        for (const struct table *const *p = i->workers[k].topology->tables; p != NULL && *p != NULL; p++)
-            if (*p == t)
-                return &i->workers[k];
+        if (topology_has_table(i->workers[k].topology, t))
+            return &i->workers[k];
     return NULL;
 }
 
+/* Whose store has the rows: of a view, those of the topology that decides. */
+static struct worker *keeper_of(struct instance *i, const struct table *t) {
+    for (size_t k = 0; t->view != NULL && k < i->worker_count && i->workers[k].topology != NULL; k++)
+        if (topology_has_view(i->workers[k].topology, t->view))
+            return &i->workers[k];
+    return t->view == NULL ? worker_of(i, t) : NULL;
+}
+
 struct stream *instance_stream(struct instance *i, const struct table *t) {
-    struct worker *w = worker_of(i, t);
+    struct worker *w = keeper_of(i, t);
     return w == NULL ? NULL : atomic_load(&w->stream);
 }
 
 /* NULL after a 503, while the view is not open yet, or after a 500: nobody has declared it. */
 static struct stream *stream_of(struct instance *i, struct http_exchange *x, const struct table *t) {
-    struct worker *w = worker_of(i, t);
+    struct worker *w = keeper_of(i, t);
     char why[600];
     if (w == NULL) {
         http_reply_problem(x, 500, NULL, "no topology of %s declares the table %s", i->service->name,
@@ -86,7 +93,7 @@ bool instance_find(struct instance *i, struct http_exchange *x, const struct tab
     bool waits = timeout >= 0;
     timeout = timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS;
     http_deadline(x, !waits ? INSTANCE_ANSWER_MS : timeout > FRESH_MS ? timeout : FRESH_MS);
-    if (t->partitioned_with != NULL && !instance_here(i, x, key, SLICE_NONE, result))
+    if (t->view != NULL && !instance_here(i, x, key, SLICE_NONE, result))
         return false;
     instance_watch(i, x, t, key);
     bool fresh = instance_fresh(i, x, t); /* before looking; a row that is there may be another one by now */
@@ -185,6 +192,24 @@ void instance_refreshed(void *worker) {
     struct worker *w = worker;
     char text[32];
     http_wake(w->instance->http, instance_address_key(text, sizeof text, 'f', w));
+}
+
+struct stream *instance_owner(void *worker, const struct table *t) {
+    return instance_stream(((struct worker *)worker)->instance, t);
+}
+
+/* Whoever shows a view looks again. */
+void instance_advanced(void *worker) {
+    const struct worker *w = worker;
+    const struct instance *i = w->instance;
+    for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++) {
+        const struct table *const *t = i->workers[k].topology->tables;
+        while (t != NULL && *t != NULL && ((*t)->view == NULL || !topology_has_view(w->topology, (*t)->view)))
+            t++;
+        struct stream *s = atomic_load(&i->workers[k].stream);
+        if (t != NULL && *t != NULL && s != NULL)
+            stream_wake(s);
+    }
 }
 
 void instance_moved(void *worker) {

@@ -21,6 +21,7 @@ struct worker {
     const struct delivery *delivery; /* and then this */
     pthread_t thread;
     bool running;                          /* the thread was made and not joined */
+    atomic_bool ended;                     /* it does nothing any more */
     _Atomic(struct stream *) stream;       /* NULL until it is open, and of a delivery */
     _Atomic(struct deliverer *) deliverer; /* likewise */
     struct log *log;
@@ -53,7 +54,7 @@ struct instance {
     bool background_running;         /* the thread was made and not joined */
     int wake_fd;                     /* an eventfd: a worker has ended */
     struct feeds *feeds;             /* NULL: none are served */
-    struct assignments *assignments; /* NULL: there are no partitioned tables */
+    struct assignments *assignments; /* NULL: no view is served */
 };
 
 struct feeds;
@@ -69,7 +70,7 @@ void feeds_note(struct feeds *f, const struct table *t, struct slice key, int32_
 /* What the table has is not true any more: streams of it begin anew. */
 void feeds_reset(struct feeds *f, const struct table *t);
 
-/* The table's stream; NULL until it is open. */
+/* The stream that has the table's rows; NULL until it is open. */
 struct stream *instance_stream(struct instance *i, const struct table *t);
 
 /* Routes /livez, /readyz, /progress and /metrics. */
@@ -102,4 +103,6 @@ void instance_row_changed(void *worker, const struct table *t, struct slice key,
 void instance_table_reread(void *worker, const struct table *t);
 void instance_refreshed(void *worker);
 void instance_moved(void *worker);
+void instance_advanced(void *worker);
+struct stream *instance_owner(void *worker, const struct table *t);
 void instance_published(void *instance, void *ticket, int64_t offset);

@@ -23,7 +23,14 @@
 #include <unistd.h>
 
 enum exit_code { EXIT_AGAIN = 75, EXIT_FENCED = 77, EXIT_BAD_CONFIG = 78 };
-enum { RETRY_MS = 250, HAND_OVER_MS = 6000, DRAIN_MS = 10000, FILES = 8192, LETTERS_A_SECOND = 5 };
+enum {
+    RETRY_MS = 250,
+    HAND_OVER_MS = 6000,
+    HAND_OVER_LOOK_MS = 5,
+    DRAIN_MS = 10000,
+    FILES = 8192,
+    LETTERS_A_SECOND = 5
+};
 
 /* What jemalloc looks for: as small as a service should be, and what a flood took is given back soon. Weak:
  * whose program it is may say otherwise. */
@@ -59,22 +66,21 @@ static bool open_store(struct worker *w, struct err *e) {
     const struct instance *i = w->instance;
     snprintf(path, sizeof path, "%s/views/%s-%d/%s", i->settings.data_dir, i->service->name, i->settings.slot,
              w->name);
-    const struct store_options options = {.knows_keys = w->topology != NULL && w->topology->views != NULL,
-                                          .mended = store_mended,
-                                          .context = w};
-    /* What a store has in memory and in its cache, shared among the partitions of a table. Its rows are
+    const struct view *const *views = w->topology == NULL ? NULL : w->topology->views;
+    const struct store_options options = {.knows_keys = views != NULL, .mended = store_mended, .context = w};
+    /* What a store has in memory and in its cache, shared among the partitions of a view. Its rows are
      * listed, which costs a look into each file. */
     size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
-    struct store_options part = {.merge_files = 16,
+    struct store_options part = {.knows_keys = true,
+                                 .merge_files = 16,
                                  .write_buffer_bytes = (4 << 20) / share,
                                  .block_cache_bytes = (4 << 20) / share,
                                  .mended = store_mended,
                                  .context = w};
-    for (const struct table *const *t = w->topology == NULL ? NULL : w->topology->tables;
-         t != NULL && *t != NULL; t++)
-        if ((*t)->partitioned_with != NULL) {
+    for (; views != NULL && *views != NULL; views++)
+        if ((*views)->served != NULL) {
             _cleanup_(buf_free) struct buf passing = {0};
-            stream_passing(*t, &passing);
+            stream_passing((*views)->served, &passing);
             part.passing = buf_slice(&passing);
             return store_open_parts(path, &options, &part, &w->store, e);
         }
@@ -250,6 +256,8 @@ static bool run_stream(struct worker *w, struct err *e) {
                                      .stale_ms = i->settings.stale_hours * INT64_C(3600000),
                                      .divided = i->assignments != NULL,
                                      .moved = instance_moved,
+                                     .owner = instance_owner,
+                                     .advanced = instance_advanced,
                                      .notice = notice,
                                      .observer = traces_observer(w)};
     atomic_store(&w->stream, stream_create(&options));
@@ -286,6 +294,7 @@ static void *worker_main(void *context) {
         w->exit_code = exit_code_of(&w->err);
     if (w->exit_code == EXIT_FENCED)
         mark_fenced(w);
+    atomic_store(&w->ended, true);
     eventfd_write(w->instance->wake_fd, 1);
     return NULL;
 }
@@ -413,23 +422,24 @@ static int supervise(struct instance *i, int signals) {
     return EXIT_FAILURE;
 }
 
-/* The members of groups first: what they decide on others go on with at once. What they have in tables is
- * there for reading until others have it too. */
+/* Its stream has tasks that others wait for. */
+static bool is_member(const struct worker *w) {
+    const struct stream *s = atomic_load(&w->stream);
+    return w->running && w->topology != NULL && w->topology->sources != NULL && s != NULL &&
+           !stream_has_left(s) && !atomic_load(&w->ended);
+}
+
+/* The members of groups first: what they decide on others go on with at once. What they serve is there for
+ * reading until others have it too. */
 static void hand_over(struct instance *i) {
     int64_t since = clock_mono_us() / 1000;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += HAND_OVER_MS / 1000;
     assignments_leave(i->assignments);
     for (size_t k = 0; k < i->worker_count; k++)
-        if (i->workers[k].topology != NULL && i->workers[k].topology->sources != NULL &&
-            atomic_load(&i->workers[k].stream) != NULL)
-            stream_stop(atomic_load(&i->workers[k].stream));
+        if (is_member(&i->workers[k]))
+            stream_leave(atomic_load(&i->workers[k].stream));
     for (size_t k = 0; k < i->worker_count; k++)
-        if (i->workers[k].running && i->workers[k].topology != NULL &&
-            i->workers[k].topology->sources != NULL && atomic_load(&i->workers[k].stream) != NULL)
-            i->workers[k].running =
-                pthread_clockjoin_np(i->workers[k].thread, NULL, CLOCK_MONOTONIC, &until) != 0;
+        while (is_member(&i->workers[k]) && clock_mono_us() / 1000 - since < HAND_OVER_MS)
+            poll(NULL, 0, HAND_OVER_LOOK_MS);
     int64_t tasks = clock_mono_us() / 1000 - since;
     assignments_left(i->assignments, HAND_OVER_MS - (int)tasks);
     logger_write(LEVEL_INFO, "handed over its tasks within %lld ms, what it had for reading within %lld ms",

@@ -414,7 +414,10 @@ static void look_at_group(struct kafka *k) {
             return;
         rd_kafka_queue_destroy(k->look);
         k->look = NULL;
-        (void)!take_group(k, event, mend_group, NULL, &e);
+        if (k->lead != NULL)
+            (void)!take_group(k, event, mend_group, NULL, &e);
+        else
+            rd_kafka_event_destroy(event); /* it has left meanwhile */
     } else if (k->lead != NULL && now >= k->look_at) {
         k->look_at = now + LOOK_MS * (int64_t)1000;
         note_member_id(k, k->member);

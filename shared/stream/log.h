@@ -10,6 +10,7 @@
 #include "base/slice.h"
 #include "events/topic.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A place in a partition. */
@@ -79,17 +80,40 @@ static inline bool log_is_news(const struct log_record *r) {
 /* What a moved reader has to say, for people. */
 void log_moved_text(const struct log_record *r, char *text, size_t size);
 
-/* Where what was written to a partition has come to lie, as far as its producer has heard. */
+/* Where what was written to a partition has come to lie, as far as its producer has heard. Whoever writes in
+ * transactions takes two offsets at least, the record's and the marker's: so what another one has written
+ * shows. */
 struct log_delivered {
-    int64_t next; /* the offset behind the last record */
-    int64_t was;  /* not 0: it was this, and then a record came to lie before it: the log has lost some */
+    int64_t next;  /* the offset behind the last record */
+    int64_t was;   /* not 0: it was this, and then a record came to lie before it: the log has lost some */
+    bool open;     /* it has records of a transaction that has not ended */
+    bool marker;   /* at `next` comes the marker of the one that has */
+    bool foreign;  /* between two records there was something that is not of this producer, */
+    int64_t known; /* and this is where that may begin */
 };
 
 /* Says that a record has come to lie at `offset`. */
 static inline void log_deliver(struct log_delivered *d, int64_t offset) {
     if (offset < d->next && d->was == 0)
         d->was = d->next;
+    if (offset > d->next + d->marker && !d->foreign) {
+        d->foreign = true;
+        d->known = d->next;
+    }
+    d->open = true;
+    d->marker = false;
     d->next = offset + 1;
+}
+
+/* Says that the transaction is committed. */
+static inline void log_delivered_commit(struct log_delivered *d) {
+    d->marker = d->marker || d->open;
+    d->open = false;
+}
+
+/* Up to here the log has nothing that this producer has not written. */
+static inline int64_t log_delivered_to(const struct log_delivered *d) {
+    return d->foreign ? d->known : d->next + d->marker;
 }
 
 /* What a producer is given. */
@@ -148,8 +172,8 @@ struct log_ops {
                       struct err *e);
 
     /* Leaves the group, so that others get the tasks at once: without it a member is expected back for as
-     * long as a session lasts. Whatever was done for them is committed; only destroy may follow. NULL: there
-     * is no other. */
+     * long as a session lasts. Whatever was done for them is committed, and from then on it only reads. NULL:
+     * there is no other. */
     bool (*leave)(struct log *l, struct err *e);
 
     /* Starts and stops the reader on one partition. Position -1: the first record that there is. One that is

@@ -155,13 +155,17 @@ bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, sto
     return true;
 }
 
-bool overlay_apply(struct overlay *o, struct err *e) {
+bool overlay_write(struct overlay *o, struct err *e) {
     size_t n = 0;
     for (size_t i = 0; i < o->count; i++)
         if (o->live[i])
             o->changes[n++] = o->changes[i];
     /* The indexes are gone now: whatever comes next is a clear, or the end of the stream. */
-    if (n > 0 && !store_apply(o->store, o->changes, n, e))
+    return n == 0 || store_apply(o->store, o->changes, n, e);
+}
+
+bool overlay_apply(struct overlay *o, struct err *e) {
+    if (!overlay_write(o, e))
         return false;
     overlay_clear(o);
     return true;

@@ -43,6 +43,9 @@ size_t overlay_put(struct overlay *o, struct slice key, struct slice value, stru
 /* Puts a change back to what overlay_put said it was before. */
 void overlay_undo(struct overlay *o, size_t index, struct slice before, bool was_live);
 
-/* All that is live into the store, in one batch; then clears. On error the overlay can only be cleared or
- * freed. */
+/* All that is live into the store, in one batch. From then on the overlay can only be cleared or freed; what
+ * is in its arena stays until then. */
+WARN_UNUSED bool overlay_write(struct overlay *o, struct err *e);
+
+/* The same, and then clears. On error the overlay can only be cleared or freed. */
 WARN_UNUSED bool overlay_apply(struct overlay *o, struct err *e);

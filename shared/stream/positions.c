@@ -66,25 +66,33 @@ void inputs_raise(struct stream *s, int32_t p, struct slice text) {
 
 void inputs_put(const struct stream *s, int32_t p, struct overlay *o) {
     _cleanup_(buf_free) struct buf key = {0}, text = {0};
-    store_key_inputs(&key, s->topology, p);
     inputs_write(s, p, &text);
-    overlay_put(o, buf_slice(&key), arena_copy(&o->arena, buf_slice(&text)), NULL, NULL);
+    struct slice value = arena_copy(&o->arena, buf_slice(&text));
+    for (size_t i = 0; i < s->view_count; i++) {
+        store_key_inputs(&key, s->topology, s->topology->views[i], p);
+        overlay_put(o, buf_slice(&key), value, NULL, NULL);
+    }
 }
 
 bool inputs_load(struct stream *s, int32_t p, struct err *e) {
     _cleanup_(arena_free) struct arena a = {0};
     _cleanup_(buf_free) struct buf key = {0};
     struct slice text;
-    store_key_inputs(&key, s->topology, p);
-    TRY(store_get(s->o.store, buf_slice(&key), &a, &text, e));
-    inputs_raise(s, p, text);
+    for (size_t i = 0; i < s->view_count; i++) {
+        store_key_inputs(&key, s->topology, s->topology->views[i], p);
+        TRY(store_get(s->o.store, buf_slice(&key), &a, &text, e));
+        inputs_raise(s, p, text);
+    }
     return true;
 }
 
 bool inputs_forget(struct stream *s, int32_t p, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
-    store_key_inputs(&key, s->topology, p);
-    return store_apply(s->o.store, &(struct store_change){buf_slice(&key), SLICE_NONE}, 1, e);
+    for (size_t i = 0; i < s->view_count; i++) {
+        store_key_inputs(&key, s->topology, s->topology->views[i], p);
+        TRY(store_apply(s->o.store, &(struct store_change){buf_slice(&key), SLICE_NONE}, 1, e));
+    }
+    return true;
 }
 
 void inputs_compare(struct stream *s, int32_t p) {
@@ -133,7 +141,7 @@ bool renew(struct stream *s, struct err *e) {
         s->renew_at = now_ms(s) + RENEW_FIRST_MS;
     if (now_ms(s) < s->renew_at)
         return true;
-    TRY(tables_renew(s, e));
+    TRY(tables_renew(s, e) && standbys_renew(s, e));
     for (int32_t p = 0; p < s->partitions; p++) {
         struct task *task = &s->tasks[p];
         if (task->state != TASK_RUNNING)
@@ -144,7 +152,7 @@ bool renew(struct stream *s, struct err *e) {
             task->committed[i] = task->inputs[i] >= 0 ? -1 : task->committed[i];
         }
         for (size_t i = 0; i < s->view_count; i++) {
-            store_key_age(&key, s->topology->views[i]->name, p);
+            store_key_view_age(&key, s->topology->views[i], p);
             position_put(&s->hydrated, &key, now);
         }
     }

@@ -11,13 +11,17 @@ int64_t retention_end(const struct view *v, int64_t stamp) {
     return sat_add(stamp, v->retention_ms);
 }
 
+static bool is_stamped(const struct view *v) {
+    return v->retention_ms > 0 || v->served != NULL;
+}
+
 void row_begin(const struct view *v, int64_t stamp, struct buf *out) {
-    if (v->retention_ms > 0)
+    if (is_stamped(v))
         buf_append(out, &stamp, sizeof stamp);
 }
 
 struct slice row_payload(const struct view *v, struct slice stored) {
-    if (v->retention_ms == 0 || stored.data == NULL)
+    if (!is_stamped(v) || stored.data == NULL)
         return stored;
     return (struct slice){stored.data + sizeof(int64_t), stored.size - sizeof(int64_t)};
 }

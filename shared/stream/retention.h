@@ -18,8 +18,8 @@ struct task_time {
 /* When a row with this stamp has had its time: at a stream time beyond this. */
 int64_t retention_end(const struct view *v, int64_t stamp);
 
-/* Appends what a row has before its payload where it is stored; and such a row's payload, SLICE_NONE of
- * SLICE_NONE. */
+/* Appends what a row has before its payload where it is stored: its stamp, where it expires or is served
+ * (then it is when it was put). And such a row's payload, SLICE_NONE of SLICE_NONE. */
 void row_begin(const struct view *v, int64_t stamp, struct buf *out);
 struct slice row_payload(const struct view *v, struct slice stored);
 int64_t row_stamp(struct slice stored);

@@ -1,5 +1,6 @@
 /* The inside of a running topology (stream.h), shared by
- *   stream.c       tasks, transactions, the group, the round
+ *   stream.c       transactions, the group, the round
+ *   tasks.c        what a task has: restoring it, standing by for it
  *   stream_time.c  event time: what is due goes, ticks
  *   tables.c       tables: hydrating them, and how far they are
  *   positions.c    what state says of positions: where the inputs are, how old it is
@@ -23,27 +24,33 @@ enum { BATCH = 1000 }; /* records a poll */
 /* The reader's place in one partition of a table or a changelog. */
 struct cursor {
     int64_t position, target;
-    int64_t mark, mark_at; /* of a table: where its topic ended at that time of day */
+    bool behind_record;    /* position is, so the marker of its transaction may come there */
+    int64_t mark, mark_at; /* where the topic ended at that time of day */
 };
 
-/* Which partitions of a partitioned table. */
-struct holding {
-    atomic_int count; /* of its topic; 0: not known yet */
-    struct partitions reading;
-    bool forgotten;                 /* as a whole, because its log is shorter: it starts anew */
-    struct partitions wanted, held; /* under the lock; held: hydrated, as far as whoever reads can know */
-};
+static inline uint64_t cursor_left(const struct cursor *c) {
+    return c->target > c->position ? (uint64_t)(c->target - c->position) : 0;
+}
 
-enum task_state { TASK_NONE, TASK_NEW, TASK_RESTORING, TASK_RUNNING };
+enum task_state {
+    TASK_NONE,
+    TASK_NEW,       /* to be restored, as soon as that can begin */
+    TASK_RESTORING, /* it reads the changelogs to where they ended */
+    TASK_FOLLOWING, /* of another instance, for which it stands by: it reads on */
+    TASK_RUNNING,   /* it handles its inputs */
+};
 
 struct task {
     enum task_state state;
-    int64_t *inputs;                  /* by source: the next offset to process, */
-    int64_t *read;                    /* and the next to come, behind whatever is no record */
-    int64_t *committed;               /* by source: as the group has it */
-    int64_t *cuts;                    /* by source: how often it has lost its last records */
+    bool ours;          /* the group gave it to us; the others are held for reading, and in case */
+    int64_t *inputs;    /* by source: the next offset to process, */
+    int64_t *read;      /* and the next to come, behind whatever is no record */
+    int64_t *committed; /* by source: as the group has it */
+    int64_t *cuts;      /* by source: how often it has lost its last records */
     struct log_delivered *changelogs; /* by view: of our records */
     struct cursor *restore;           /* by view */
+    int64_t *applied;             /* by view: all that the log has before it is in the store; -1: unknown */
+    atomic_int_least64_t *wanted; /* by view: what somebody waits for is before it */
     struct task_time time;
 };
 
@@ -102,9 +109,10 @@ struct stream {
     struct task *tasks;      /* by partition */
     struct cursor **cursors; /* by table, then partition */
     int32_t *table_partitions;
-    struct holding *holdings; /* by table */
-    size_t step_started;      /* how far start() got */
-    bool joined, expires;     /* expires: a view has a retention */
+    bool *forgotten;      /* by table: as a whole, because its log is shorter; it starts anew */
+    size_t step_started;  /* how far start() got */
+    bool joined, expires; /* expires: a view has a retention */
+    bool serves;          /* a view is served */
 
     enum mend mend;
     bool in_transaction;
@@ -126,17 +134,19 @@ struct stream {
     struct search search;
 
     /* Shared with other threads. */
-    atomic_bool stopping, ready;
+    atomic_bool stopping, leaving, left_group, ready;
     atomic_int_least64_t deadline;
     atomic_uint_fast64_t left; /* see struct stream_progress */
     atomic_uint_fast64_t refresh_wanted, refresh_done;
     struct topic_counts *counts; /* by the topic's index */
-    counter commits, aborts, rewinds, refusals, expired, reindexed, recovered, outdated;
+    counter commits, aborts, rewinds, refusals, expired, reindexed, recovered, outdated, reconciled;
     struct histogram transaction_us, transaction_inputs;
-    _Atomic(struct places *) places; /* NULL before the topics are known */
-    atomic_bool hold_changed;
-    pthread_mutex_t lock; /* of `assigned` and of the holdings */
-    struct partitions assigned;
+    _Atomic(struct places *) places;     /* NULL before the topics are known */
+    atomic_bool hold_changed, expected;  /* expected: another stream waits for a view (task.wanted) */
+    atomic_int divided_into;             /* the partitions of views; 0: not known yet */
+    pthread_mutex_t lock;                /* of what follows */
+    struct partitions assigned;          /* by the group */
+    struct partitions hold_wanted, held; /* see stream_hold(); held: hydrated, as far as readers can know */
     struct status status;
 };
 
@@ -180,8 +190,15 @@ WARN_UNUSED bool age_check(struct stream *s, const struct topic *t, int32_t p, c
 /* Once an hour: the ages, and the group's offsets. */
 WARN_UNUSED bool renew(struct stream *s, struct err *e);
 
+/* Whether the store has something that begins with the key. */
+WARN_UNUSED bool any_with(struct stream *s, const struct buf *key, bool *any, struct err *e);
 /* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
 WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
+
+/* Says so where there are positions, but none that this index_version has written: the entries of another
+ * index would be found for ever. */
+WARN_UNUSED bool note_reindexed(struct stream *s, const struct table *t, const struct buf *positions,
+                                struct err *e);
 
 /* Says and counts that a reader was moved. */
 void note_moved(struct stream *s, const struct log_record *r);
@@ -220,9 +237,32 @@ WARN_UNUSED bool ticks_write(struct stream *s, struct err *e);
 WARN_UNUSED bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed,
                       struct err *e);
 
+/* ---- tasks.c ---- */
+
+/* The task reads nothing any more. */
+void task_halt(struct stream *s, int32_t p, enum task_state next);
+/* Begins to restore the new ones, ends what is restored, looks after those that run. */
+WARN_UNUSED bool tasks_progress(struct stream *s, struct err *e);
+/* One record of a changelog, or news of its reader, into s->hydrated. */
+WARN_UNUSED bool task_restore(struct stream *s, const struct log_record *r, struct err *e);
+/* After trouble the reader starts again behind the last record that is in the store. */
+void tasks_reread(struct stream *s);
+/* After a commit: what is in the store now, and its position. */
+void task_put_positions(struct stream *s, int32_t p, struct overlay *o);
+/* The ages of what stands by, as of the call before. */
+WARN_UNUSED bool standbys_renew(struct stream *s, struct err *e);
+/* Views that are served: what the store has of them is held on to, until somebody says otherwise. */
+WARN_UNUSED bool standbys_start(struct stream *s, struct err *e);
+/* Starts and stops what stream_hold() has asked for. */
+WARN_UNUSED bool standbys_follow(struct stream *s, struct err *e);
+
+/* ---- tables.c ---- */
+
 /* Sets the targets of the tables (of the fresh ones, or of all) to where their topics end now. */
 WARN_UNUSED bool tables_aim(struct stream *s, bool only_fresh, struct err *e);
 bool tables_reached(const struct stream *s, bool only_fresh);
+/* How far it is from what it aims at. */
+uint64_t table_left(const struct stream *s, size_t table, int32_t p);
 /* How far a partition of a table is; -1: it is not read. */
 int64_t table_place(const struct stream *s, size_t table, int32_t p);
 /* Reads a table from where the store is; from the beginning when that is behind the end of the log. */
@@ -231,8 +271,7 @@ WARN_UNUSED bool table_start(struct stream *s, size_t table, struct err *e);
 WARN_UNUSED bool tables_renew(struct stream *s, struct err *e);
 /* After trouble the reader starts again behind the last record that is in the store. */
 WARN_UNUSED bool tables_reread(struct stream *s, struct err *e);
-/* Of the partitioned tables: starts and stops what stream_hold() has asked for, and notices what is hydrated.
- */
-WARN_UNUSED bool tables_follow(struct stream *s, struct err *e);
+/* Those that were forgotten start anew. */
+WARN_UNUSED bool tables_restart(struct stream *s, struct err *e);
 /* One record of a table, or news of its reader, into s->hydrated. */
 WARN_UNUSED bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e);

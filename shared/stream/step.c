@@ -69,7 +69,7 @@ struct step {
     struct overlay seen; /* rows of views as the store has them, which it keeps to the transaction's end */
     struct overlay rows; /* of tables, as they were looked up */
     struct change *changes;
-    size_t change_capacity;
+    size_t change_capacity, put_count; /* put_count: of the overlay's changes, those that were put here */
 
     const struct event *in;         /* during a handler */
     uint64_t event;                 /* its number */
@@ -137,17 +137,6 @@ static void key_partition(struct buf *out, int32_t partition) {
     buf_append_byte(out, (uint8_t)partition);
 }
 
-void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key) {
-    key_begin(out, 'v', v->name);
-    key_partition(out, partition);
-    buf_append_slice(out, record_key);
-}
-
-void store_key_index_of_view(struct buf *out, const struct view *v, int32_t partition) {
-    key_begin(out, 'd', v->name);
-    key_partition(out, partition);
-}
-
 void store_key_part(struct buf *out, const struct table *t, int32_t partition) {
     buf_clear(out);
     store_part(out, t->name, (uint16_t)partition);
@@ -155,7 +144,7 @@ void store_key_part(struct buf *out, const struct table *t, int32_t partition) {
 
 static void key_of_table(struct buf *out, char kind, const struct table *t, int32_t partition,
                          struct slice key) {
-    if (t->partitioned_with == NULL) {
+    if (t->view == NULL) {
         key_begin(out, kind, t->name);
     } else {
         store_key_part(out, t, partition);
@@ -172,6 +161,25 @@ void store_key_index(struct buf *out, const struct table *t, int32_t partition, 
     key_of_table(out, 'i', t, partition, index_key);
 }
 
+/* What a view has of a partition. */
+static void key_of_view(struct buf *out, char kind, const struct view *v, int32_t partition) {
+    if (v->served != NULL) {
+        key_of_table(out, kind, v->served, partition, SLICE(""));
+        return;
+    }
+    key_begin(out, kind, v->name);
+    key_partition(out, partition);
+}
+
+void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key) {
+    key_of_view(out, v->served != NULL ? 't' : 'v', v, partition);
+    buf_append_slice(out, record_key);
+}
+
+void store_key_index_of_view(struct buf *out, const struct view *v, int32_t partition) {
+    key_of_view(out, 'd', v, partition);
+}
+
 void store_key_positions(struct buf *out, const char *name) {
     key_begin(out, 'p', name);
 }
@@ -182,7 +190,7 @@ void store_key_position(struct buf *out, const char *name, int32_t partition) {
 }
 
 void store_key_table_positions(struct buf *out, const struct table *t, int32_t partition) {
-    if (t->partitioned_with == NULL)
+    if (t->view == NULL)
         store_key_position(out, t->name, partition);
     else
         key_of_table(out, 'p', t, partition, SLICE(""));
@@ -194,8 +202,15 @@ void store_key_table_position(struct buf *out, const struct table *t, int32_t pa
         buf_append_byte(out, (uint8_t)version); /* rows of another have other index keys */
 }
 
+void store_key_view_positions(struct buf *out, const struct view *v, int32_t partition) {
+    key_of_view(out, 'p', v, partition);
+}
+
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition) {
-    store_key_position(out, v->name, partition);
+    if (v->served != NULL)
+        store_key_table_position(out, v->served, partition);
+    else
+        store_key_position(out, v->name, partition);
     if (v->retention_ms > 0)
         buf_append_byte(out, 'd'); /* rows are stored in another way, with an index */
 }
@@ -205,14 +220,15 @@ void store_key_age(struct buf *out, const char *name, int32_t partition) {
     key_partition(out, partition);
 }
 
-void store_key_table_age(struct buf *out, const struct table *t, int32_t partition) {
-    if (t->partitioned_with == NULL)
-        store_key_age(out, t->name, partition);
-    else
-        key_of_table(out, 'a', t, partition, SLICE(""));
+void store_key_view_age(struct buf *out, const struct view *v, int32_t partition) {
+    key_of_view(out, 'a', v, partition);
 }
 
-void store_key_inputs(struct buf *out, const struct topology *t, int32_t partition) {
+void store_key_inputs(struct buf *out, const struct topology *t, const struct view *v, int32_t partition) {
+    if (v != NULL && v->served != NULL) {
+        key_of_view(out, 's', v, partition);
+        return;
+    }
     key_begin(out, 's', t->name);
     key_partition(out, partition);
 }
@@ -329,8 +345,8 @@ static struct slice keep(struct step *s, struct change *c, struct slice value) {
     return (struct slice){to.data, value.size};
 }
 
-/* A change that can be undone. The changelog will say nothing of it, unless what is returned is filled in;
- * NULL where the key was changed before. */
+/* A change that can be undone. It is no view's, unless what is returned is filled in; NULL where the key was
+ * changed before. */
 static struct change *put(struct step *s, struct slice key, struct slice value) {
     if (s->undo_count == s->undo_capacity)
         s->undo = xrealloc(s->undo, (s->undo_capacity = s->undo_capacity * 2 + 8) * sizeof *s->undo);
@@ -343,6 +359,7 @@ static struct change *put(struct step *s, struct slice key, struct slice value) 
     struct change *c = &s->changes[u->index];
     if (new)
         *c = (struct change){.partition = -1};
+    s->put_count = s->overlay.count;
     s->overlay.changes[u->index].value = keep(s, c, value);
     return new ? c : NULL;
 }
@@ -540,17 +557,17 @@ static void put_row(struct step *s, const struct view *v, struct slice row) {
     }
     struct change *c = put(s, buf_slice(&s->key), row);
     s->shown = s->shown || !v->private;
+    if (c != NULL) {
+        c->view = v;
+        c->partition = s->in->partition;
+        c->record_key = arena_copy(&s->overlay.arena, record_key(s));
+    }
     if (v->events) {
-        emit(s, v->changelog, v, record_key(s), arena_copy(&s->overlay.arena, row));
+        emit(s, v->changelog, v, record_key(s), arena_copy(&s->overlay.arena, row_payload(v, row)));
         return;
     }
     if (row.data == NULL)
         forget_unborn(s, &s->undo[s->undo_count - 1]);
-    if (c == NULL)
-        return;
-    c->view = v;
-    c->partition = s->in->partition;
-    c->record_key = arena_copy(&s->overlay.arena, record_key(s));
 }
 
 static void put_entry(struct step *s, const struct view *v, struct slice sub, struct slice row) {
@@ -562,7 +579,7 @@ static void put_entry(struct step *s, const struct view *v, struct slice sub, st
 
 void step_put(struct step *s, const struct view *v, struct slice sub, const void *value) {
     buf_clear(&s->bytes);
-    row_begin(v, s->now, &s->bytes);
+    row_begin(v, v->retention_ms > 0 ? s->now : s->in->timestamp, &s->bytes);
     if (!failed(s) && schemas_encode(s->schemas, v->changelog, value, &s->bytes, &s->err))
         put_entry(s, v, sub, buf_slice(&s->bytes));
 }
@@ -621,7 +638,7 @@ bool step_lookup(struct step *s, const struct table *t, struct slice key, void *
     struct slice bytes;
     if (!topology_has_table(s->topology, t))
         refuse(s, "looks up the table %s, which it does not declare", t->name);
-    else if (t->partitioned_with != NULL)
+    else if (t->view != NULL)
         refuse(s, "looks up the table %s, of which another instance may have the row", t->name);
     if (t->fresh && s->stale && !failed(s)) {
         s->stale_lookup = true;
@@ -631,7 +648,7 @@ bool step_lookup(struct step *s, const struct table *t, struct slice key, void *
     store_key_row(&s->key, t, -1, key);
     if (failed(s) || !overlay_remember(&s->rows, buf_slice(&s->key), &bytes, &s->err) || bytes.data == NULL)
         return false;
-    struct slice payload = table_row_payload(bytes);
+    struct slice payload = table_row_payload(t, bytes);
     return schemas_decode(s->schemas, t->topic->value, payload, &s->scratch, row, &s->err) ||
            unreadable(s, "table", t->name, key);
 }
@@ -729,12 +746,17 @@ static void begin(struct step *s, const struct event *in, struct slice tracepare
         overlay_clear(&s->rows);
 }
 
+/* Whether the changelog will say what has become of the key. */
+static bool is_logged(const struct change *c) {
+    return c->view != NULL && !c->view->events;
+}
+
 /* Keeps what was done since begin(), or undoes it all; `emitted` is what there was before. */
 static bool end(struct step *s, size_t emitted, struct err *e) {
     for (size_t i = s->undo_count; failed(s) && i-- > 0;)
         undo(s, &s->undo[i]);
     for (size_t i = 0; !failed(s) && i < s->undo_count; i++)
-        if (s->changes[s->undo[i].index].view != NULL)
+        if (is_logged(&s->changes[s->undo[i].index]))
             add_cause(&s->changes[s->undo[i].index], s);
     s->in = NULL;
     if (!failed(s))
@@ -987,7 +1009,7 @@ bool step_changelogs(struct step *s, int32_t partition,
                      bool (*each)(void *context, const struct emission *record), void *context) {
     for (size_t i = 0; i < s->overlay.count; i++) {
         struct change *c = &s->changes[i];
-        if (!s->overlay.live[i] || c->partition != partition)
+        if (!s->overlay.live[i] || c->partition != partition || !is_logged(c))
             continue;
         buf_clear(&s->bytes);
         buf_clear(&s->header);
@@ -1013,6 +1035,36 @@ bool step_changelogs(struct step *s, int32_t partition,
             return false;
     }
     return true;
+}
+
+/* ---- views that are served ---- */
+
+static bool is_served(const struct step *s, size_t i) {
+    return s->overlay.live[i] && s->changes[i].view != NULL && s->changes[i].view->served != NULL;
+}
+
+bool step_index(struct step *s, struct err *e) {
+    for (size_t i = 0; i < s->put_count; i++) {
+        const struct store_change *row = &s->overlay.changes[i];
+        struct slice before;
+        if (!is_served(s, i) || s->changes[i].view->served->index == NULL)
+            continue;
+        if (!overlay_find(&s->seen, row->key, &before) &&
+            !store_get(s->overlay.store, row->key, &s->overlay.arena, &before, e))
+            return false;
+        if (!table_reindex(s->changes[i].view->served, &s->overlay, s->schemas, s->changes[i].partition,
+                           s->changes[i].record_key, before, row->value, e))
+            return false;
+    }
+    return true;
+}
+
+void step_served(const struct step *s,
+                 void (*each)(void *context, const struct table *t, struct slice key, int32_t partition),
+                 void *context) {
+    for (size_t i = 0; i < s->put_count; i++)
+        if (is_served(s, i))
+            each(context, s->changes[i].view->served, s->changes[i].record_key, s->changes[i].partition);
 }
 
 /* ---- traces ---- */
@@ -1101,6 +1153,6 @@ struct overlay *step_overlay(struct step *s) {
 void step_clear(struct step *s) {
     overlay_clear(&s->overlay);
     overlay_clear(&s->seen);
-    s->emission_count = s->emission_taken = 0;
+    s->emission_count = s->emission_taken = s->put_count = 0;
     s->shown = false;
 }

@@ -28,6 +28,17 @@ enum {
 
 /* ---- creation ---- */
 
+static void task_free(struct task *task) {
+    free(task->inputs);
+    free(task->read);
+    free(task->committed);
+    free(task->cuts);
+    free(task->changelogs);
+    free(task->restore);
+    free(task->applied);
+    free(task->wanted);
+}
+
 struct stream *stream_create(const struct stream_options *options) {
     struct stream *s = xcalloc(1, sizeof *s);
     const struct topology *t = options->topology;
@@ -39,8 +50,10 @@ struct stream *stream_create(const struct stream_options *options) {
     s->topology = t;
     while (t->sources != NULL && t->sources[s->source_count].topic != NULL)
         s->source_count++;
-    while (t->views != NULL && t->views[s->view_count] != NULL)
-        s->expires = t->views[s->view_count++]->retention_ms > 0 || s->expires;
+    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++, s->view_count++) {
+        s->expires = s->expires || (*v)->retention_ms > 0;
+        s->serves = s->serves || (*v)->served != NULL;
+    }
     while (t->tables != NULL && t->tables[s->table_count] != NULL)
         s->table_count++;
     s->renew_at = INT64_MIN; /* not set yet */
@@ -50,7 +63,7 @@ struct stream *stream_create(const struct stream_options *options) {
     s->counts = topic_counts_create(t);
     s->cursors = xcalloc(s->table_count, sizeof(struct cursor *));
     s->table_partitions = xcalloc(s->table_count, sizeof *s->table_partitions);
-    s->holdings = xcalloc(s->table_count, sizeof *s->holdings);
+    s->forgotten = xcalloc(s->table_count, sizeof *s->forgotten);
     pthread_mutex_init(&s->lock, NULL);
     status_init(&s->status, "starting");
     return s;
@@ -61,20 +74,14 @@ void stream_destroy(struct stream *s) {
         return;
     step_destroy(s->step);
     overlay_free(&s->hydrated);
-    for (int32_t p = 0; s->tasks != NULL && p < s->partitions; p++) {
-        free(s->tasks[p].inputs);
-        free(s->tasks[p].read);
-        free(s->tasks[p].committed);
-        free(s->tasks[p].cuts);
-        free(s->tasks[p].changelogs);
-        free(s->tasks[p].restore);
-    }
+    for (int32_t p = 0; s->tasks != NULL && p < s->partitions; p++)
+        task_free(&s->tasks[p]);
     for (size_t i = 0; i < s->table_count; i++)
         free(s->cursors[i]);
     free(s->tasks);
     free(s->cursors);
     free(s->table_partitions);
-    free(s->holdings);
+    free(s->forgotten);
     pthread_mutex_destroy(&s->lock);
     free(s->counts);
     free(atomic_load(&s->places));
@@ -111,22 +118,6 @@ void note_ahead(struct stream *s, const char *what, const struct log_position *e
 
 /* ---- tasks ---- */
 
-static void changelogs_unread(struct stream *s, int32_t p) {
-    for (size_t i = 0; i < s->view_count; i++)
-        LOG(s, unread, LOG_CHANGELOGS, s->topology->views[i]->changelog, p);
-}
-
-/* The task reads nothing any more. */
-static void task_halt(struct stream *s, int32_t p, enum task_state next) {
-    if (s->tasks[p].state == TASK_RESTORING)
-        changelogs_unread(s, p);
-    if (s->tasks[p].state == TASK_RUNNING)
-        for (size_t i = 0; i < s->source_count; i++)
-            LOG(s, unread, source_queue(&s->topology->sources[i]), s->topology->sources[i].topic, p);
-    s->tasks[p].state = next;
-    step_task_gone(s->step);
-}
-
 /* What became of what was handled since the last time. */
 static void observe_end(struct stream *s, bool committed) {
     if (s->o.observer != NULL)
@@ -144,236 +135,34 @@ static void rewind_tasks(struct stream *s, enum mend mend) {
     s->transaction_records = 0;
     atomic_store(&s->ready, false);
     for (int32_t p = 0; p < s->partitions; p++)
-        if (s->tasks[p].state != TASK_NONE)
+        if (s->tasks[p].ours)
             task_halt(s, p, TASK_NEW);
     counter_add(&s->rewinds, 1);
     if (s->fruitless++ > 0) /* what comes back at once will again: no busy loop */
         s->tasks_retry_at = now_ms(s) + RETRY_MS;
 }
 
-/* The position goes first: without it whatever a crash leaves of the rest is swept at the next start. */
-static bool forget_view(struct stream *s, const struct view *v, int32_t p, struct err *e) {
-    _cleanup_(buf_free) struct buf key = {0};
-    store_key_position(&key, v->name, p);
-    TRY(sweep(s, &key, e));
-    store_key_view(&key, v, p, SLICE(""));
-    TRY(sweep(s, &key, e));
-    store_key_index_of_view(&key, v, p);
-    return sweep(s, &key, e);
-}
-
-/* Stable input offsets first, then the changelogs up to where open transactions may still reach. */
-static bool task_restore_begin(struct stream *s, int32_t p, struct err *e) {
-    struct task *task = &s->tasks[p];
-    struct log_committed inputs[s->source_count + 1];
-    struct log_position changelogs[s->view_count + 1];
-    _cleanup_(buf_free) struct buf key = {0};
-    for (size_t i = 0; i < s->source_count; i++)
-        inputs[i] = (struct log_committed){s->topology->sources[i].topic, p, -1, 0, 0};
-    TRY(GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));
-    for (size_t i = 0; i < s->view_count; i++)
-        changelogs[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
-    TRY(ends(s, changelogs, s->view_count, false, e));
-    task->time = (struct task_time){.due = INT64_MIN};
-    for (size_t i = 0; i < s->source_count; i++) {
-        task->inputs[i] = task->committed[i] = inputs[i].offset;
-        task->cuts[i] = inputs[i].cuts;
-        task->time.now = inputs[i].time > task->time.now ? inputs[i].time : task->time.now;
-    }
-    bool ours = true, stale;
-    for (size_t i = 0; i < s->view_count; i++) {
-        const struct view *v = s->topology->views[i];
-        struct cursor *c = &task->restore[i];
-        c->target = changelogs[i].offset;
-        store_key_view_position(&key, v, p);
-        TRY(position_load(s, &key, &c->position, e));
-        bool cut = task->changelogs[i].was > 0;
-        if (cut || c->position > c->target) { /* it has lost its last records, or is of another log */
-            note_ahead(s, v->name, &changelogs[i], cut ? task->changelogs[i].was : c->position);
-            ours = ours && cut;
-            TRY(cut || inputs_forget(s, p, e));
-        }
-        store_key_age(&key, v->name, p);
-        TRY(age_check(s, v->changelog, p, &key, c, &stale, e));
-        if (c->position < 0 || c->position > c->target || cut || stale) {
-            TRY(forget_view(s, v, p, e));
-            task->changelogs[i].was = 0;
-            c->position = 0;
-            position_put(&s->hydrated, &key, time_of_day(s));
-        }
-        struct log_position from = {v->changelog, p, c->position > 0 ? c->position : -1};
-        if (c->position < c->target)
-            TRY(LOG(s, read, LOG_CHANGELOGS, &from, e));
-    }
-    task->state = TASK_RESTORING;
-    return overlay_apply(&s->hydrated, e) && (!ours || inputs_load(s, p, e));
-}
-
-static bool task_restore_end(struct stream *s, int32_t p, struct err *e) {
-    struct task *task = &s->tasks[p];
-    for (size_t i = 0; i < s->view_count; i++)
-        if (task->restore[i].position < task->restore[i].target)
-            return true;
-    changelogs_unread(s, p);
-    for (size_t i = 0; i < s->view_count; i++)
-        task->changelogs[i] = (struct log_delivered){.next = task->restore[i].position};
-    int64_t latest = time_of_day(s) + LOG_AHEAD_MS; /* a wrong clock is not for ever */
-    task->time.now = task->time.now < latest ? task->time.now : latest;
-    task->state = TASK_RUNNING;
-    inputs_compare(s, p);
-    for (size_t i = 0; i < s->source_count; i++) {
-        struct log_position from = {s->topology->sources[i].topic, p, task->inputs[i]};
-        TRY(LOG(s, read, source_queue(&s->topology->sources[i]), &from, e));
-    }
-    return true;
-}
-
-/* A task whose changelog has lost its last records is restored: the log is the truth. */
-static bool task_check(struct stream *s, int32_t p, struct err *e) {
-    bool cut = false;
-    for (size_t i = 0; i < s->view_count; i++)
-        cut = cut || s->tasks[p].changelogs[i].was > 0;
-    TRY(!cut || commit(s, e));
-    if (cut)
-        task_halt(s, p, TASK_NEW);
-    return true;
-}
-
-static bool tasks_progress(struct stream *s, struct err *e) {
-    int32_t first = s->tasks_first;
-    for (int32_t k = 0; k < s->partitions; k++) {
-        int32_t p = (first + k) % s->partitions;
-        struct task *task = &s->tasks[p];
-        if (task->state == TASK_NEW && now_ms(s) >= s->tasks_retry_at && !task_restore_begin(s, p, e)) {
-            if (e->kind != ERR_RETRY)
-                return false;
-            s->tasks_retry_at = now_ms(s) + RETRY_MS; /* the others go on meanwhile, */
-            s->tasks_first = p + 1;                   /* and the next ones begin before this one */
-            status_trouble(&s->status, e->text);
-        }
-        if (task->state == TASK_RESTORING)
-            TRY(task_restore_end(s, p, e));
-        else if (task->state == TASK_RUNNING)
-            TRY(task_check(s, p, e));
-    }
-    return true;
-}
-
 /* ---- what is read beside the inputs ---- */
 
-/* As the step put it that wrote the record. */
-static bool restore_row(struct stream *s, const struct view *v, const struct log_record *r, struct err *e) {
-    _cleanup_(buf_free) struct buf key = {0}, row = {0};
-    struct overlay *o = &s->hydrated;
-    int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;
-    struct slice old = SLICE_NONE;
-    store_key_view(&key, v, r->partition, r->key);
-    TRY(v->retention_ms == 0 || overlay_get(o, buf_slice(&key), &old, e));
-    row_begin(v, stamp, &row);
-    buf_append_slice(&row, r->value);
-    overlay_put(o, buf_slice(&key),
-                r->value.data == NULL ? SLICE_NONE : arena_copy(&o->arena, buf_slice(&row)), NULL, NULL);
-    if (v->retention_ms > 0 && r->value.data != NULL && (old.data == NULL || row_stamp(old) > stamp)) {
-        store_key_due(&key, v, r->partition, stamp, r->key);
-        overlay_put(o, buf_slice(&key), SLICE(""), NULL, NULL);
-    }
-    return true;
-}
-
-/* Where the changelog has lost its last records, so does the view: the log is the truth. The rest of the
- * batch is of no use then. */
-static bool changelog_moved(struct stream *s, size_t i, const struct log_record *r, struct err *e) {
-    struct cursor *c = &s->tasks[r->partition].restore[i];
-    const struct view *v = s->topology->views[i];
-    _cleanup_(buf_free) struct buf key = {0};
-    if (r->offset < c->position) {
-        note_ahead(s, v->name, &(struct log_position){r->topic, r->partition, r->offset}, r->was);
-        TRY(overlay_apply(&s->hydrated, e) && inputs_forget(s, r->partition, e) &&
-            forget_view(s, v, r->partition, e));
-        task_halt(s, r->partition, TASK_NEW);
-        return true;
-    }
-    note_moved(s, r);
-    c->position = r->offset;
-    store_key_view_position(&key, v, r->partition);
-    position_put(&s->hydrated, &key, r->offset);
-    return true;
-}
-
-/* Of what this topology wrote itself nothing may be missing: the task waits for it, as long as it takes. What
- * others wrote there, and is no record, is as if it were not there. */
-static bool wait_for_own(struct stream *s, const struct log_record *r, struct err *e) {
-    e->kind = ERR_RETRY;
-    err_prefix(e, "%s/%d/%lld, which %s wrote itself, cannot be read", r->topic->name, r->partition,
-               (long long)r->offset, s->topology->name);
-    s->tasks_retry_at = now_ms(s) + RETRY_MS;
-    if (same_place(&s->unreadable, r))
-        return false;
-    s->unreadable = (struct log_position){r->topic, r->partition, r->offset};
-    counter_add(&s->counts[r->topic->index].unreadable, 1);
-    notice(s, "%s; it waits", e->text);
-    return false;
-}
-
-/* Whether a record of a changelog is this topology's own, and not of somebody who may write there too. */
-static bool is_own(struct stream *s, const struct log_record *r) {
-    return step_wrote(s->topology, s->o.log->ops->header(r, "traceparent"),
-                      s->o.log->ops->header(r, "caused-by"));
-}
-
-static bool restore_record(struct stream *s, const struct log_record *r, struct err *e) {
-    struct task *task = &s->tasks[r->partition];
-    for (size_t i = 0; i < s->view_count; i++) {
-        const struct view *v = s->topology->views[i];
-        if (v->changelog != r->topic || task->state != TASK_RESTORING)
-            continue;
-        if (r->moved)
-            TRY(changelog_moved(s, i, r, e));
-        if (r->moved || r->offset < task->restore[i].position)
-            continue;
-        if (!r->end) {
-            _cleanup_(buf_free) struct buf key = {0};
-            struct arena *a = &s->hydrated.arena;
-            void *check = arena_alloc(a, r->topic->value->size);
-            bool none = r->key.size == 0 || (r->value.data == NULL && !r->topic->tombstones);
-            if (none || (r->value.data != NULL &&
-                         !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
-                if (!none && e->kind != ERR_POISON)
-                    return false;
-                if (!none && is_own(s, r))
-                    return wait_for_own(s, r, e);
-                counter_add(&s->counts[r->topic->index].skipped, 1);
-            } else {
-                TRY(restore_row(s, v, r, e));
-            }
-            counter_add(&s->counts[r->topic->index].restored, 1);
-            struct slice inputs = s->o.log->ops->header(r, INPUTS_HEADER);
-            if (inputs.data != NULL && is_own(s, r)) {
-                inputs_raise(s, r->partition, inputs);
-                inputs_put(s, r->partition, &s->hydrated);
-            }
-            store_key_view_position(&key, v, r->partition);
-            position_put(&s->hydrated, &key, r->offset + 1);
-        }
-        task->restore[i].position = r->offset + !r->end;
-    }
-    return true;
+static void tell(struct stream *s, const struct table *t, const struct log_record *r) {
+    if (t != NULL && t->topic == r->topic && (t->view == NULL) == (r->queue == LOG_TABLES))
+        s->o.changed(s->o.context, t, r->key, r->partition, r->offset);
 }
 
 static void tell_changed(struct stream *s, const struct log_record *records, size_t n) {
-    for (size_t k = 0; k < n && s->o.changed != NULL; k++)
-        for (size_t i = 0; records[k].queue == LOG_TABLES && !log_is_news(&records[k]) && i < s->table_count;
-             i++)
-            if (s->topology->tables[i]->topic == records[k].topic)
-                s->o.changed(s->o.context, s->topology->tables[i], records[k].key, records[k].partition,
-                             records[k].offset);
+    for (const struct log_record *r = records; s->o.changed != NULL && r < records + n; r++) {
+        if (log_is_news(r) || log_queue_of_inputs(r->queue))
+            continue;
+        for (size_t i = 0; i < s->table_count; i++)
+            tell(s, s->topology->tables[i], r);
+        for (size_t i = 0; i < s->view_count; i++)
+            tell(s, s->topology->views[i]->served, r);
+    }
 }
 
 /* Tables and changelogs are read again from behind what is in the store. */
 static bool reread(struct stream *s, struct err *e) {
-    for (int32_t p = 0; p < s->partitions; p++)
-        if (s->tasks[p].state == TASK_RESTORING)
-            task_halt(s, p, TASK_NEW);
+    tasks_reread(s);
     return tables_reread(s, e);
 }
 
@@ -386,7 +175,7 @@ static bool absorb(struct stream *s, const struct log_record *records, size_t n,
         if (records[taken].queue == LOG_TABLES)
             ok = table_hydrate(s, &records[taken], e);
         else if (records[taken].queue == LOG_CHANGELOGS)
-            ok = restore_record(s, &records[taken], e);
+            ok = task_restore(s, &records[taken], e);
     }
     struct err worse = {0};
     if (!overlay_apply(&s->hydrated, &worse) || (!ok && e->kind == ERR_RETRY && !reread(s, &worse))) {
@@ -565,12 +354,42 @@ static bool search_on(struct stream *s, struct err *e) {
     return s->search.size == 0 || s->transaction_records < s->search.size || commit(s, e);
 }
 
+static void tell_served(void *context, const struct table *t, struct slice key, int32_t partition) {
+    struct stream *s = context;
+    s->o.changed(s->o.context, t, key, partition, -1);
+}
+
+/* The store takes what the log has. */
+static bool apply(struct stream *s, struct err *e) {
+    struct overlay *changes = step_overlay(s->step);
+    bool changed = changes->count > 0;
+    for (int32_t p = 0; p < s->partitions; p++) {
+        struct task *task = &s->tasks[p];
+        if (task->state != TASK_RUNNING)
+            continue;
+        memcpy(task->committed, task->inputs, s->source_count * sizeof *task->inputs);
+        for (size_t i = 0; i < s->view_count; i++)
+            log_delivered_commit(&task->changelogs[i]);
+        if (changed && s->view_count > 0)
+            task_put_positions(s, p, changes);
+    }
+    TRY(overlay_write(changes, e));
+    for (int32_t p = 0; p < s->partitions; p++)
+        for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++)
+            s->tasks[p].applied[i] = log_delivered_to(&s->tasks[p].changelogs[i]);
+    if (s->serves && s->o.changed != NULL)
+        step_served(s->step, tell_served, s);
+    step_clear(s->step);
+    return true;
+}
+
 /* Ends the transaction, then moves the store to what it says. */
 bool commit(struct stream *s, struct err *e) {
     if (s->dirty_since == 0)
         return true;
     TRY(produce_emissions(s, e));
     TRY(GUARDED(s, produce_changelogs(s, e)));
+    TRY(step_index(s->step, e) || spoilt(e, ERR_ABORT));
     struct log_committed inputs[(size_t)s->partitions * s->source_count + 1];
     size_t n = 0;
     for (int32_t p = 0; p < s->partitions; p++)
@@ -589,25 +408,7 @@ bool commit(struct stream *s, struct err *e) {
     s->dirty_since = 0;
     s->transaction_records = 0;
     s->fruitless = 0;
-
-    struct overlay *changes = step_overlay(s->step);
-    _cleanup_(buf_free) struct buf key = {0};
-    bool changed = changes->count > 0;
-    for (int32_t p = 0; p < s->partitions; p++) {
-        struct task *task = &s->tasks[p];
-        if (task->state != TASK_RUNNING)
-            continue;
-        memcpy(task->committed, task->inputs, s->source_count * sizeof *task->inputs);
-        if (changed && s->view_count > 0)
-            inputs_put(s, p, changes);
-        for (size_t i = 0; changed && i < s->view_count; i++) {
-            store_key_view_position(&key, s->topology->views[i], p);
-            position_put(changes, &key, task->changelogs[i].was == 0 ? task->changelogs[i].next : -1);
-        }
-    }
-    TRY(overlay_apply(changes, e));
-    step_clear(s->step);
-    return true;
+    return apply(s, e);
 }
 
 /* Has anything followed from the inputs since the last commit? */
@@ -820,6 +621,22 @@ static void give_up(struct stream *s, const struct err *why) {
     rewind_tasks(s, why->kind == ERR_UNKNOWN ? MEND_INIT : MEND_ABORT);
 }
 
+/* Whoever stood by goes on from there. */
+static void task_take(struct stream *s, int32_t p) {
+    s->tasks[p].ours = true;
+    task_halt(s, p, TASK_NEW);
+}
+
+/* What was served is held on to, until somebody says otherwise. */
+static void task_give(struct stream *s, int32_t p) {
+    pthread_mutex_lock(&s->lock);
+    bool held = s->serves && partitions_has(&s->hold_wanted, p);
+    pthread_mutex_unlock(&s->lock);
+    s->tasks[p].ours = false;
+    task_halt(s, p, held ? TASK_NEW : TASK_NONE);
+    atomic_store(&s->hold_changed, true);
+}
+
 static void on_assigned(void *context, const int32_t *tasks, size_t n) {
     struct stream *s = context;
     s->joined = true;
@@ -827,8 +644,8 @@ static void on_assigned(void *context, const int32_t *tasks, size_t n) {
         if (tasks[i] >= s->partitions) /* keys have moved to other partitions, and their state has not */
             err_set(&s->callback_err, ERR_CONFIG, "topic %s had %d partitions at the start, and has more now",
                     s->topology->sources[0].topic->name, s->partitions);
-        else if (s->tasks[tasks[i]].state == TASK_NONE)
-            s->tasks[tasks[i]].state = TASK_NEW;
+        else if (!s->tasks[tasks[i]].ours)
+            task_take(s, tasks[i]);
     note_tasks(s, tasks, n, true);
 }
 
@@ -845,7 +662,7 @@ static void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost)
     }
     for (size_t i = 0; i < n; i++) {
         if (tasks[i] < s->partitions)
-            task_halt(s, tasks[i], TASK_NONE);
+            task_give(s, tasks[i]);
         if (s->search.culprit.place.topic != NULL && s->search.culprit.place.partition == tasks[i])
             s->search = (struct search){0}; /* whoever has the task searches for it again */
     }
@@ -909,18 +726,15 @@ static bool start(struct stream *s, struct err *e) {
         }
         for (int32_t p = 0; p < s->partitions; p++) {
             struct task *task = &s->tasks[p];
-            free(task->inputs); /* an earlier attempt got this far */
-            free(task->read);
-            free(task->committed);
-            free(task->cuts);
-            free(task->changelogs);
-            free(task->restore);
+            task_free(task); /* an earlier attempt got this far */
             task->inputs = xcalloc(s->source_count, sizeof *task->inputs);
             task->read = xcalloc(s->source_count, sizeof *task->read);
             task->committed = xcalloc(s->source_count, sizeof *task->committed);
             task->cuts = xcalloc(s->source_count, sizeof *task->cuts);
             task->changelogs = xcalloc(s->view_count, sizeof *task->changelogs);
             task->restore = xcalloc(s->view_count, sizeof *task->restore);
+            task->applied = xcalloc(s->view_count, sizeof *task->applied);
+            task->wanted = xcalloc(s->view_count, sizeof *task->wanted);
         }
         for (size_t i = 0; i < s->table_count; i++) {
             TRY(count_partitions(s, t->tables[i]->topic, &s->table_partitions[i], e));
@@ -935,6 +749,7 @@ static bool start(struct stream *s, struct err *e) {
         s->step_started = 1;
     }
     if (s->step_started == 1) {
+        TRY(standbys_start(s, e)); /* again, where the rest fails: what is read already is not read twice */
         TRY(tables_aim(s, false, e));
         for (size_t i = 0; i < s->table_count; i++)
             TRY(table_start(s, i, e));
@@ -998,15 +813,11 @@ static bool refresh(struct stream *s, struct err *e) {
     return true;
 }
 
-static uint64_t cursor_left(const struct cursor *c) {
-    return c->target > c->position ? (uint64_t)(c->target - c->position) : 0;
-}
-
 static uint64_t left(const struct stream *s) {
     uint64_t n = 0;
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            n += cursor_left(&s->cursors[i][p]);
+            n += table_left(s, i, p);
     for (int32_t p = 0; p < s->partitions; p++)
         for (size_t i = 0; i < s->view_count && s->tasks[p].state == TASK_RESTORING; i++)
             n += cursor_left(&s->tasks[p].restore[i]);
@@ -1018,7 +829,7 @@ static size_t aiming(struct stream *s, bool tables, struct cursor **cursors, str
     size_t n = 0;
     for (size_t i = 0; tables && i < s->table_count; i++)
         for (int32_t p = 0; p < s->table_partitions[i]; p++)
-            if (cursor_left(&s->cursors[i][p]) > 0) {
+            if (table_left(s, i, p) > 0) {
                 cursors[n] = &s->cursors[i][p];
                 at[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
             }
@@ -1076,19 +887,18 @@ static void places_update(struct stream *s) {
     for (int32_t p = 0; p < s->partitions; p++)
         for (size_t i = 0; i < s->view_count; i++, at++) {
             const struct task *t = &s->tasks[p];
-            atomic_store_explicit(&at->position,
-                                  t->state == TASK_RESTORING ? t->restore[i].position
-                                  : t->state == TASK_RUNNING ? t->changelogs[i].next
-                                                             : -1,
-                                  memory_order_relaxed);
+            bool reads = t->state == TASK_RESTORING || t->state == TASK_FOLLOWING;
+            atomic_store(&at->position, reads ? t->restore[i].position : t->applied[i]);
         }
+    if (s->serves && atomic_exchange(&s->expected, false) && s->o.advanced != NULL)
+        s->o.advanced(s->o.context);
 }
 
 static void report(struct stream *s) {
     int running = 0, assigned = 0;
     char text[100] = "running";
     for (int32_t p = 0; p < s->partitions; p++) {
-        assigned += s->tasks[p].state != TASK_NONE;
+        assigned += s->tasks[p].ours;
         running += s->tasks[p].state == TASK_RUNNING;
     }
     bool hydrated = atomic_load(&s->ready) || tables_reached(s, false);
@@ -1125,7 +935,7 @@ static bool changelogs_check(struct stream *s, struct err *e) {
     TRY(ends_or_later(s, at, &n, false, e));
     for (size_t k = 0; k < n; k++)
         if (at[k].offset < known[k]->next && known[k]->was == 0)
-            *known[k] = (struct log_delivered){at[k].offset, known[k]->next};
+            *known[k] = (struct log_delivered){.next = at[k].offset, .was = known[k]->next};
     return true;
 }
 
@@ -1146,8 +956,9 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     if (!started(s))
         TRY(start(s, e));
     TRY(mend(s, e));
+    TRY(standbys_follow(s, e));
     TRY(tasks_progress(s, e));
-    TRY(tables_follow(s, e));
+    TRY(tables_restart(s, e));
     TRY(refresh(s, e));
     TRY(aims_lower(s, e));
     TRY(renew(s, e) && registry_remember(s, e));
@@ -1176,7 +987,6 @@ static bool round_once(struct stream *s, int wait_ms, struct err *e) {
     TRY(ticks_write(s, e));
     TRY(!commit_is_due(s, n < BATCH) || commit(s, e));
     TRY(flush(s, e));
-    TRY(tables_follow(s, e));
     report(s);
     return true;
 }
@@ -1209,19 +1019,45 @@ bool stream_step(struct stream *s, int wait_ms, struct err *e) {
     }
 }
 
-bool stream_run(struct stream *s, struct err *e) {
-    while (!atomic_load(&s->stopping))
-        TRY(stream_step(s, 1000, e));
+/* Others have its tasks from now on; what it serves it holds on to, and follows them. */
+static void leave(struct stream *s) {
     struct err trouble = {0};
     if (s->mend == MEND_NONE && !commit(s, &trouble) && s->in_transaction)
         LOG(s, abort, &trouble); /* whoever comes next fences what could not be aborted */
+    step_clear(s->step);
+    s->in_transaction = false;
+    s->dirty_since = 0;
     if (s->joined && s->o.log->ops->leave != NULL && !LOG(s, leave, &trouble))
         status_set(&s->status, trouble.text); /* then they are missed when the session ends */
+    for (int32_t p = 0; p < s->partitions; p++)
+        if (s->tasks[p].ours)
+            task_give(s, p);
+    s->joined = false;
     pthread_mutex_lock(&s->lock);
     s->assigned = (struct partitions){0};
     pthread_mutex_unlock(&s->lock);
+    atomic_store(&s->left_group, true);
+}
+
+bool stream_run(struct stream *s, struct err *e) {
+    while (!atomic_load(&s->stopping)) {
+        TRY(stream_step(s, 1000, e));
+        if (atomic_load(&s->leaving) && !atomic_load(&s->left_group))
+            leave(s);
+    }
+    if (!atomic_load(&s->left_group))
+        leave(s);
     status_set(&s->status, "stopped");
     return true;
+}
+
+void stream_leave(struct stream *s) {
+    atomic_store(&s->leaving, true);
+    s->o.log->ops->wake(s->o.log);
+}
+
+bool stream_has_left(const struct stream *s) {
+    return atomic_load(&s->left_group);
 }
 
 void stream_stop(struct stream *s) {

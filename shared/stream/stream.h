@@ -35,10 +35,11 @@ struct stream_options {
     int64_t stale_ms;
     size_t expiry_rows;  /* that go in one transaction; 0: 5000 */
     size_t held_outputs; /* that wait for company before they go to the producer; 0: 4000 */
-    bool divided;  /* of partitioned tables it begins with what the store has; else it holds all partitions */
+    bool divided;  /* of views that are served it begins with what the store has, besides its tasks; else it
+                      stands by for all of them */
     void *context; /* of the callbacks, which run on the stream's thread */
-    /* After a row of a table has changed and can be read; where the record is that says so. In the order of
-     * the partition. */
+    /* After a row of a table has changed and can be read; where the record is that says so (of a view: -1, it
+     * is not known). In the order of the partition. */
     void (*changed)(void *context, const struct table *t, struct slice key, int32_t partition,
                     int64_t offset);
     /* A table of whose log the last records are lost: what it has goes after this, and is read anew. */
@@ -50,6 +51,10 @@ struct stream_options {
                         struct slice traceparent);
     /* After stream_tasks() or stream_held() has changed. */
     void (*moved)(void *context);
+    /* The stream whose view a table shows; NULL: it is not open yet. */
+    struct stream *(*owner)(void *context, const struct table *t);
+    /* A view that is served has come further, and somebody waits for that: stream_wake() whoever shows it. */
+    void (*advanced)(void *context);
     /* A line for people: what was skipped, reset or made anew, and why. It is counted too. NULL: nobody
      * reads. */
     void (*notice)(void *context, const char *text);
@@ -75,6 +80,10 @@ WARN_UNUSED bool stream_step(struct stream *s, int wait_ms, struct err *e);
 WARN_UNUSED bool stream_run(struct stream *s, struct err *e);
 /* Ends stream_run() soon. Any thread. */
 void stream_stop(struct stream *s);
+/* The first half of that: commits and gives its tasks to others soon, but goes on to follow what it serves.
+ * And whether that is done. Any thread. */
+void stream_leave(struct stream *s);
+bool stream_has_left(const struct stream *s);
 
 /* Assigned, restored, and the tables were hydrated to where their topics ended at the start. Any thread. */
 bool stream_ready(const struct stream *s);
@@ -124,8 +133,9 @@ int64_t stream_deadline(const struct stream *s);
 /* Its figures, each with the label topology="…". Any thread. */
 void stream_metrics(struct stream *s, struct metrics *m);
 
-/* Reads of tables; ERR_CONFIG for one that the topology does not declare, or that cannot be read so. Any
- * thread. `row` is decoded into the arena; `row.value` NULL: there is none. */
+/* Reads of tables, and of its own views through the tables that serve them; ERR_CONFIG for one that the
+ * topology does not declare, or that cannot be read so. Any thread. `row` is decoded into the arena;
+ * `row.value` NULL: there is none. */
 WARN_UNUSED bool stream_row(struct stream *s, const struct table *t, struct slice key, struct arena *a,
                             struct event *row, struct err *e);
 
@@ -145,21 +155,28 @@ WARN_UNUSED bool stream_scan_rows(struct stream *s, const struct table *t, struc
 WARN_UNUSED bool stream_positions(struct stream *s, const struct table *t, int64_t *offsets, int32_t n,
                                   struct err *e);
 
-/* The same over one partition of a table that is partitioned. */
+/* The same over one partition of a view. */
 WARN_UNUSED bool stream_scan_partition(struct stream *s, const struct table *t, int32_t partition,
                                        struct slice prefix, struct slice from,
                                        bool (*each)(void *context, struct slice index_key, struct slice key),
                                        void *context, struct err *e);
 
 /* What those keys in the store begin with that come and go, behind what their part begins with: for the
- * options with which the store of a partitioned table is opened. Appends nothing where there are none. */
+ * options with which the store of a view that is served is opened. Appends nothing where there are none. */
 void stream_passing(const struct table *t, struct buf *out);
 
-/* Which partitions of a partitioned table it shall hold from now on: it hydrates them, and deletes the others
- * at once, whoever reads them. Any thread. */
-void stream_hold(struct stream *s, const struct table *t, const struct partitions *wanted);
-/* Which it shall hold, and of these the ones that are hydrated, hence can be read. Any thread. */
-void stream_held(struct stream *s, const struct table *t, struct partitions *wanted, struct partitions *held);
+/* Which partitions of its served views it shall hold from now on, besides its tasks: it stands by for these,
+ * and deletes the others at once, whoever reads them. Any thread. */
+void stream_hold(struct stream *s, const struct partitions *wanted);
+/* Which it shall hold, and which are hydrated, hence can be read. Any thread. */
+void stream_held(struct stream *s, struct partitions *wanted, struct partitions *held);
+
+/* How many offsets a view is behind this end of its changelog; 0: all that committed readers see before it
+ * can be read here, or the partition is not held. Whoever is told of more hears by `advanced` when to look
+ * again. Any thread. */
+uint64_t stream_behind(struct stream *s, const struct table *t, int32_t partition, int64_t end);
+/* Lets it look at once at what it waits for. Any thread. */
+void stream_wake(struct stream *s);
 
 /* The tasks that it has in its group. Any thread. */
 void stream_tasks(struct stream *s, struct partitions *tasks);

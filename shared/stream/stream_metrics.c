@@ -65,6 +65,10 @@ static const struct metric view_memory = {"insideout_view_memory_bytes", METRIC_
 static const struct metric view_keys = {"insideout_view_keys", METRIC_GAUGE,
                                         "Keys of views, tables and their indexes; an estimate."};
 
+static const struct metric reconciled = {"insideout_tasks_reconciled_total", METRIC_COUNTER,
+                                         "Tasks that read on in a changelog, because somebody else had "
+                                         "written there or a transaction had come to nothing."};
+
 static struct topic_counts *counts_of(struct topic_counts *all, const struct topic *t) {
     all[t->index].topic = t;
     return &all[t->index];
@@ -157,6 +161,8 @@ void stream_metrics(struct stream *s, struct metrics *m) {
         metrics_add(m, &figure_aborted, (double)counter_get(&s->aborts), "topology", name, NULL);
         metrics_add_histogram(m, &duration, &s->transaction_us, &buckets_us, "topology", name, NULL);
         metrics_add_histogram(m, &batch, &s->transaction_inputs, &buckets_records, "topology", name, NULL);
+        if (s->serves)
+            metrics_add(m, &reconciled, (double)counter_get(&s->reconciled), "topology", name, NULL);
         metrics_add(m, &recovered, (double)counter_get(&s->recovered), "topology", name, NULL);
         metrics_add(m, &refusals, (double)counter_get(&s->refusals), "topology", name, NULL);
         metrics_add(m, &expired, (double)counter_get(&s->expired), "topology", name, NULL);

@@ -63,27 +63,20 @@ bool stream_fresh(const struct stream *s, uint64_t ticket) {
 /* What cannot be read here, in any build: no row of it is in this store, or rows are in order in parts only.
  */
 static bool readable(struct stream *s, const struct table *t, bool whole, bool index, struct err *e) {
-    if (!topology_has_table(s->topology, t))
+    if (t->view != NULL ? !topology_has_view(s->topology, t->view) : !topology_has_table(s->topology, t))
         return err_set(e, ERR_CONFIG, "topology %s does not declare the table %s", s->topology->name,
                        t->name);
-    if (whole && t->partitioned_with != NULL)
-        return err_set(e, ERR_CONFIG, "table %s is partitioned, its order is within a partition", t->name);
+    if (whole && t->view != NULL)
+        return err_set(e, ERR_CONFIG, "table %s is a view, its order is within a partition", t->name);
     return !index || t->index != NULL || err_set(e, ERR_CONFIG, "table %s has no index", t->name);
 }
 
-/* The topology has the table. */
-static struct holding *holding_of(struct stream *s, const struct table *t) {
-    size_t i = 0;
-    while (s->topology->tables[i] != t)
-        i++;
-    return &s->holdings[i];
-}
+/* ---- views that are served ---- */
 
-void stream_hold(struct stream *s, const struct table *t, const struct partitions *wanted) {
-    struct holding *h = holding_of(s, t);
+void stream_hold(struct stream *s, const struct partitions *wanted) {
     pthread_mutex_lock(&s->lock);
-    bool changed = !partitions_equal(&h->wanted, wanted);
-    h->wanted = *wanted;
+    bool changed = !partitions_equal(&s->hold_wanted, wanted);
+    s->hold_wanted = *wanted;
     pthread_mutex_unlock(&s->lock);
     if (changed) {
         atomic_store(&s->hold_changed, true);
@@ -91,12 +84,42 @@ void stream_hold(struct stream *s, const struct table *t, const struct partition
     }
 }
 
-void stream_held(struct stream *s, const struct table *t, struct partitions *wanted,
-                 struct partitions *held) {
+void stream_held(struct stream *s, struct partitions *wanted, struct partitions *held) {
     pthread_mutex_lock(&s->lock);
-    *wanted = holding_of(s, t)->wanted;
-    *held = holding_of(s, t)->held;
+    *wanted = s->hold_wanted;
+    *held = s->held;
     pthread_mutex_unlock(&s->lock);
+}
+
+static size_t view_of(const struct stream *s, const struct table *t) {
+    size_t i = 0;
+    while (s->topology->views[i] != t->view)
+        i++;
+    return i;
+}
+
+/* Whoever waits says so first and looks again then, so nobody waits for what has come meanwhile. */
+uint64_t stream_behind(struct stream *s, const struct table *t, int32_t p, int64_t end) {
+    struct partitions wanted, held;
+    size_t view = view_of(s, t);
+    const struct places *all = atomic_load(&s->places);
+    stream_held(s, &wanted, &held);
+    if (all == NULL)
+        return 1;
+    if (!partitions_has(&held, p))
+        return 0;
+    const _Atomic int64_t *place = &all->place[all->tables + (size_t)p * s->view_count + view].position;
+    if (atomic_load(place) >= end)
+        return 0;
+    atomic_store(&s->tasks[p].wanted[view], end);
+    atomic_store(&s->expected, true);
+    s->o.log->ops->wake(s->o.log);
+    int64_t left = end - atomic_load(place);
+    return left > 0 ? (uint64_t)left : 0;
+}
+
+void stream_wake(struct stream *s) {
+    s->o.log->ops->wake(s->o.log);
 }
 
 void stream_tasks(struct stream *s, struct partitions *tasks) {
@@ -105,9 +128,9 @@ void stream_tasks(struct stream *s, struct partitions *tasks) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Where a key is in a partitioned table; -1: in one that is not, or nobody knows yet. */
+/* Where a key is in a view; -1: it is a table's, or nobody knows yet. */
 static int32_t partition_in(struct stream *s, const struct table *t, struct slice key) {
-    int32_t count = t->partitioned_with == NULL ? 0 : atomic_load(&holding_of(s, t)->count);
+    int32_t count = t->view == NULL ? 0 : atomic_load(&s->divided_into);
     return count == 0 ? -1 : partition_of(key, count);
 }
 

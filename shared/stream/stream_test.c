@@ -24,8 +24,7 @@ struct fixture {
     int32_t partitions; /* the setting */
     struct buf changed; /* "table/key " of each callback */
     struct buf notices; /* a line each */
-    int refreshed, moved;
-    bool divided;
+    int refreshed;
     size_t held_outputs;
 };
 
@@ -69,10 +68,6 @@ static void on_refreshed(void *context) {
     ((struct fixture *)context)->refreshed++;
 }
 
-static void on_moved(void *context) {
-    ((struct fixture *)context)->moved++;
-}
-
 static void on_notice(void *context, const char *text) {
     buf_printf(&((struct fixture *)context)->notices, "%s\n", text);
 }
@@ -86,9 +81,7 @@ static void create(struct fixture *f) {
                                                        .context = f,
                                                        .changed = on_changed,
                                                        .refreshed = on_refreshed,
-                                                       .divided = f->divided,
                                                        .held_outputs = f->held_outputs,
-                                                       .moved = on_moved,
                                                        .notice = on_notice});
 }
 
@@ -747,117 +740,6 @@ static void a_table_that_is_not_there_cannot_be_read(void **state) {
     assert_false(stream_positions(f->stream, &renamed_owners, &offset, 1, &e));
 }
 
-/* ---- tables that are partitioned ---- */
-
-static const struct table divided_owners = {
-    .name = "owners", .topic = &topic_owners, .index = NULL, .partitioned_with = &bank_topology};
-static const struct topology divided_topology = {
-    .name = "owners", .tables = (const struct table *const[]){&divided_owners, NULL}};
-
-static void hold(struct fixture *f, const char *partitions) {
-    struct partitions wanted = {0};
-    for (const char *p = partitions; *p != 0; p++)
-        partitions_put(&wanted, *p - '0', true);
-    stream_hold(f->stream, &divided_owners, &wanted);
-}
-
-static void assert_held(struct fixture *f, const char *partitions) {
-    struct partitions wanted, held;
-    char text[5] = "";
-    stream_held(f->stream, &divided_owners, &wanted, &held);
-    for (char p = 0, *at = text; p < 4; p++)
-        if (partitions_has(&held, p))
-            *at++ = (char)('0' + p);
-    assert_string_equal(text, partitions);
-}
-
-/* How many of these accounts it has a row of; each is put once. */
-static int rows_of(struct fixture *f, const char *accounts) {
-    struct arena a = {0};
-    int n = 0;
-    for (const char *p = accounts; *p != 0; p++) {
-        struct event row;
-        assert_true(stream_row(f->stream, &divided_owners, (struct slice){p, 1}, &a, &row, NULL));
-        n += row.value != NULL;
-    }
-    arena_free(&a);
-    return n;
-}
-
-static int in_partitions(const char *accounts, const char *partitions) {
-    int n = 0;
-    for (const char *p = accounts; *p != 0; p++)
-        n += strchr(partitions, '0' + partition_of((struct slice){p, 1}, 4)) != NULL;
-    return n;
-}
-
-static void a_stream_has_the_partitions_that_it_shall_hold(void **state) {
-    static const char accounts[] = "abcdefghijklmnop";
-    struct fixture *f = *state;
-    f->topology = &divided_topology;
-    f->divided = true;
-    for (const char *p = accounts; *p != 0; p++)
-        memory_log_append(f->log, &topic_owners, -1, (struct slice){p, 1},
-                          bank_owner(f->bank, "Ann", "Rome"));
-    create(f);
-    rounds(f, 3);
-    assert_true(stream_ready(f->stream)); /* as far as it was told */
-    assert_held(f, "");
-    assert_int_equal(rows_of(f, accounts), 0);
-
-    hold(f, "02");
-    rounds(f, 3);
-    assert_held(f, "02");
-    assert_int_equal(rows_of(f, accounts), in_partitions(accounts, "02"));
-    assert_true(f->moved >= 2);
-
-    crash(f); /* the next one goes on with what the store has */
-    create(f);
-    rounds(f, 3);
-    assert_held(f, "02");
-
-    hold(f, "23");
-    rounds(f, 3);
-    assert_held(f, "23");
-    assert_int_equal(rows_of(f, accounts), in_partitions(accounts, "23"));
-    struct buf part = {0};
-    struct store_metrics m;
-    store_metrics(f->bank->store, &m);
-    assert_int_equal(m.keys, in_partitions(accounts, "23") + 4 +
-                                 1); /* and two positions, with their ages; the registry */
-    buf_free(&part);
-
-    hold(f, "03"); /* what was deleted is read again */
-    rounds(f, 3);
-    assert_held(f, "03");
-    assert_int_equal(rows_of(f, accounts), in_partitions(accounts, "03"));
-}
-
-static void a_partition_that_is_behind_holds_up_no_reader(void **state) {
-    struct fixture *f = *state;
-    f->topology = &divided_topology;
-    f->divided = true;
-    create(f);
-    hold(f, "0");
-    rounds(f, 3);
-    assert_held(f, "0");
-    for (char c = 'a', end = 'q'; c < end; c++)
-        memory_log_append(f->log, &topic_owners, -1, (struct slice){&c, 1},
-                          bank_owner(f->bank, "Ann", "Rome"));
-    rounds(f, 2);
-    f->log->tables_stuck = true;
-    hold(f, "0123");
-    rounds(f, 3);
-    assert_held(f, "0");
-    uint64_t ticket = stream_refresh(f->stream);
-    rounds(f, 2);
-    assert_true(stream_fresh(f->stream, ticket));
-    f->log->tables_stuck = false;
-    rounds(f, 3);
-    assert_held(f, "0123");
-    assert_int_equal(rows_of(f, "abcdefghijklmnop"), 16);
-}
-
 static void a_refresh_reads_to_the_end_of_its_moment(void **state) {
     struct fixture *f = *state;
     start(f);
@@ -959,7 +841,7 @@ static void where_it_is_can_be_asked(void **state) {
         views += strcmp(at.what, "view") == 0 && at.position > 0 ? at.position : 0;
     }
     assert_int_equal(inputs, 2);
-    assert_int_equal(views, 2);
+    assert_int_equal(views, 3); /* behind the marker */
 }
 
 /* Whatever it was made from, the same rows come to the same sum; others do not. */
@@ -2131,8 +2013,6 @@ int main(void) {
         TEST(more_instances_than_tasks_are_ready_too),
         TEST(tables_alone_need_no_group),
         TEST(is_not_ready_before_its_tables),
-        TEST_4(a_stream_has_the_partitions_that_it_shall_hold),
-        TEST_4(a_partition_that_is_behind_holds_up_no_reader),
         TEST_4(refuses_other_partition_counts),
         TEST_4(refuses_sources_that_are_not_copartitioned),
         TEST(one_transaction_carries_all),

@@ -1,6 +1,7 @@
 #include "stream/table.h"
 
 #include "base/cleanup.h"
+#include "stream/retention.h"
 #include "stream/stream.h"
 #include "stream/transaction.h"
 
@@ -62,16 +63,27 @@ struct slice table_index_row(struct slice index_key, struct slice value) {
                     : (struct slice){value.data + 1, value.size - 1};
 }
 
-struct slice table_row_payload(struct slice stored) {
+struct slice table_row_payload(const struct table *t, struct slice stored) {
+    if (t->view != NULL)
+        return row_payload(t->view, stored);
     return (struct slice){stored.data + sizeof(struct row_head), stored.size - sizeof(struct row_head)};
+}
+
+/* Where a row of a view lies in the log is not kept: whoever puts it does not know yet. */
+static struct row_head head_of(const struct table *t, struct slice stored) {
+    struct row_head head = {.offset = -1, .partition = -1};
+    if (t->view != NULL)
+        head.timestamp = row_stamp(stored);
+    else
+        memcpy(&head, stored.data, sizeof head);
+    return head;
 }
 
 bool table_row(const struct table *t, struct schemas *schemas, struct slice key, struct slice stored,
                struct arena *a, struct event *row, struct err *e) {
-    struct row_head head;
-    memcpy(&head, stored.data, sizeof head);
+    struct row_head head = head_of(t, stored);
     void *value = arena_alloc(a, t->topic->value->size);
-    if (!schemas_decode(schemas, t->topic->value, table_row_payload(stored), a, value, e))
+    if (!schemas_decode(schemas, t->topic->value, table_row_payload(t, stored), a, value, e))
         return e != NULL && e->kind == ERR_RETRY
                    ? err_prefix(e, "table %s", t->name) /* it is no matter of this row */
                    : err_prefix(e, "table %s, key " SLICE_FMT, t->name, SLICE_ARG(key));
@@ -112,6 +124,25 @@ static bool reindex(const struct table *t, struct overlay *o, int32_t partition,
     return true;
 }
 
+/* A stored row, value NULL when there is none. What is stored and cannot be read is no fault of the new
+ * record, which waits. */
+static bool stored_row(const struct table *t, struct schemas *schemas, struct slice key, struct slice stored,
+                       struct arena *a, struct event *row, struct err *e) {
+    if (stored.data == NULL || table_row(t, schemas, key, stored, a, row, e))
+        return true;
+    if (e->kind == ERR_POISON)
+        e->kind = ERR_RETRY;
+    return false;
+}
+
+bool table_reindex(const struct table *t, struct overlay *o, struct schemas *schemas, int32_t partition,
+                   struct slice key, struct slice before, struct slice after, struct err *e) {
+    struct event old = {0}, new = {0};
+    return t->index == NULL || (stored_row(t, schemas, key, before, &o->arena, &old, e) &&
+                                stored_row(t, schemas, key, after, &o->arena, &new, e) &&
+                                reindex(t, o, partition, &old, &new, e));
+}
+
 /* The row that `row` takes the place of, value NULL when there is none. */
 static bool row_before(const struct table *t, struct overlay *o, struct schemas *schemas,
                        const struct event *row, struct slice store_key, struct slice key, struct event *old,
@@ -123,13 +154,7 @@ static bool row_before(const struct table *t, struct overlay *o, struct schemas 
         return true;
     }
     struct slice stored;
-    if (!overlay_get(o, store_key, &stored, e))
-        return false;
-    if (stored.data == NULL || table_row(t, schemas, key, stored, &o->arena, old, e))
-        return true;
-    if (e->kind == ERR_POISON) /* what is stored cannot be read: no fault of the new record, which waits */
-        e->kind = ERR_RETRY;
-    return false;
+    return overlay_get(o, store_key, &stored, e) && stored_row(t, schemas, key, stored, &o->arena, old, e);
 }
 
 bool table_put(const struct table *t, struct overlay *o, struct schemas *schemas, const struct log_record *r,

@@ -108,14 +108,23 @@ static bool view_check(const struct topology *t, const struct view *v, struct er
         what = "it expires, and its changelog knows no tombstones";
     else if (c->retention_ms >= 0 && (v->retention_ms <= 0 || v->retention_ms > c->retention_ms))
         what = "its changelog forgets what it keeps";
+    else if (v->served != NULL && v->served->view != v)
+        what = "it is served by a table that does not name it";
+    else if (v->served != NULL && v->served->topic != c)
+        what = "it is served by a table of another topic";
     return what == NULL ||
            err_set(e, ERR_CONFIG, "topology %s: view %s over %s: %s", t->name, v->name, c->name, what);
 }
 
 static bool table_check(const struct topology *t, const struct table *table, struct err *e) {
     const char *what = NULL;
-    if (table->partitioned_with != NULL && table->fresh)
-        what = "no handler looks it up, so it cannot be fresh";
+    if (table->view != NULL && table->view->served != table)
+        what = "its view is not served by it";
+    else if (table->view != NULL && topology_has_view(t, table->view))
+        what = "its view is of this topology, and who asks for it must not wait for transactions";
+    else if (table->view != NULL && (table->fresh || table->accepts != NULL || table->replaced != NULL))
+        what =
+            "no handler looks it up, and its rows are its view's: it cannot be fresh, or say which are rows";
     else if (table->replaced != NULL && table->index == NULL)
         what = "what a row has replaced is for the index that it lacks";
     return what == NULL || err_set(e, ERR_CONFIG, "topology %s: table %s: %s", t->name, table->name, what);

@@ -58,20 +58,28 @@ struct view {
      * row, in->timestamp = stream time; topic, partition and offset are of the event that made time pass. The
      * row is gone already; what the handler puts again stays. NULL: none. Keys must have no slash then. */
     handler *expired;
+    /* The table by which any thread reads its committed rows: the state that decides is the state that
+     * answers. Each partition is a store of its own then (store_part). NULL: handlers have it for themselves.
+     */
+    const struct table *served;
 };
 
 struct index;
 /* The index keys of one row: calls index_key() for each. Pure; a row's keys are taken away with it. */
 typedef void table_index(struct index *to, const struct event *row);
 
-/* A replica of a whole topic, all partitions on each instance, looked up by any key; or, where it is
- * partitioned, the part of it that this instance holds. */
+/* A replica of a whole topic, all partitions on each instance, looked up by any key; or a view, as it is
+ * served. */
 struct table {
     const char *name;
-    const struct topic *topic;
+    const struct topic *topic; /* of a view: its changelog */
+    /* Whose rows these are: a view of another topology of the service, which names this table as `served`.
+     * Whoever owns a task reads them there right after its commit, and so do its standbys, which follow the
+     * changelog (stream_hold). Such a table is for HTTP, no handler looks it up. NULL: those of the topic. */
+    const struct view *view;
     table_index *index; /* NULL: by key only */
-    /* Of a partitioned table: what index keys begin with that are taken away soon after they were put, so
-     * that reading them costs what there is, and not what there ever was. NULL: none. */
+    /* Of a view: what index keys begin with that are taken away soon after they were put, so that reading
+     * them costs what there is, and not what there ever was. NULL: none. */
     const char *passing;
     /* To be raised with each change of `index` that gives the same row other keys: a store that was written
      * by another version is then read anew from the topic, since its old entries would be found for ever. */
@@ -83,10 +91,6 @@ struct table {
      * letters: what is none is skipped. Pure. NULL: whatever can be decoded. */
     bool (*accepts)(const struct event *row);
     bool fresh; /* hydrated to the topic's end before the first handler of a batch of inputs looks it up */
-    /* Divided among the instances of the service: each holds the partitions that are its tasks of this
-     * topology, and those for which it stands by (service.h). Such a table is for HTTP, no handler looks it
-     * up. NULL: all of it is everywhere. */
-    const struct topology *partitioned_with;
 };
 
 /* A topology, as data. Constant; it must live as long as the process. */

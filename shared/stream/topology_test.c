@@ -74,11 +74,17 @@ static const struct view
     forgets = {.name = "forgets", .changelog = &topic_ticks},
     keeps = {.name = "keeps", .changelog = &topic_balances, .retention_ms = 1, .expired = on_expired};
 static const struct table rows = {.name = "plain", .topic = &topic_owners},
-                          other = {.name = "other", .topic = &topic_owners, .index = no_index},
-                          fresh = {.name = "fresh",
-                                   .topic = &topic_owners,
-                                   .fresh = true,
-                                   .partitioned_with = &bank_topology},
+                          other = {.name = "other", .topic = &topic_owners, .index = no_index}, fresh,
+                          unserved = {.name = "unserved", .topic = &topic_balances, .view = &plain}, shown,
+                          of_another;
+static const struct view served = {.name = "served", .changelog = &topic_balances, .served = &shown},
+                         strange = {.name = "strange", .changelog = &topic_balances, .served = &shown},
+                         hasty = {.name = "hasty", .changelog = &topic_balances, .served = &fresh},
+                         elsewhere = {
+                             .name = "elsewhere", .changelog = &topic_balances, .served = &of_another};
+static const struct table shown = {.name = "shown", .topic = &topic_balances, .view = &served},
+                          fresh = {.name = "fresh", .topic = &topic_balances, .view = &hasty, .fresh = true},
+                          of_another = {.name = "of another", .topic = &topic_owners, .view = &elsewhere},
                           aimless = {.name = "aimless", .topic = &topic_owners, .replaced = nothing_replaced};
 static const struct {
     struct topology t;
@@ -103,6 +109,13 @@ static const struct {
     {{SOURCES(deposits), .dead_letters = &topic_receipts}, "receipts has no field topic"},
     {{.name = "bank", SOURCES(deposits)}, "topology bank: the bad records of deposits are its business"},
     {{TABLES(&fresh)}, "table fresh: no handler looks it up"},
+    {{TABLES(&unserved)}, "table unserved: its view is not served by it"},
+    {{SOURCES(deposits), VIEWS(&strange)},
+     "view strange over balances: it is served by a table that does not name it"},
+    {{SOURCES(deposits), VIEWS(&elsewhere)}, "it is served by a table of another topic"},
+    {{SOURCES(deposits), VIEWS(&served), TABLES(&shown)}, "table shown: its view is of this topology"},
+    {{SOURCES(deposits), VIEWS(&served), .dead_letters = &topic_letters}, NULL},
+    {{TABLES(&shown)}, NULL},
     {{TABLES(&aimless)}, "table aimless: what a row has replaced is for the index that it lacks"},
     {{SOURCES(deposits), VIEWS(&keeps), TABLES(&rows, &other), .dead_letters = &topic_letters}, NULL},
     {{SOURCES(ticks), .ticks = &topic_ticks, .tick_ms = 1}, NULL},

@@ -107,6 +107,14 @@ size_t step_bytes(const struct step *s);
 bool step_changelogs(struct step *s, int32_t partition,
                      bool (*each)(void *context, const struct emission *record), void *context);
 
+/* Puts the index keys of the rows that views serve, and takes those of before away: the last thing before the
+ * changes are applied. ERR_FATAL: the store is broken; ERR_RETRY: the registry is away. */
+WARN_UNUSED bool step_index(struct step *s, struct err *e);
+/* The keys of these rows, until step_clear(). */
+void step_served(const struct step *s,
+                 void (*each)(void *context, const struct table *t, struct slice key, int32_t partition),
+                 void *context);
+
 /* Rows of tables that were looked up may have changed. To be called outside of step_run. */
 void step_tables_changed(struct step *s);
 
@@ -126,7 +134,7 @@ void step_clear(struct step *s);
 
 /* Where things are in the store: "v" view partition key, "d" view partition stamp key of what is due, "t"
  * table key, "i" table index key, "p" positions, "a" their ages, "s" where the inputs of a task are. All of a
- * partition of a table that is partitioned is in a part of the store (store_part). */
+ * partition of a view that is served is in a part of the store (store_part), rows as a table's. */
 void store_key_view(struct buf *out, const struct view *v, int32_t partition, struct slice record_key);
 void store_key_index_of_view(struct buf *out, const struct view *v, int32_t partition);
 void store_key_row(struct buf *out, const struct table *t, int32_t partition, struct slice record_key);
@@ -137,7 +145,10 @@ void store_key_position(struct buf *out, const char *name, int32_t partition);
 void store_key_table_position(struct buf *out, const struct table *t, int32_t partition);
 /* What its positions begin with, whatever the version of the index. */
 void store_key_table_positions(struct buf *out, const struct table *t, int32_t partition);
+/* What its positions begin with, whatever the version of the index. */
+void store_key_view_positions(struct buf *out, const struct view *v, int32_t partition);
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition);
 void store_key_age(struct buf *out, const char *name, int32_t partition);
-void store_key_table_age(struct buf *out, const struct table *t, int32_t partition);
-void store_key_inputs(struct buf *out, const struct topology *t, int32_t partition);
+void store_key_view_age(struct buf *out, const struct view *v, int32_t partition);
+/* Beside the state of this view; NULL: of those that are not served. */
+void store_key_inputs(struct buf *out, const struct topology *t, const struct view *v, int32_t partition);

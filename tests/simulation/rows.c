@@ -1,7 +1,9 @@
 #include "rows.h"
 
 #include "store/store.h"
+#include "stream/overlay.h"
 #include "stream/retention.h"
+#include "stream/stream.h"
 #include "stream/table.h"
 #include "stream/transaction.h"
 
@@ -13,7 +15,8 @@ struct meeting {
     struct world *world;
     const char *what;
     size_t prefix;
-    const struct view *view; /* NULL: a table */
+    const struct view *view;   /* NULL: a table, */
+    const struct table *table; /* this one */
     int met;
     struct slice sought; /* in an index: the row whose entry is looked for */
     int64_t stamp;
@@ -40,10 +43,12 @@ static bool counts(struct folding *f, const struct log_record *r) {
     arena_reset(&f->arena);
     const char *slash = r->key.data == NULL ? NULL : memchr(r->key.data, '/', r->key.size);
     struct slice key = {r->key.data, slash == NULL ? r->key.size : (size_t)(slash - r->key.data)};
-    return key.data != NULL && partition_of(key, world_plan(f->world)->partitions) == r->partition &&
-           (r->value.data == NULL ||
-            schemas_decode(world_schemas(f->world), r->topic->value, r->value, &f->arena,
-                           arena_alloc(&f->arena, r->topic->value->size), &e));
+    bool well = key.data != NULL && partition_of(key, world_plan(f->world)->partitions) == r->partition &&
+                (r->value.data == NULL ||
+                 schemas_decode(world_schemas(f->world), r->topic->value, r->value, &f->arena,
+                                arena_alloc(&f->arena, r->topic->value->size), &e));
+    f->rows->unknown = f->rows->unknown || e.kind == ERR_RETRY;
+    return well;
 }
 
 static void fold(void *context, const struct log_record *r, const struct log_header *headers, size_t n) {
@@ -79,7 +84,7 @@ static bool meet(void *context, struct slice key, struct slice value) {
         world_violation(m->world, "%s: the store has " SLICE_FMT ", the log has not", m->what,
                         SLICE_ARG(record_key));
     else if (!slice_equal(m->rows->values[i],
-                          m->view == NULL ? table_row_payload(value) : row_payload(m->view, value)))
+                          m->view == NULL ? table_row_payload(m->table, value) : row_payload(m->view, value)))
         world_violation(m->world, "%s: " SLICE_FMT " in the store is not what the log says", m->what,
                         SLICE_ARG(record_key));
     else if (m->view != NULL && m->view->retention_ms > 0 && row_stamp(value) != m->rows->times[i])
@@ -127,39 +132,98 @@ static void check(struct meeting *m, struct store *store, const struct buf *pref
         world_violation(m->world, "%s: the store lacks a row", m->what);
 }
 
-void rows_check_view(const struct rows *rows, struct world *w, const struct topology *t, const struct view *v,
-                     int32_t partition) {
+struct entries {
+    struct world *world;
+    const struct view *view;
+    struct overlay expected; /* the index of the rows that there are */
+    int32_t partition;
+    size_t prefix, count;
+};
+
+static bool index_row(void *context, struct slice key, struct slice value) {
+    struct entries *n = context;
+    struct err e = {0};
+    struct slice record_key = {key.data + n->prefix, key.size - n->prefix};
+    if (!table_reindex(n->view->served, &n->expected, world_schemas(n->world), n->partition,
+                       arena_copy(&n->expected.arena, record_key), SLICE_NONE, value, &e))
+        world_violation(n->world, "%s: " SLICE_FMT " cannot be read: %s", n->view->name,
+                        SLICE_ARG(record_key), e.text);
+    return true;
+}
+
+static bool meet_index(void *context, struct slice key, struct slice value) {
+    struct entries *n = context;
+    struct slice expected;
+    if (!overlay_find(&n->expected, key, &expected) || !slice_equal(expected, value))
+        world_violation(n->world, "%s: its index has an entry of no row", n->view->name);
+    n->count++;
+    return true;
+}
+
+/* A partition of a view, as this store serves it: rows, and the index that they have. */
+static void check_served(const struct rows *rows, struct world *w, const struct view *v, int32_t partition,
+                         struct store *store) {
     struct buf prefix = {0};
+    struct err e = {0};
     store_key_view(&prefix, v, partition, SLICE(""));
-    struct meeting m = {.rows = rows, .world = w, .what = v->name, .view = v};
-    check(&m, world_task_store(w, t, partition), &prefix);
-    if (v->retention_ms > 0) {
-        store_key_index_of_view(&prefix, v, partition);
-        check_index(&m, world_task_store(w, t, partition), &prefix);
+    check(&(struct meeting){.rows = rows, .world = w, .what = v->served->name, .view = v}, store, &prefix);
+    if (v->served->index != NULL && !world_violated(w)) {
+        struct entries n = {.world = w, .view = v, .partition = partition, .prefix = prefix.size};
+        if (!store_scan(store, buf_slice(&prefix), SLICE_NONE, false, index_row, &n, &e))
+            abort();
+        store_key_index(&prefix, v->served, partition, SLICE(""));
+        if (!store_scan(store, buf_slice(&prefix), SLICE_NONE, false, meet_index, &n, &e))
+            abort();
+        if (n.count < n.expected.count)
+            world_violation(w, "%s: its index lacks an entry", v->name);
+        overlay_free(&n.expected);
     }
     buf_free(&prefix);
 }
 
-/* All of it, or the partition (-1: all) that has a place of its own in the store. */
-static void check_rows(struct world *w, const struct topology *t, const struct table *table,
-                       int32_t partition) {
+void rows_check_view(const struct rows *rows, struct world *w, const struct topology *t, const struct view *v,
+                     int32_t partition) {
+    struct buf prefix = {0};
+    store_key_view(&prefix, v, partition, SLICE(""));
+    struct store *store = world_task_store(w, t, partition);
+    struct meeting m = {.rows = rows, .world = w, .what = v->name, .view = v};
+    check(&m, store, &prefix);
+    if (v->retention_ms > 0) {
+        store_key_index_of_view(&prefix, v, partition);
+        check_index(&m, store, &prefix);
+    }
+    buf_free(&prefix);
+    for (int i = 0; v->served != NULL && (store = world_store(w, t, i)) != NULL; i++)
+        check_served(rows, w, v, partition, store);
+}
+
+void rows_watch(struct world *w, const struct topology *t, struct stream *s, struct store *store) {
+    struct partitions wanted, held;
+    stream_held(s, &wanted, &held);
+    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
+        for (int32_t p = 0; (*v)->served != NULL && p < world_plan(w)->partitions; p++) {
+            int64_t end = world_settled(w, (*v)->changelog, p);
+            bool cut = world_cuts(w, (*v)->changelog, p) > 0; /* that it has lost some is noticed in time */
+            if (end < 0 || cut || !partitions_has(&held, p) || stream_behind(s, (*v)->served, p, end) > 0)
+                continue;
+            struct rows rows = {.count = 0};
+            rows_fold(&rows, w, (*v)->changelog, p);
+            if (!rows.unknown)
+                check_served(&rows, w, *v, p, store);
+        }
+}
+
+static void check_table(struct world *w, const struct topology *t, const struct table *table) {
     struct rows rows = {.count = 0};
     struct buf prefix = {0};
     struct store *store;
     for (int32_t p = 0; p < world_plan(w)->partitions; p++)
-        if (partition < 0 || p == partition)
-            rows_fold(&rows, w, table->topic, p);
-    store_key_row(&prefix, table, partition, SLICE(""));
+        rows_fold(&rows, w, table->topic, p);
+    store_key_row(&prefix, table, -1, SLICE(""));
     for (int i = 0; (store = world_store(w, t, i)) != NULL; i++)
-        check(&(struct meeting){.rows = &rows, .world = w, .what = table->name}, store, &prefix);
+        check(&(struct meeting){.rows = &rows, .world = w, .what = table->name, .table = table}, store,
+              &prefix);
     buf_free(&prefix);
-}
-
-static void check_table(struct world *w, const struct topology *t, const struct table *table) {
-    if (table->partitioned_with == NULL)
-        check_rows(w, t, table, -1);
-    for (int32_t p = 0; table->partitioned_with != NULL && p < world_plan(w)->partitions; p++)
-        check_rows(w, t, table, p);
 }
 
 void rows_check_topology(struct world *w, const struct topology *t) {

@@ -6,6 +6,7 @@
 
 #include "schemas/schemas.gen.h"
 #include "stream/step.h"
+#include "stream/stream.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,7 +18,11 @@ static const char *const keys[KEYS] = {"k0", "k1", "k2", "k3", "k4"};
 static void on_input(struct step *s, const struct event *in);
 static void on_group(struct step *s, const struct event *in);
 
-static const struct view counts = {.name = "counts", .changelog = &topic_toy_count_changes};
+static void by_count(struct index *to, const struct event *row);
+static const struct view counts;
+static const struct table shown = {
+    .name = "shown", .topic = &topic_toy_count_changes, .view = &counts, .index = by_count};
+static const struct view counts = {.name = "counts", .changelog = &topic_toy_count_changes, .served = &shown};
 static const struct view marks = {.name = "marks", .changelog = &topic_toy_mark_changes};
 static const struct view sums = {.name = "sums", .changelog = &topic_toy_sum_changes};
 static const struct table prices = {.name = "prices", .topic = &topic_toy_prices, .fresh = true};
@@ -43,6 +48,13 @@ static const struct topology sum_topology = {
     .outputs = (const struct topic *const[]){&topic_toy_sums, NULL},
     .dead_letters = &topic_toy_letters,
 };
+
+static void by_count(struct index *to, const struct event *row) {
+    char key[64];
+    int n = snprintf(key, sizeof key, "%" PRId64 "/" SLICE_FMT, ((const struct toy_count *)row->value)->count,
+                     SLICE_ARG(row->key));
+    index_key(to, (struct slice){key, (size_t)n});
+}
 
 static int64_t mix(int64_t hash, const struct topic *t, int32_t partition, int64_t offset) {
     uint64_t seed = (uint64_t)hash ^ (uint64_t)offset << 16 ^ (uint64_t)partition << 8 ^ (uint64_t)t->index;
@@ -552,5 +564,6 @@ const struct workload toy_workload = {
     .topologies = toy_topologies,
     .write = toy_write,
     .check = toy_check,
+    .watch = rows_watch,
     .loses_records = true,
 };

@@ -613,7 +613,15 @@ static void write_item(struct world *w) {
     registry_world = w;
 }
 
+/* Whoever reads does so on another thread: whatever the instance waits for. */
+static void watch(struct world *w) {
+    struct instance *i = &w->instances[w->steps % (unsigned)w->instance_count];
+    if (w->plan->workload->watch != NULL && i->client != NULL && i->stream != NULL)
+        w->plan->workload->watch(w, i->topology, i->stream, i->store);
+}
+
 static void world_step(struct world *w) {
+    watch(w);
     w->now += world_random(w, 3);
     broker_tick(&w->broker, w->now);
     supervise(w);
@@ -684,6 +692,20 @@ static struct instance *task_owner(struct world *w, const struct group *g, int32
     return NULL;
 }
 
+/* Whether it has all partitions of its served views, to their ends. */
+static bool serves_all(struct world *w, struct instance *i) {
+    struct partitions wanted, held;
+    stream_held(i->stream, &wanted, &held);
+    for (const struct view *const *v = i->topology->views; v != NULL && *v != NULL; v++)
+        for (int32_t p = 0; (*v)->served != NULL && p < w->broker.partition_count; p++) {
+            struct partition *part = broker_partition(&w->broker, (*v)->changelog, p);
+            if (!partitions_has(&held, p) ||
+                stream_behind(i->stream, (*v)->served, p, broker_stable_end(&w->broker, part)) > 0)
+                return false;
+        }
+    return true;
+}
+
 static bool quiet(struct world *w) {
     if (w->next_item < w->plan->item_count || w->broker.open != NULL || w->broker.late_count > 0)
         return false;
@@ -691,7 +713,7 @@ static bool quiet(struct world *w) {
         struct instance *i = &w->instances[k];
         bool gone = i->up_at == INT64_MAX && i->client == NULL;
         if (!gone && (i->stepping || i->client == NULL || i->gone_at > 0 || i->client->begun ||
-                      !stream_ready(i->stream)))
+                      !stream_ready(i->stream) || !serves_all(w, i)))
             return false;
         for (size_t t = 0; !gone && i->topology->tables != NULL && i->topology->tables[t] != NULL; t++)
             for (int32_t p = 0; p < w->broker.partition_count; p++)
@@ -713,6 +735,11 @@ struct store *world_task_store(struct world *w, const struct topology *t, int32_
         if (w->broker.groups[g].topology == t)
             return task_owner(w, &w->broker.groups[g], partition)->store;
     abort();
+}
+
+int64_t world_settled(struct world *w, const struct topic *t, int32_t partition) {
+    struct partition *p = broker_partition(&w->broker, t, partition);
+    return broker_stable_end(&w->broker, p) == (int64_t)p->count ? (int64_t)p->count : -1;
 }
 
 struct store *world_store(struct world *w, const struct topology *t, int instance) {
@@ -846,7 +873,7 @@ static void make_stale(struct world *w, struct instance *i) {
         for (size_t k = 0; t->views != NULL && t->sources[k].topic != NULL; k++) {
             struct slice inputs =
                 arena_printf(&w->arena, "%s/%d:%lld", t->sources[k].topic->name, p, (long long)far);
-            store_key_inputs(&key, t, p);
+            store_key_inputs(&key, t, t->views[0], p);
             ok = ok && store_apply(s, &(struct store_change){buf_slice(&key), inputs}, 1, &e);
         }
         for (size_t v = 0; t->views != NULL && t->views[v] != NULL; v++) {

@@ -73,6 +73,8 @@ struct plan {
     int item_count, fault_count;
 };
 
+struct stream;
+struct store;
 struct world;
 
 struct workload {
@@ -83,6 +85,8 @@ struct workload {
     void (*topologies)(const struct plan *p, const struct topology **topologies);
     void (*write)(struct world *w, const struct item *item);
     void (*check)(struct world *w); /* all is quiet */
+    /* Somebody asks an instance, in the middle of whatever it does. NULL: nobody does. */
+    void (*watch)(struct world *w, const struct topology *t, struct stream *s, struct store *store);
     /* For handlers that may keep something in variables: this instance goes on from here, or begins its life
      * anew. Each has memory of its own, which the workload must put in place. NULL: they are pure. */
     void (*enter)(struct world *w, int instance, bool begins);
@@ -151,6 +155,8 @@ bool world_deleted(const struct log_record *r);
 bool world_lost(const struct log_record *r);
 /* Has somebody said that a reader went on behind it, since it was deleted? */
 bool world_told_of(const struct world *w, const struct log_record *r);
+/* Where a partition ends, while committed readers see all that was written to it; -1: they do not. */
+int64_t world_settled(struct world *w, const struct topic *t, int32_t partition);
 /* Did this partition ever lose records? */
 bool world_shrunk(struct world *w, const struct topic *t, int32_t partition);
 /* How often it has lost its last ones. */
