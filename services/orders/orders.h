@@ -10,9 +10,9 @@
 extern const struct topology orders_topology;
 extern const struct view orders_made, orders_checks;
 
-/* Hydrates the table of orders that HTTP reads; each instance has its part of it. */
+/* Asks the log how far orders_made must be for an answer; each instance has some partitions of it. */
 extern const struct topology orders_view_topology;
-extern const struct table orders_table;
+extern const struct table orders_table; /* serves orders_made */
 extern const struct table orders_assignments;
 
 extern const struct http_route orders_routes[];

@@ -1,4 +1,4 @@
-/* What this instance has of the service's partitioned tables, and who has the rest. Each instance publishes
+/* What this instance has of the service's served views, and who has the rest. Each instance publishes
  * what it has as a row of the table `service.assignments`, reads the others', and follows the same rules as
  * they (placement.h): so nobody negotiates, and each knows whom to ask. Any thread, unless it says otherwise.
  */
@@ -8,7 +8,7 @@
 #include "service/placement.h"
 #include "service/relay.h"
 
-/* NULL where the service has no such table. Before any thread. */
+/* NULL where the service serves no view. Before any thread. */
 struct assignments *assignments_create(struct instance *i);
 /* Takes NULL. No exchange is under way any more, no stream runs. */
 void assignments_destroy(struct assignments *a);

@@ -1,4 +1,4 @@
-/* Tables that are partitioned (struct table, partitioned_with): each instance has a part, and any of them
+/* Views that are served (struct view, served): each instance has some partitions, and any of them
  * answers for any key, by asking one that has it. For routes, on the HTTP thread. */
 #pragma once
 
@@ -24,7 +24,7 @@ struct gathered {
 WARN_UNUSED bool instance_gather(struct instance *i, struct http_exchange *x, const struct table *t,
                                  struct gathered *gathered, enum http_result *result);
 
-/* instance_scan() of one partition. */
+/* instance_scan() of one partition of a view. */
 WARN_UNUSED bool
 instance_scan_partition(struct instance *i, struct http_exchange *x, const struct table *t, int32_t partition,
                         struct slice prefix, struct slice from,

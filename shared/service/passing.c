@@ -1,4 +1,4 @@
-/* Requests about a partitioned table: answered here, or passed on to who has the partition. */
+/* Requests about a view that is served: answered here, or passed on to who has the partition. */
 #include "service/assignments.h"
 #include "service/partitioned.h"
 #include "service/traces.h"

@@ -1,4 +1,4 @@
-/* Who has which partition of a service's partitioned tables: rules over what the instances have published
+/* Who has which partition of a service's views: rules over what the instances have published
  * (assignments.h), so that all of them come to the same without asking each other. Pure.
  *
  * A partition's owner is the instance whose task it is. It holds the partition in its store, and so do the

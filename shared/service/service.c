@@ -84,7 +84,7 @@ static bool open_store(struct worker *w, struct err *e) {
             part.passing = buf_slice(&passing);
             return store_open_parts(path, &options, &part, &w->store, e);
         }
-    return store_open_rocksdb(path, &options, &w->store, e);
+    return store_delete_parts(path, e) && store_open_rocksdb(path, &options, &w->store, e);
 }
 
 static bool register_all(struct schemas *s, const struct topic *const *topics, struct err *e) {

@@ -22,8 +22,8 @@ struct service {
     const struct topic *const *publishes;     /* topics that routes write to, NULL-terminated or NULL */
     const struct topic *const *follows;       /* topics that routes show as they are (feed.h), likewise */
     const struct topic *const *patient;       /* that it may read some 100 ms late (kafka.h), likewise */
-    /* Where instances say which partitions of the partitioned tables they have (placement.h): a table of one
-     * of the topologies, of rows as assignments.h has them. NULL: the service has no such tables. */
+    /* Where instances say which partitions of the served views they have (placement.h): a table of one of the
+     * topologies, of rows as assignments.h has them. NULL: the service serves no view. */
     const struct table *assignments;
     const struct delivery *const *deliveries; /* what goes to the world outside, NULL-terminated or NULL */
     bool asks_groups;                         /* it asks Kafka about the groups of others: for --acls */

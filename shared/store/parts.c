@@ -283,6 +283,22 @@ static bool parts_find(struct parts *p, struct err *err) {
     return ok;
 }
 
+bool store_delete_parts(const char *path, struct err *err) {
+    _cleanup_(buf_free) struct buf below = {0};
+    buf_printf(&below, "%s.parts%c", path, 0);
+    DIR *dir = opendir(below.data);
+    struct dirent *entry;
+    bool ok = true;
+    while (ok && dir != NULL && (entry = readdir(dir)) != NULL) {
+        _cleanup_(buf_free) struct buf part = {0};
+        buf_printf(&part, "%s/%s%c", below.data, entry->d_name, 0);
+        ok = entry->d_name[0] == '.' || directory_delete(part.data, err);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return ok && directory_delete(below.data, err);
+}
+
 bool store_open_parts(const char *path, const struct store_options *options, const struct store_options *part,
                       struct store **store, struct err *err) {
     static const struct store_ops ops = {

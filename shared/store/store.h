@@ -134,6 +134,10 @@ void store_part(struct buf *out, const char *name, uint16_t number);
 WARN_UNUSED bool store_open_parts(const char *path, const struct store_options *options,
                                   const struct store_options *part, struct store **store, struct err *err);
 
+/* Deletes what store_open_parts() had beside the store at `path`, for who opens it without. ERR_FATAL: it
+ * cannot be deleted. */
+WARN_UNUSED bool store_delete_parts(const char *path, struct err *err);
+
 /* Keeps changes in memory until they are `limit` bytes, then applies them to the store `below`, which it
  * owns, sorted and each key once. */
 struct store *store_create_buffered(struct store *below, size_t limit);

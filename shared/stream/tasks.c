@@ -375,6 +375,15 @@ static bool find_parts(struct stream *s, const struct view *v, struct partitions
     return !ahead || store_apply(s->o.store, gone, n, e);
 }
 
+/* What a version has left in the store that did not serve the view. */
+static bool forget_unserved(struct stream *s, const struct view *v, struct err *e) {
+    struct view unserved = *v;
+    unserved.served = NULL;
+    for (int32_t p = 0; p < s->partitions; p++)
+        TRY(view_forget(s, &unserved, p, e));
+    return true;
+}
+
 bool standbys_start(struct stream *s, struct err *e) {
     struct partitions found = {0};
     if (!s->serves)
@@ -383,7 +392,8 @@ bool standbys_start(struct stream *s, struct err *e) {
         return err_set(e, ERR_CONFIG, "topic %s has more than %d partitions",
                        s->topology->sources[0].topic->name, PARTITIONS_MAX);
     for (size_t i = 0; i < s->view_count; i++)
-        TRY(s->topology->views[i]->served == NULL || find_parts(s, s->topology->views[i], &found, e));
+        TRY(s->topology->views[i]->served == NULL || (forget_unserved(s, s->topology->views[i], e) &&
+                                                      find_parts(s, s->topology->views[i], &found, e)));
     for (int32_t p = 0; p < s->partitions && !s->o.divided; p++)
         partitions_put(&found, p, true);
     pthread_mutex_lock(&s->lock);

@@ -26,6 +26,21 @@ FILES = {  # others: stream.c
     "table_loss_unheard": "tables.c",
     "deleted_rows_return": "positions.c",
     "beginning_is_zero": "tables.c",
+    "restore_committed_end": "tasks.c",
+    "end_before_offsets": "tasks.c",
+    "changelog_loss_unheard": "tasks.c",
+    "changelog_loss_forgotten": "tasks.c",
+    "stale_store": "tasks.c",
+    "no_restore": "tasks.c",
+    "index_not_restored": "tasks.c",
+    "restored_anew": "tasks.c",
+    "inputs_unheard": "tasks.c",
+    "inputs_not_stored": "tasks.c",
+    "position_guessed": "tasks.c",
+    "zombie_answers": "stream_read.c",
+    "foreign_unheard": "tasks.c",
+    "old_index_stays": "step.c",
+    "index_not_followed": "tasks.c",
 }
 
 MUTATIONS = {
@@ -33,8 +48,9 @@ MUTATIONS = {
     "offsets_outside": [("if (s->tasks[p].state == TASK_RUNNING && s->tasks[p].inputs[i] != s->tasks[p].committed[i])",
                          "if (!s->in_transaction && s->tasks[p].inputs[i] != s->tasks[p].committed[i])")],
     # The position of the changelog is stored before its rows, in a batch of its own.
-    "position_outside": [("    TRY(overlay_apply(changes, e));\n    step_clear(s->step);",
-                          """    struct overlay apart = {.store = s->o.store};
+    "position_outside": [("    TRY(overlay_write(changes, e));\n",
+                          """    _cleanup_(buf_free) struct buf key = {0};
+    struct overlay apart = {.store = s->o.store};
     for (int32_t p = 0; changed && p < s->partitions; p++)
         for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++) {
             store_key_view_position(&key, s->topology->views[i], p);
@@ -43,24 +59,24 @@ MUTATIONS = {
     bool applied = overlay_apply(&apart, e);
     overlay_free(&apart);
     TRY(applied);
-    TRY(overlay_apply(changes, e));
-    step_clear(s->step);""")],
+    TRY(overlay_write(changes, e));
+""")],
     # The store is written before the commit.
     "store_before_commit": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
                              """    if (step_overlay(s->step)->count > 0)
         TRY(overlay_apply(step_overlay(s->step), e));
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));""")],
     # An abort does not take the tasks back to what is committed.
-    "no_rewind": [("        if (s->tasks[p].state != TASK_NONE)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);",
+    "no_rewind": [("        if (s->tasks[p].ours)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);",
                    "        if (s->tasks[p].state == TASK_RESTORING)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);")],
     # Restoring ends where committed readers end: a transaction whose markers are late is not waited for.
-    "restore_committed_end": [("TRY(ends(s, changelogs, s->view_count, false, e));",
+    "restore_committed_end": [("TRY(ends(s, changelogs, s->view_count, !task->ours, e));",
                                "TRY(ends(s, changelogs, s->view_count, true, e));")],
     # The end of the changelog is asked before the offsets are stable.
-    "end_before_offsets": [("    TRY(GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n", ""),
-                           ("    TRY(ends(s, changelogs, s->view_count, false, e));\n",
-                            "    TRY(ends(s, changelogs, s->view_count, false, e));\n"
-                            "    TRY(GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n")],
+    "end_before_offsets": [("    TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n", ""),
+                           ("    TRY(ends(s, changelogs, s->view_count, !task->ours, e));\n",
+                            "    TRY(ends(s, changelogs, s->view_count, !task->ours, e));\n"
+                            "    TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n")],
     # The place in the input moves on before the record is processed.
     "position_before_record": [("    struct slice trace = s->o.log->ops->header(r, \"traceparent\");",
                                 "    s->tasks[r->partition].inputs[source] = r->offset + 1;\n"
@@ -100,10 +116,10 @@ MUTATIONS = {
     # and rows of what was lost are kept, of tables,
     "table_loss_unheard": [("    if (r->offset < c->position) {\n        note_ahead(s, s->topology->tables[i]", "    if (false) {\n        note_ahead(s, s->topology->tables[i]")],
     # of views whose changelog goes on, or is not written to any more,
-    "changelog_loss_unheard": [("    TRY(!cut || commit(s, e));\n    if (cut)", "    if (false)")],
+    "changelog_loss_unheard": [("    if (!cut && !behind)\n", "    if (!behind)\n")],
     "changelog_loss_unsought": [("return store_flush(s->o.store, e) && changelogs_check(s, e);", "return store_flush(s->o.store, e);")],
     # or of a transaction that failed after it was found.
-    "changelog_loss_forgotten": [("        bool cut = task->changelogs[i].was > 0;\n", "        bool cut = false;\n        task->changelogs[i].was = 0;\n")],
+    "changelog_loss_forgotten": [("    bool stale, cut = task->changelogs[i].was > 0;\n", "    bool stale, cut = false;\n    task->changelogs[i].was = 0;\n")],
     # What is aimed at is waited for, although it is lost.
     "lost_aim": [("    TRY(aims_lower(s, e));\n", "")],
     # Rows that were deleted long ago come back with an old store.
@@ -114,8 +130,8 @@ MUTATIONS = {
     # Tables are looked up as they are.
     "stale_lookup": [("    step_tables_fresh(s->step, false);\n", "")],
     # A store that is longer than its log is kept.
-    "stale_store": [("        if (c->position < 0 || c->position > c->target || cut || stale) {",
-                     "        if (c->position > c->target)\n            c->position = c->target;\n        if (c->position < 0) {")],
+    "stale_store": [("    if (c->position < 0 || c->position > end || cut || stale) {",
+                     "    if (c->position > end)\n        c->position = end;\n    if (c->position < 0) {")],
     # The rows of a store that is longer than its log go first, and then the position.
     "rows_before_position": [("    store_key_positions(&key, t->name);\n    TRY(sweep(s, &key, e));\n    store_key_row(&key, t, -1, SLICE(\"\"));",
                               "    store_key_row(&key, t, -1, SLICE(\"\"));"),
@@ -137,8 +153,8 @@ MUTATIONS = {
     # A lost assignment is given back as if it were still ours, with what was begun for it.
     "lost_without_abort": [("        if (s->dirty_since != 0)\n            rewind_tasks(s, MEND_ABORT);", "        ;")],
     # The store is restored from the end of what is committed without what it lacks: nothing is replayed.
-    "no_restore": [("            if (c->position < c->target)\n".replace("            ", "        ", 1),
-                    "        c->target = c->position;\n        if (c->position < c->target)\n")],
+    "no_restore": [("    if (task->ours && c->position >= end)\n        return true;\n",
+                    "    c->target = task->ours ? c->position : end;\n    if (task->ours)\n        return true;\n")],
     # Stream time is not kept beside the offsets: after a crash it begins anew.
     "time_forgotten": [("s->expires ? s->tasks[p].time.now : 0", "0")],
     # What expires is committed without an offset: Kafka cannot tell that the task is somebody else's by now.
@@ -166,12 +182,12 @@ MUTATIONS = {
     # The changelog does not say where the inputs were,
     "inputs_untold": [("    if (inputs.size > 0)\n        headers[n++]", "    if (false)\n        headers[n++]")],
     # or nobody listens when it is read,
-    "inputs_unheard": [("                inputs_raise(s, r->partition, inputs);\n", "")],
+    "inputs_unheard": [("        inputs_raise(s, r->partition, inputs);\n", "")],
     # or it is not kept where that is not read again;
-    "inputs_not_stored": [("        if (changed && s->view_count > 0)\n            inputs_put(s, p, changes);\n", "")],
+    "inputs_not_stored": [("    inputs_put(s, p, o);\n", "")],
     # and a store of another Kafka is believed.
-    "inputs_of_another_log": [("    return store_apply(s->o.store, &(struct store_change){buf_slice(&key), SLICE_NONE}, 1, e);",
-                               "    return true;")],
+    "inputs_of_another_log": [("        TRY(store_apply(s->o.store, &(struct store_change){buf_slice(&key), SLICE_NONE}, 1, e));\n",
+                               "")],
     # What cannot be decoded makes time pass,
     "poison_moves_time": [("    if (handled && (ok || s->err.kind == ERR_POISON))\n        time->now = s->now;",
                            "    if (ok || s->err.kind == ERR_POISON)\n        time->now = s->now;")],
@@ -184,12 +200,22 @@ MUTATIONS = {
     # or the first of several is blamed.
     "refused_blames_any": [("    } else if (q->size == 1 && q->last.place.topic != NULL) {", "    } else if (q->last.place.topic != NULL) {")],
     # The position skips what a missing delivery report does not tell: it is guessed from the end of the log.
-    "position_guessed": [("        for (size_t i = 0; changed && i < s->view_count; i++) {\n",
-                          """        for (size_t i = 0; changed && i < s->view_count; i++) {
-            struct log_position end = {s->topology->views[i]->changelog, p, -1};
-            if (ends(s, &end, 1, false, e))
-                task->changelogs[i].next = end.offset;
+    "position_guessed": [("        const struct log_delivered *d = &task->changelogs[i];\n",
+                          """        struct log_delivered *d = &task->changelogs[i];
+        struct log_position end = {s->topology->views[i]->changelog, p, -1};
+        struct err unheard;
+        if (ends(s, &end, 1, false, &unheard))
+            d->next = end.offset;
 """)],
+    # Who reads a view is answered by whoever believes that it owns the task,
+    "zombie_answers": [("    if (atomic_load(place) >= end)\n        return 0;\n", "    if (atomic_load(place) >= 0)\n        return 0;\n")],
+    # or finds, and never looks again, that it does not.
+    "foreign_unheard": [("    return d->foreign || (!d->open", "    return false && (!d->open")],
+    # A row that is put again is found by what it was before, too,
+    "old_index_stays": [("        if (!overlay_find(&s->seen, row->key, &before) &&\n            !store_get(s->overlay.store, row->key, &s->overlay.arena, &before, e))\n            return false;\n",
+                         "        before = SLICE_NONE;\n")],
+    # or a standby does not find it.
+    "index_not_followed": [("    TRY(v->served == NULL ||\n", "    TRY(true ||\n")],
 }
 
 
