@@ -116,8 +116,33 @@ class TwoInstances(Configuration, SuiteTest):
         """How many partitions of the view an instance answers for, how many it has, and how many it owns."""
         metrics = self.suite.http("GET", "/metrics", port=self.suite.service_port("orders", instance)).body.decode()
         figures = dict(line.split(" ") for line in metrics.splitlines() if line.startswith("insideout_partitions_"))
-        parts = pathlib.Path(self.suite.data, "views", f"orders-{instance}", "orders-view.parts")
+        parts = pathlib.Path(self.suite.data, "views", f"orders-{instance}", "orders.parts")
         return int(figures["insideout_partitions_held"]), len(list(parts.iterdir())), int(figures["insideout_partitions_owned"])
+
+    def restored(self, instance):
+        """How many records of changelogs it has read, of those by which it stands by too."""
+        metrics = self.suite.http("GET", "/metrics", port=self.suite.service_port("orders", instance)).body.decode()
+        return sum(int(n) for n in re.findall(r'(?m)^insideout_restored_records_total\{topology="orders",.*\} (\d+)$', metrics))
+
+    def test_x_a_standby_takes_over_without_restoring(self):
+        """What it has of the other's tasks is there before it has them."""
+        with Load(self.suite, "followed") as load:
+            load.wait_for(60)
+        for i in load.ids:
+            self.suite.outcome(i, 60)
+        wait_until(lambda: [self.held(n) for n in (0, 1)] == [(4, 4, 2)] * 2, 60, "each owns two and stands by for two")
+        before, pid = self.restored(0), self.suite.pid("orders", 1)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: self.held(0) == (4, 4, 4), 60, "it has the other's tasks")
+            self.assertEqual(self.restored(0), before)
+            for n in range(8):
+                self.suite.post_order(port=self.suite.service_port("orders", 0), id=f"taken-over-{n}")
+                self.suite.outcome(f"taken-over-{n}", 60)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: [self.held(n) for n in (0, 1)] == [(4, 4, 2)] * 2, 120, "both have their tasks again")
+        self.assert_each_order_once(load.ids + [f"taken-over-{n}" for n in range(8)])
 
     def test_y_three_instances_have_a_part_each(self):
         """Any of them answers for any order, while they come, die and go."""
