@@ -238,6 +238,25 @@ static bool kafka_ends(struct log *l, struct log_position *positions, size_t n, 
     return kafka_offsets(kafka_of(l), positions, n, RD_KAFKA_OFFSET_SPEC_LATEST, committed, e);
 }
 
+/* Markers are written within a few milliseconds; the producer's next transaction would have to wait for them,
+ * too. */
+static bool kafka_visible(struct log *l, const struct log_position *positions, size_t n, struct err *e) {
+    enum { TRIES = 200, PAUSE_MS = 50 };
+    struct log_position at[n];
+    for (int try = 0; try < TRIES; try++) {
+        bool all = true;
+        memcpy(at, positions, sizeof at);
+        if (!kafka_ends(l, at, n, true, e))
+            return err_set(e, ERR_UNKNOWN, "%s", e->text);
+        for (size_t i = 0; i < n; i++)
+            all = all && at[i].offset >= positions[i].offset;
+        if (all)
+            return true;
+        poll(NULL, 0, try < PAUSE_MS ? try : PAUSE_MS);
+    }
+    return err_set(e, ERR_UNKNOWN, "what was committed to %s is not to be seen", positions[0].topic->name);
+}
+
 bool kafka_cluster(struct log *l, char *id, size_t size, struct err *e) {
     struct kafka *k = kafka_of(l);
     rd_kafka_t *rk;
@@ -894,6 +913,7 @@ bool kafka_create(const struct kafka_options *o, struct log **log, struct err *e
         .produce = kafka_produce,
         .commit = kafka_commit,
         .abort = kafka_abort,
+        .visible = kafka_visible,
         .seen_end = kafka_seen_end,
         .troubled = kafka_troubled,
         .wake = kafka_wake,

@@ -86,7 +86,8 @@ void log_moved_text(const struct log_record *r, char *text, size_t size);
 struct log_delivered {
     int64_t next;  /* the offset behind the last record */
     int64_t was;   /* not 0: it was this, and then a record came to lie before it: the log has lost some */
-    bool open;     /* it has records of a transaction that has not ended */
+    bool open;     /* it has records of a transaction that has not ended; */
+    int64_t sent;  /* so many of them nothing was heard of yet */
     bool marker;   /* at `next` comes the marker of the one that has */
     bool foreign;  /* between two records there was something that is not of this producer, */
     int64_t known; /* and this is where that may begin */
@@ -100,15 +101,22 @@ static inline void log_deliver(struct log_delivered *d, int64_t offset) {
         d->foreign = true;
         d->known = d->next;
     }
-    d->open = true;
+    d->sent -= d->sent > 0;
     d->marker = false;
     d->next = offset + 1;
+}
+
+/* Says that a record is on its way. */
+static inline void log_send(struct log_delivered *d) {
+    d->open = true;
+    d->sent++;
 }
 
 /* Says that the transaction is committed. */
 static inline void log_delivered_commit(struct log_delivered *d) {
     d->marker = d->marker || d->open;
     d->open = false;
+    d->sent = 0;
 }
 
 /* Up to here the log has nothing that this producer has not written. */
@@ -153,6 +161,7 @@ struct log {
  *              ERR_ABORT: not committed; forget what came of the batch, abort, go back to what is committed
  *              ERR_UNKNOWN: the same, but init instead of abort, and ask `committed`: it may be
  *              ERR_FENCED: another has this identity; exit, and touch nothing
+ *   visible    ERR_UNKNOWN: nobody knows, as for commit
  *   produce, commit
  *              ERR_REFUSED: as ERR_ABORT, but it would be so each time: there is a record that the broker
  *              will never take, for its size, its key or its timestamp
@@ -206,6 +215,10 @@ struct log_ops {
     bool (*produce)(struct log *l, const struct log_message *m, struct err *e);
     bool (*commit)(struct log *l, const struct log_committed *inputs, size_t n, struct err *e);
     bool (*abort)(struct log *l, struct err *e);
+
+    /* Waits until committed readers can read to these positions in what has been committed: a transaction is
+     * decided before its markers are written. */
+    bool (*visible)(struct log *l, const struct log_position *positions, size_t n, struct err *e);
 
     /* Where a partition that is being read ends, as its reader has last heard; -1: it has not, or reads it no
      * more. Asks nobody. Any thread, from after poll has returned first until destroy. */

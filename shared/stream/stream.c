@@ -242,6 +242,8 @@ static bool produce(struct stream *s, const struct emission *m, struct slice inp
                                   .headers = headers,
                                   .header_count = n,
                                   .delivered = delivered(s, m)};
+    if (message.delivered != NULL)
+        log_send(message.delivered);
     TRY(LOG(s, produce, &message, e) || spoilt(e, ERR_ABORT));
     counter_add(&s->counts[m->topic->index].out, 1);
     return true;
@@ -359,6 +361,25 @@ static void tell_served(void *context, const struct table *t, struct slice key, 
     s->o.changed(s->o.context, t, key, partition, -1);
 }
 
+/* What is read here others must be able to read, too: who has seen a row here finds it at a standby. Where a
+ * record lies of which nothing was heard, nobody knows; it is before the log's end. */
+static bool visible(struct stream *s, struct err *e) {
+    size_t n = 0;
+    bool heard = true;
+    struct log_position at[(size_t)s->partitions * s->view_count + 1];
+    for (int32_t p = 0; s->serves && p < s->partitions; p++)
+        for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++) {
+            const struct view *v = s->topology->views[i];
+            const struct log_delivered *d = &s->tasks[p].changelogs[i];
+            if (v->served == NULL || !d->open)
+                continue;
+            at[n++] = (struct log_position){v->changelog, p, d->next};
+            heard = heard && d->sent == 0;
+        }
+    TRY(heard || ends(s, at, n, false, e));
+    return n == 0 || GUARDED(s, LOG(s, visible, at, n, e));
+}
+
 /* The store takes what the log has. */
 static bool apply(struct stream *s, struct err *e) {
     struct overlay *changes = step_overlay(s->step);
@@ -399,6 +420,7 @@ bool commit(struct stream *s, struct err *e) {
                     (struct log_committed){s->topology->sources[i].topic, p, s->tasks[p].inputs[i],
                                            s->expires ? s->tasks[p].time.now : 0, s->tasks[p].cuts[i]};
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));
+    TRY(visible(s, e) || spoilt(e, ERR_UNKNOWN));
     histogram_observe(&s->transaction_us, &buckets_us, clock_mono_us() - s->transaction_since_us);
     histogram_observe(&s->transaction_inputs, &buckets_records, (int64_t)s->transaction_records);
     counter_add(&s->commits, 1);

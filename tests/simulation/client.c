@@ -620,6 +620,24 @@ static bool client_abort(struct log *l, struct err *e) {
     return true;
 }
 
+static bool client_visible(struct log *l, const struct log_position *positions, size_t n, struct err *e) {
+    struct client *c = of(l);
+    POINT(c, "visible");
+    if (world_away(world_of(c)))
+        return err_set(e, ERR_UNKNOWN, "no answer");
+    for (size_t i = 0; i < n; i++) {
+        struct partition *p = broker_partition(broker_of(c), positions[i].topic, positions[i].partition);
+        while (broker_stable_end(broker_of(c), p) < positions[i].offset) {
+            if ((int64_t)p->count < positions[i].offset) /* it has lost them */
+                return err_set(e, ERR_UNKNOWN, "not to be seen");
+            if (!world_wait(c->instance, INT64_MAX))
+                return gone(e);
+        }
+    }
+    POINT(c, "visible, done");
+    return true;
+}
+
 /* ---- the rest ---- */
 
 static int64_t client_seen_end(struct log *l, enum log_queue q, const struct topic *t, int32_t partition) {
@@ -654,6 +672,7 @@ struct log *client_create(struct instance *i) {
         .produce = client_produce,
         .commit = client_commit,
         .abort = client_abort,
+        .visible = client_visible,
         .seen_end = client_seen_end,
         .wake = client_wake,
         .destroy = client_leave,

@@ -209,6 +209,8 @@ MUTATIONS = {
 """)],
     # Who reads a view is answered by whoever believes that it owns the task,
     "zombie_answers": [("    if (atomic_load(place) >= end)\n        return 0;\n", "    if (atomic_load(place) >= 0)\n        return 0;\n")],
+    # or sees what others do not see yet,
+    "seen_too_soon": [("    return n == 0 || GUARDED(s, LOG(s, visible, at, n, e));", "    (void)e;\n    return n < 100000;")],
     # or finds, and never looks again, that it does not.
     "foreign_unheard": [("    return d->foreign || (!d->open", "    return false && (!d->open")],
     # A row that is put again is found by what it was before, too,

@@ -202,9 +202,9 @@ void rows_watch(struct world *w, const struct topology *t, struct stream *s, str
     stream_held(s, &wanted, &held);
     for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
         for (int32_t p = 0; (*v)->served != NULL && p < world_plan(w)->partitions; p++) {
-            int64_t end = world_settled(w, (*v)->changelog, p);
+            int64_t end = world_stable_end(w, (*v)->changelog, p);
             bool cut = world_cuts(w, (*v)->changelog, p) > 0; /* that it has lost some is noticed in time */
-            if (end < 0 || cut || !partitions_has(&held, p) || stream_behind(s, (*v)->served, p, end) > 0)
+            if (cut || !partitions_has(&held, p) || stream_behind(s, (*v)->served, p, end) > 0)
                 continue;
             struct rows rows = {.count = 0};
             rows_fold(&rows, w, (*v)->changelog, p);

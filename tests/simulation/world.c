@@ -737,9 +737,8 @@ struct store *world_task_store(struct world *w, const struct topology *t, int32_
     abort();
 }
 
-int64_t world_settled(struct world *w, const struct topic *t, int32_t partition) {
-    struct partition *p = broker_partition(&w->broker, t, partition);
-    return broker_stable_end(&w->broker, p) == (int64_t)p->count ? (int64_t)p->count : -1;
+int64_t world_stable_end(struct world *w, const struct topic *t, int32_t partition) {
+    return broker_stable_end(&w->broker, broker_partition(&w->broker, t, partition));
 }
 
 struct store *world_store(struct world *w, const struct topology *t, int instance) {

@@ -155,8 +155,8 @@ bool world_deleted(const struct log_record *r);
 bool world_lost(const struct log_record *r);
 /* Has somebody said that a reader went on behind it, since it was deleted? */
 bool world_told_of(const struct world *w, const struct log_record *r);
-/* Where a partition ends, while committed readers see all that was written to it; -1: they do not. */
-int64_t world_settled(struct world *w, const struct topic *t, int32_t partition);
+/* Where a partition ends for committed readers. */
+int64_t world_stable_end(struct world *w, const struct topic *t, int32_t partition);
 /* Did this partition ever lose records? */
 bool world_shrunk(struct world *w, const struct topic *t, int32_t partition);
 /* How often it has lost its last ones. */

@@ -184,6 +184,14 @@ static bool log_ends(struct log *log, struct log_position *positions, size_t n, 
     return true;
 }
 
+/* Markers come with the commit here, but behind somebody else's open transaction nothing is seen. */
+static bool log_visible(struct log *log, const struct log_position *positions, size_t n, struct err *e) {
+    for (size_t i = 0; i < n; i++)
+        if (memory_log_stable_end(of(log), positions[i].topic, positions[i].partition) < positions[i].offset)
+            return err_set(e, ERR_UNKNOWN, "not to be seen");
+    return true;
+}
+
 /* ---- the group ---- */
 
 static bool log_subscribe(struct log *log, const struct topic *lead, const struct log_listener *listener,
@@ -452,6 +460,7 @@ struct memory_log *memory_log_create(int32_t partitions) {
         .produce = log_produce,
         .commit = log_commit,
         .abort = log_abort,
+        .visible = log_visible,
         .seen_end = log_seen_end,
         .troubled = troubled,
         .wake = log_wake,
