@@ -80,8 +80,8 @@ WARN_UNUSED bool stream_step(struct stream *s, int wait_ms, struct err *e);
 WARN_UNUSED bool stream_run(struct stream *s, struct err *e);
 /* Ends stream_run() soon. Any thread. */
 void stream_stop(struct stream *s);
-/* The first half of that: commits and gives its tasks to others soon, but goes on to follow what it serves. Any
- * thread. */
+/* The first half of that: commits and gives its tasks to others soon, but goes on to follow what it serves.
+ * Any thread. */
 void stream_leave(struct stream *s);
 /* Whether that is done. Any thread. */
 bool stream_has_left(const struct stream *s);
