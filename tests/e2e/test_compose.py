@@ -138,12 +138,12 @@ class Compose(ContainersTest):
             self.assertGreaterEqual(moment(containers[name]["State"]["StartedAt"]), moment(setup["FinishedAt"]), name)
 
     def test_6_a_service_image_is_a_binary_and_its_libraries(self):
+        containers = self.suite.containers()
         for name in SERVICES:
-            image = self.suite.containers()[name]["Image"]
+            image = containers[name]["Image"]
             size = int(self.suite.run("docker", "image", "inspect", "-f", "{{.Size}}", image).stdout) / 2**20
             self.assertLess(size, SERVICE_IMAGE_MIB, name)
-        container = self.suite.containers()["orders"]["Id"]
-        archive = subprocess.run(["docker", "export", container], capture_output=True, check=True, timeout=60).stdout
+        archive = subprocess.run(["docker", "export", containers["orders"]["Id"]], capture_output=True, check=True, timeout=60).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             regular = [f.name for f in files if f.isreg() and f.size > 0]
         others = [f for f in regular if ".so" not in f and not f.startswith("data/")]
