@@ -109,10 +109,10 @@ struct stream {
     struct task *tasks;      /* by partition */
     struct cursor **cursors; /* by table, then partition */
     int32_t *table_partitions;
-    bool *forgotten;      /* by table: as a whole, because its log is shorter; it starts anew */
-    size_t step_started;  /* how far start() got */
-    bool joined, expires; /* expires: a view has a retention */
-    bool serves;          /* a view is served */
+    bool *forgotten;                  /* by table: as a whole, because its log is shorter; it starts anew */
+    size_t step_started;              /* how far start() got */
+    bool subscribed, joined, expires; /* expires: a view has a retention */
+    bool serves;                      /* a view is served */
 
     enum mend mend;
     bool in_transaction;

@@ -767,25 +767,28 @@ static bool start(struct stream *s, struct err *e) {
             TRY(count_partitions(s, t->outputs[i], &count, e));
         if (t->dead_letters != NULL)
             TRY(count_partitions(s, t->dead_letters, &count, e));
-        places_create(s);
         s->step_started = 1;
     }
     if (s->step_started == 1) {
         TRY(standbys_start(s, e)); /* again, where the rest fails: what is read already is not read twice */
+        if (atomic_load(&s->places) == NULL)
+            places_create(s); /* who asks from now on is told what is held */
         TRY(tables_aim(s, false, e));
         for (size_t i = 0; i < s->table_count; i++)
             TRY(table_start(s, i, e));
         s->step_started = 2;
     }
+    bool member = s->source_count > 0 && !atomic_load(&s->leaving);
     if (s->step_started == 2) {
-        if (s->source_count > 0)
+        if (member)
             TRY(GUARDED(s, LOG(s, init, e)));
         s->step_started = 3;
     }
-    if (s->source_count > 0) {
+    if (member) {
         struct log_listener bound = listener;
         bound.context = s;
         TRY(LOG(s, subscribe, t->sources[0].topic, &bound, e));
+        s->subscribed = true;
     }
     s->step_started = 4;
     return true;
@@ -899,6 +902,7 @@ static bool aims_lower(struct stream *s, struct err *e) {
 
 static void places_update(struct stream *s) {
     struct place *at = atomic_load_explicit(&s->places, memory_order_relaxed)->place;
+    bool moved = false; /* a view */
     for (int32_t p = 0; p < s->partitions; p++)
         for (size_t i = 0; i < s->source_count; i++, at++)
             atomic_store_explicit(&at->position, s->tasks[p].state == TASK_RUNNING ? s->tasks[p].read[i] : -1,
@@ -910,9 +914,10 @@ static void places_update(struct stream *s) {
         for (size_t i = 0; i < s->view_count; i++, at++) {
             const struct task *t = &s->tasks[p];
             bool reads = t->state == TASK_RESTORING || t->state == TASK_FOLLOWING;
-            atomic_store(&at->position, reads ? t->restore[i].position : t->applied[i]);
+            int64_t position = reads ? t->restore[i].position : t->applied[i];
+            moved = atomic_exchange(&at->position, position) != position || moved;
         }
-    if (s->serves && atomic_exchange(&s->expected, false) && s->o.advanced != NULL)
+    if (s->serves && moved && atomic_exchange(&s->expected, false) && s->o.advanced != NULL)
         s->o.advanced(s->o.context);
 }
 
@@ -1026,6 +1031,8 @@ bool stream_step(struct stream *s, int wait_ms, struct err *e) {
             *e = trouble;
             return false;
         }
+        if (started(s))
+            places_update(s); /* what is followed goes on, and so do its readers */
         return true;
     case ERR_ABORT:
     case ERR_UNKNOWN:
@@ -1044,12 +1051,16 @@ bool stream_step(struct stream *s, int wait_ms, struct err *e) {
 /* Others have its tasks from now on; what it serves it holds on to, and follows them. */
 static void leave(struct stream *s) {
     struct err trouble = {0};
-    if (s->mend == MEND_NONE && !commit(s, &trouble) && s->in_transaction)
-        LOG(s, abort, &trouble); /* whoever comes next fences what could not be aborted */
+    bool done = s->mend == MEND_NONE && commit(s, &trouble);
+    if (!done && (s->in_transaction || s->mend == MEND_ABORT))
+        (void)!GUARDED(s, LOG(s, abort, &trouble)); /* who comes next fences what could not be aborted */
+    if (!done)
+        observe_end(s, false);
     step_clear(s->step);
+    s->mend = MEND_NONE;
     s->in_transaction = false;
     s->dirty_since = 0;
-    if (s->joined && s->o.log->ops->leave != NULL && !LOG(s, leave, &trouble))
+    if (s->subscribed && s->o.log->ops->leave != NULL && !LOG(s, leave, &trouble))
         status_set(&s->status, trouble.text); /* then they are missed when the session ends */
     for (int32_t p = 0; p < s->partitions; p++)
         if (s->tasks[p].ours)

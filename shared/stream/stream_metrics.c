@@ -127,11 +127,12 @@ static void show_topic(const struct topology *by, const struct topic_counts *c, 
 
 static void show_lag(struct stream *s, struct metrics *m) {
     const struct places *all = atomic_load(&s->places);
-    for (size_t i = 0; all != NULL && i < all->tables; i++) {
+    for (size_t i = 0; all != NULL && i < all->count; i++) {
         const struct place *at = &all->place[i];
         bool input = i < all->inputs;
-        enum log_queue q = input ? source_queue(&s->topology->sources[i % s->source_count])
-                                 : LOG_TABLES; /* by partition, source */
+        enum log_queue q = input             ? source_queue(&s->topology->sources[i % s->source_count])
+                           : i < all->tables ? LOG_TABLES
+                                             : LOG_CHANGELOGS; /* inputs: by partition, source */
         int64_t position = atomic_load_explicit(&at->position, memory_order_relaxed), end = -1;
         if (position >= 0)
             end = LOG(s, seen_end, q, at->topic, at->partition);
@@ -154,7 +155,7 @@ void stream_metrics(struct stream *s, struct metrics *m) {
     show_lag(s, m);
     metrics_add(m, &restore_left, (double)atomic_load(&s->left), "topology", name, NULL);
     metrics_add(m, &rewinds, (double)counter_get(&s->rewinds), "topology", name, NULL);
-    if (s->table_count > 0)
+    if (s->table_count > 0 || s->serves)
         metrics_add(m, &reindexed, (double)counter_get(&s->reindexed), "topology", name, NULL);
     if (s->source_count > 0) {
         metrics_add(m, &figure_committed, (double)counter_get(&s->commits), "topology", name, NULL);

@@ -98,7 +98,8 @@ static size_t view_of(const struct stream *s, const struct table *t) {
     return i;
 }
 
-/* Whoever waits says so first and looks again then, so nobody waits for what has come meanwhile. */
+/* Whoever waits says so first and looks again then, so nobody waits for what has come meanwhile. The owner is
+ * woken once for what is waited for: it may be that it has to look. */
 uint64_t stream_behind(struct stream *s, const struct table *t, int32_t p, int64_t end) {
     struct partitions wanted, held;
     size_t view = view_of(s, t);
@@ -111,9 +112,9 @@ uint64_t stream_behind(struct stream *s, const struct table *t, int32_t p, int64
     const _Atomic int64_t *place = &all->place[all->tables + (size_t)p * s->view_count + view].position;
     if (atomic_load(place) >= end)
         return 0;
-    atomic_store(&s->tasks[p].wanted[view], end);
     atomic_store(&s->expected, true);
-    s->o.log->ops->wake(s->o.log);
+    if (atomic_exchange(&s->tasks[p].wanted[view], end) != end)
+        s->o.log->ops->wake(s->o.log);
     int64_t left = end - atomic_load(place);
     return left > 0 ? (uint64_t)left : 0;
 }

@@ -19,13 +19,15 @@ static bool reads_changelogs(const struct task *task) {
 
 void task_halt(struct stream *s, int32_t p, enum task_state next) {
     struct task *task = &s->tasks[p];
+    for (size_t i = 0; i < s->view_count; i++) /* what the store has stays true, and can be read */
+        task->applied[i] = next == TASK_NONE        ? -1
+                           : reads_changelogs(task) ? task->restore[i].position
+                                                    : task->applied[i];
     if (reads_changelogs(task))
         changelogs_unread(s, p);
     if (task->state == TASK_RUNNING)
         for (size_t i = 0; i < s->source_count; i++)
             LOG(s, unread, source_queue(&s->topology->sources[i]), s->topology->sources[i].topic, p);
-    for (size_t i = 0; i < s->view_count; i++)
-        task->applied[i] = -1;
     task->state = next;
     step_task_gone(s->step);
 }
@@ -74,14 +76,15 @@ void task_put_positions(struct stream *s, int32_t p, struct overlay *o) {
 
 /* Where the store is in a changelog; it begins anew where that is no place of this log. *same_log: what it
  * knows of the inputs is true all the same. */
-static bool view_begin(struct stream *s, size_t i, int32_t p, int64_t end, bool *same_log, struct err *e) {
+static bool view_begin(struct stream *s, size_t i, int32_t p, int64_t end, int64_t target, bool *same_log,
+                       struct err *e) {
     const struct view *v = s->topology->views[i];
     struct task *task = &s->tasks[p];
     struct cursor *c = &task->restore[i];
     struct log_position at = {v->changelog, p, end};
     _cleanup_(buf_free) struct buf key = {0};
     bool stale, cut = task->changelogs[i].was > 0;
-    *c = (struct cursor){.target = end, .mark = end, .mark_at = time_of_day(s)};
+    *c = (struct cursor){.target = target, .mark = target, .mark_at = time_of_day(s)};
     store_key_view_position(&key, v, p);
     TRY(position_load(s, &key, &c->position, e));
     if (v->served != NULL && c->position < 0 && !cut) {
@@ -101,24 +104,25 @@ static bool view_begin(struct stream *s, size_t i, int32_t p, int64_t end, bool 
         c->position = 0;
         position_put(&s->hydrated, &key, c->mark_at);
     }
-    if (task->ours && c->position >= end)
+    if (task->ours && c->position >= target)
         return true;
     at.offset = c->position > 0 ? c->position : -1;
     return LOG(s, read, LOG_CHANGELOGS, &at, e);
 }
 
 /* Stable input offsets first, then the changelogs up to where open transactions may still reach. Who stands
- * by aims at what committed readers see. */
+ * by aims at what committed readers see; it may know more already, whose markers are on their way. */
 static bool restore_begin(struct stream *s, int32_t p, struct err *e) {
     struct task *task = &s->tasks[p];
     struct log_committed inputs[s->source_count + 1];
-    struct log_position changelogs[s->view_count + 1];
+    struct log_position changelogs[s->view_count + 1], targets[s->view_count + 1];
     for (size_t i = 0; i < s->source_count; i++)
         inputs[i] = (struct log_committed){s->topology->sources[i].topic, p, -1, 0, 0};
     TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));
     for (size_t i = 0; i < s->view_count; i++)
-        changelogs[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
-    TRY(ends(s, changelogs, s->view_count, !task->ours, e));
+        targets[i] = changelogs[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
+    TRY(task->ours || ends(s, targets, s->view_count, true, e));
+    TRY(ends(s, changelogs, s->view_count, false, e));
     task->time = (struct task_time){.due = INT64_MIN};
     for (size_t i = 0; i < s->source_count; i++) {
         task->inputs[i] = task->committed[i] = inputs[i].offset;
@@ -127,7 +131,8 @@ static bool restore_begin(struct stream *s, int32_t p, struct err *e) {
     }
     bool same_log = true;
     for (size_t i = 0; i < s->view_count; i++)
-        TRY(view_begin(s, i, p, changelogs[i].offset, &same_log, e));
+        TRY(view_begin(s, i, p, changelogs[i].offset, task->ours ? changelogs[i].offset : targets[i].offset,
+                       &same_log, e));
     task->state = TASK_RESTORING;
     return overlay_apply(&s->hydrated, e) && (!same_log || inputs_load(s, p, e));
 }
@@ -272,13 +277,20 @@ static bool is_own(struct stream *s, const struct log_record *r) {
                       s->o.log->ops->header(r, "caused-by"));
 }
 
+/* What is served is found by its key. That ends at a slash. */
+static bool is_misplaced(const struct stream *s, const struct view *v, const struct log_record *r) {
+    const char *slash = memchr(r->key.data, '/', r->key.size);
+    struct slice key = {r->key.data, slash == NULL ? r->key.size : (size_t)(slash - r->key.data)};
+    return v->served != NULL && partition_of(key, s->partitions) != r->partition;
+}
+
 /* The record's row, and what it says of the inputs. */
 static bool restore_record(struct stream *s, const struct view *v, const struct log_record *r,
                            struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
     struct arena *a = &s->hydrated.arena;
     void *check = arena_alloc(a, r->topic->value->size);
-    bool none = r->key.size == 0 || (r->value.data == NULL && !r->topic->tombstones);
+    bool none = r->key.size == 0 || (r->value.data == NULL && !r->topic->tombstones) || is_misplaced(s, v, r);
     if (none ||
         (r->value.data != NULL && !schemas_decode(s->o.schemas, r->topic->value, r->value, a, check, e))) {
         if (!none && e->kind != ERR_POISON)
@@ -300,6 +312,14 @@ static bool restore_record(struct stream *s, const struct view *v, const struct 
     return true;
 }
 
+/* What hinders a standby is no reason for this instance's own tasks to wait. */
+static bool standby_waits(struct stream *s, int32_t p, const struct err *why) {
+    status_trouble(&s->status, why->text);
+    task_halt(s, p, TASK_NEW);
+    s->tasks_retry_at = now_ms(s) + RETRY_MS;
+    return true;
+}
+
 bool task_restore(struct stream *s, const struct log_record *r, struct err *e) {
     struct task *task = &s->tasks[r->partition];
     for (size_t i = 0; i < s->view_count; i++) {
@@ -310,7 +330,8 @@ bool task_restore(struct stream *s, const struct log_record *r, struct err *e) {
             TRY(changelog_moved(s, i, r, e));
         if (r->moved || r->offset < task->restore[i].position)
             continue;
-        TRY(r->end || restore_record(s, v, r, e));
+        if (!r->end && !restore_record(s, v, r, e))
+            return !task->ours && e->kind == ERR_RETRY && standby_waits(s, r->partition, e);
         task->restore[i].position = r->offset + !r->end;
         task->restore[i].behind_record = !r->end;
     }
@@ -346,8 +367,8 @@ bool standbys_renew(struct stream *s, struct err *e) {
     return true;
 }
 
-/* Which partitions the store has of a view. All positions go at once where one is of another log: the others
- * could look right once the topic has grown. */
+/* Which partitions the store has of a view. All positions go where one is of another log: the others could
+ * look right once the topic has grown. */
 static bool find_parts(struct stream *s, const struct view *v, struct partitions *found, struct err *e) {
     _cleanup_(arena_free) struct arena a = {0};
     _cleanup_(buf_free) struct buf key = {0}, all = {0};
@@ -372,7 +393,7 @@ static bool find_parts(struct stream *s, const struct view *v, struct partitions
         if (position > at[p].offset)
             note_ahead(s, v->name, &at[p], position);
     }
-    return !ahead || store_apply(s->o.store, gone, n, e);
+    return !ahead || (store_apply(s->o.store, gone, n, e) && store_flush(s->o.store, e));
 }
 
 /* What a version has left in the store that did not serve the view. */
@@ -397,8 +418,9 @@ bool standbys_start(struct stream *s, struct err *e) {
     for (int32_t p = 0; p < s->partitions && !s->o.divided; p++)
         partitions_put(&found, p, true);
     pthread_mutex_lock(&s->lock);
-    if (partitions_empty(&s->hold_wanted))
-        s->hold_wanted = found;
+    for (int32_t p = 0; p < s->partitions; p++)
+        if (partitions_has(&found, p))
+            partitions_put(&s->hold_wanted, p, true);
     pthread_mutex_unlock(&s->lock);
     atomic_store(&s->divided_into, s->partitions);
     atomic_store(&s->hold_changed, true);

@@ -143,9 +143,8 @@ void store_key_part(struct buf *out, const struct table *t, int32_t partition);
 void store_key_positions(struct buf *out, const char *name); /* what those of all partitions begin with */
 void store_key_position(struct buf *out, const char *name, int32_t partition);
 void store_key_table_position(struct buf *out, const struct table *t, int32_t partition);
-/* What its positions begin with, whatever the version of the index. */
+/* What their positions begin with, whatever the version of the index. */
 void store_key_table_positions(struct buf *out, const struct table *t, int32_t partition);
-/* What its positions begin with, whatever the version of the index. */
 void store_key_view_positions(struct buf *out, const struct view *v, int32_t partition);
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition);
 void store_key_age(struct buf *out, const char *name, int32_t partition);

@@ -70,12 +70,12 @@ MUTATIONS = {
     "no_rewind": [("        if (s->tasks[p].ours)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);",
                    "        if (s->tasks[p].state == TASK_RESTORING)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);")],
     # Restoring ends where committed readers end: a transaction whose markers are late is not waited for.
-    "restore_committed_end": [("TRY(ends(s, changelogs, s->view_count, !task->ours, e));",
+    "restore_committed_end": [("TRY(ends(s, changelogs, s->view_count, false, e));",
                                "TRY(ends(s, changelogs, s->view_count, true, e));")],
     # The end of the changelog is asked before the offsets are stable.
     "end_before_offsets": [("    TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n", ""),
-                           ("    TRY(ends(s, changelogs, s->view_count, !task->ours, e));\n",
-                            "    TRY(ends(s, changelogs, s->view_count, !task->ours, e));\n"
+                           ("    TRY(ends(s, changelogs, s->view_count, false, e));\n",
+                            "    TRY(ends(s, changelogs, s->view_count, false, e));\n"
                             "    TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n")],
     # The place in the input moves on before the record is processed.
     "position_before_record": [("    struct slice trace = s->o.log->ops->header(r, \"traceparent\");",
@@ -153,8 +153,8 @@ MUTATIONS = {
     # A lost assignment is given back as if it were still ours, with what was begun for it.
     "lost_without_abort": [("        if (s->dirty_since != 0)\n            rewind_tasks(s, MEND_ABORT);", "        ;")],
     # The store is restored from the end of what is committed without what it lacks: nothing is replayed.
-    "no_restore": [("    if (task->ours && c->position >= end)\n        return true;\n",
-                    "    c->target = task->ours ? c->position : end;\n    if (task->ours)\n        return true;\n")],
+    "no_restore": [("    if (task->ours && c->position >= target)\n        return true;\n",
+                    "    c->target = task->ours ? c->position : target;\n    if (task->ours)\n        return true;\n")],
     # Stream time is not kept beside the offsets: after a crash it begins anew.
     "time_forgotten": [("s->expires ? s->tasks[p].time.now : 0", "0")],
     # What expires is committed without an offset: Kafka cannot tell that the task is somebody else's by now.
