@@ -139,19 +139,12 @@ static void publish(struct assignments *a, const struct member *self) {
 
 /* ---- this instance ---- */
 
-static bool serves(const struct topology *t) {
-    const struct view *const *v = t->views;
-    while (v != NULL && *v != NULL && (*v)->served == NULL)
-        v++;
-    return v != NULL && *v != NULL;
-}
-
 /* Calls `each` for every stream that serves views, and is open. */
 static void each_stream(struct assignments *a, void (*each)(void *context, struct stream *s), void *context) {
     struct instance *i = a->instance;
     for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++) {
         struct stream *s = atomic_load(&i->workers[k].stream);
-        if (s != NULL && serves(i->workers[k].topology))
+        if (s != NULL && topology_served(i->workers[k].topology) != NULL)
             each(context, s);
     }
 }

@@ -25,10 +25,12 @@ static struct worker *worker_of(struct instance *i, const struct table *t) {
 
 /* Whose store has the rows: of a view, those of the topology that decides. */
 static struct worker *keeper_of(struct instance *i, const struct table *t) {
-    for (size_t k = 0; t->view != NULL && k < i->worker_count && i->workers[k].topology != NULL; k++)
+    if (t->view == NULL)
+        return worker_of(i, t);
+    for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++)
         if (topology_has_view(i->workers[k].topology, t->view))
             return &i->workers[k];
-    return t->view == NULL ? worker_of(i, t) : NULL;
+    return NULL;
 }
 
 struct stream *instance_stream(struct instance *i, const struct table *t) {

@@ -66,25 +66,25 @@ static bool open_store(struct worker *w, struct err *e) {
     const struct instance *i = w->instance;
     snprintf(path, sizeof path, "%s/views/%s-%d/%s", i->settings.data_dir, i->service->name, i->settings.slot,
              w->name);
-    const struct view *const *views = w->topology == NULL ? NULL : w->topology->views;
-    const struct store_options options = {.knows_keys = views != NULL, .mended = store_mended, .context = w};
+    const struct table *served = w->topology == NULL ? NULL : topology_served(w->topology);
+    const struct store_options options = {.knows_keys = w->topology != NULL && w->topology->views != NULL,
+                                          .mended = store_mended,
+                                          .context = w};
+    _cleanup_(buf_free) struct buf passing = {0};
+    if (served == NULL)
+        return store_delete_parts(path, e) && store_open_rocksdb(path, &options, &w->store, e);
     /* What a store has in memory and in its cache, shared among the partitions of a view. Its rows are
      * listed, which costs a look into each file. */
     size_t share = i->settings.partitions < 8 ? (size_t)i->settings.partitions : 8;
+    stream_passing(served, &passing);
     struct store_options part = {.knows_keys = true,
                                  .merge_files = 16,
                                  .write_buffer_bytes = (4 << 20) / share,
                                  .block_cache_bytes = (4 << 20) / share,
+                                 .passing = buf_slice(&passing),
                                  .mended = store_mended,
                                  .context = w};
-    for (; views != NULL && *views != NULL; views++)
-        if ((*views)->served != NULL) {
-            _cleanup_(buf_free) struct buf passing = {0};
-            stream_passing((*views)->served, &passing);
-            part.passing = buf_slice(&passing);
-            return store_open_parts(path, &options, &part, &w->store, e);
-        }
-    return store_delete_parts(path, e) && store_open_rocksdb(path, &options, &w->store, e);
+    return store_open_parts(path, &options, &part, &w->store, e);
 }
 
 static bool register_all(struct schemas *s, const struct topic *const *topics, struct err *e) {

@@ -71,9 +71,7 @@ static int teardown(void **state) {
 /* A process that is gone: nothing was said to anyone. */
 static void crash(struct fixture *f) {
     destroy(f);
-    for (int t = 0; t < LOG_TOPICS_MAX; t++)
-        memset(f->log->parts[t][0].readers, 0, sizeof f->log->parts[t][0].readers);
-    f->log->listener = NULL;
+    memory_log_disconnect(f->log);
 }
 
 static void expect(struct buf *text, const char *expected) {

@@ -54,6 +54,10 @@ struct task {
     struct task_time time;
 };
 
+static inline bool reads_changelogs(const struct task *task) {
+    return task->state == TASK_RESTORING || task->state == TASK_FOLLOWING;
+}
+
 /* Records of one topic, which can be several things to a topology. */
 struct topic_counts {
     const struct topic *topic;
@@ -160,6 +164,14 @@ static inline enum log_queue source_queue(const struct source *source) {
 /* Milliseconds of the log's clock. */
 static inline int64_t now_ms(struct stream *s) {
     return LOG0(s, now_ms);
+}
+
+/* Which of the topology's views it is. */
+static inline size_t view_index(const struct stream *s, const struct view *v) {
+    size_t i = 0;
+    while (s->topology->views[i] != v)
+        i++;
+    return i;
 }
 
 /* A line for people, by options.notice. */

@@ -151,10 +151,7 @@ static void start(struct fixture *f, int32_t tasks) {
 static void crash(struct fixture *f) {
     stream_destroy(f->stream);
     f->stream = NULL;
-    for (int t = 0; t < LOG_TOPICS_MAX; t++)
-        for (int k = 0; k < LOG_PARTITIONS_MAX; k++)
-            memset(f->log->parts[t][k].readers, 0, sizeof f->log->parts[t][k].readers);
-    f->log->listener = NULL;
+    memory_log_disconnect(f->log);
 }
 
 static void deposit(struct fixture *f, const char *account, int64_t amount) {
@@ -243,24 +240,6 @@ static uint64_t behind(struct fixture *f, const char *account) {
     return stream_behind(f->stream, table(f), p, memory_log_stable_end(f->log, &topic_balances, p));
 }
 
-static long metric(struct fixture *f, const char *name) {
-    struct metrics all = {0};
-    struct buf out = {0};
-    char sample[100];
-    long sum = 0;
-    stream_metrics(f->stream, &all);
-    metrics_write(&all, &out);
-    buf_append_byte(&out, 0);
-    snprintf(sample, sizeof sample, "\ninsideout_%s{topology=\"bank\"", name);
-    const char *at = strstr(out.data, sample);
-    assert_non_null(at);
-    for (; at != NULL; at = strstr(at + 1, sample))
-        sum += atol(strchr(at, ' '));
-    buf_free(&out);
-    metrics_free(&all);
-    return sum;
-}
-
 /* ---- the owner ---- */
 
 static void what_is_committed_can_be_read_at_once(void **state) {
@@ -282,8 +261,8 @@ static void what_is_committed_can_be_read_at_once(void **state) {
     rounds(f, 1);
     assert_int_equal(amount_of(f, "a"), -1);
     assert_slice(buf_slice(&f->changed), "shown/a shown/a shown/a ");
-    assert_int_equal(metric(f, "restored_records_total"), 0);
-    assert_int_equal(metric(f, "tasks_reconciled_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "tasks_reconciled_total"), 0);
 }
 
 static void index_keys_go_with_their_rows(void **state) {
@@ -365,7 +344,7 @@ static void who_is_taken_for_dead_does_not_answer(void **state) {
     assert_int_equal(behind(f, "a"), 0);
     assert_int_equal(amount_of(f, "a"), 9);
     assert_index(f, "a", "009/a ");
-    assert_int_equal(metric(f, "tasks_reconciled_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "tasks_reconciled_total"), 1);
     deposit(f, "a", 1);
     rounds(f, 2);
     assert_int_equal(amount_of(f, "a"), 10);
@@ -393,7 +372,7 @@ static void what_others_have_written_shows_by_the_next_record(void **state) {
     rounds(f, 5);
     assert_int_equal(amount_of(f, "a"), 6);
     assert_int_equal(amount_of(f, beside), 9);
-    assert_int_equal(metric(f, "tasks_reconciled_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "tasks_reconciled_total"), 1);
     crash(f);
     start(f, PARTS);
     assert_int_equal(amount_of(f, beside), 9);
@@ -410,7 +389,7 @@ static void a_marker_is_read_past(void **state) {
     rounds(f, 3);
     assert_int_equal(stream_behind(f->stream, &shown, 0, end), 0);
     rounds(f, 3);
-    assert_int_equal(metric(f, "tasks_reconciled_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "tasks_reconciled_total"), 1);
 }
 
 /* Without reports of where records lie, nothing is believed of them. */
@@ -435,7 +414,7 @@ static void another_index_is_made_anew(void **state) {
     f->topology = &reindexed_topology;
     start(f, PARTS);
     assert_index(f, "a", "a ");
-    assert_int_equal(metric(f, "restored_records_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), 1);
     buf_append_byte(&f->notices, 0);
     assert_non_null(strstr(f->notices.data, "table shown: its index is another one now, so it is read anew"));
 }
@@ -466,7 +445,7 @@ static void a_standby_has_what_it_shall_hold(void **state) {
     create(f);
     rounds(f, 4);
     assert_held(f, "02");
-    assert_int_equal(metric(f, "restored_records_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), 0);
 
     hold(f, "23");
     rounds(f, 4);
@@ -525,14 +504,14 @@ static void a_standby_becomes_the_owner_without_restoring(void **state) {
     create(f);
     rounds(f, 4);
     assert_int_equal(rows(f), 16);
-    long followed = metric(f, "restored_records_total");
+    long followed = bank_metric(f->stream, "restored_records_total");
     assert_int_equal(followed, 16);
     deposit(f, "a", 1);
     memory_log_assign(f->log, PARTS);
     rounds(f, 4);
     assert_held(f, "0123");
     assert_int_equal(amount_of(f, "a"), 2);
-    assert_int_equal(metric(f, "restored_records_total"), followed);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), followed);
 }
 
 /* An owner that gives a task away stands by for it, if it shall. */

@@ -225,7 +225,7 @@ void store_key_view_age(struct buf *out, const struct view *v, int32_t partition
 }
 
 void store_key_inputs(struct buf *out, const struct topology *t, const struct view *v, int32_t partition) {
-    if (v != NULL && v->served != NULL) {
+    if (v->served != NULL) {
         key_of_view(out, 's', v, partition);
         return;
     }

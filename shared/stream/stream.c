@@ -50,10 +50,9 @@ struct stream *stream_create(const struct stream_options *options) {
     s->topology = t;
     while (t->sources != NULL && t->sources[s->source_count].topic != NULL)
         s->source_count++;
-    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++, s->view_count++) {
-        s->expires = s->expires || (*v)->retention_ms > 0;
-        s->serves = s->serves || (*v)->served != NULL;
-    }
+    while (t->views != NULL && t->views[s->view_count] != NULL)
+        s->expires = t->views[s->view_count++]->retention_ms > 0 || s->expires;
+    s->serves = topology_served(t) != NULL;
     while (t->tables != NULL && t->tables[s->table_count] != NULL)
         s->table_count++;
     s->renew_at = INT64_MIN; /* not set yet */
@@ -206,13 +205,6 @@ static bool begin(struct stream *s, struct err *e) {
     s->in_transaction = true;
     s->transaction_since_us = clock_mono_us();
     return true;
-}
-
-static size_t view_index(const struct stream *s, const struct view *v) {
-    size_t i = 0;
-    while (s->topology->views[i] != v)
-        i++;
-    return i;
 }
 
 /* Where the offset behind a view's record goes, once it is known. */
@@ -913,8 +905,7 @@ static void places_update(struct stream *s) {
     for (int32_t p = 0; p < s->partitions; p++)
         for (size_t i = 0; i < s->view_count; i++, at++) {
             const struct task *t = &s->tasks[p];
-            bool reads = t->state == TASK_RESTORING || t->state == TASK_FOLLOWING;
-            int64_t position = reads ? t->restore[i].position : t->applied[i];
+            int64_t position = reads_changelogs(t) ? t->restore[i].position : t->applied[i];
             moved = atomic_exchange(&at->position, position) != position || moved;
         }
     if (s->serves && moved && atomic_exchange(&s->expected, false) && s->o.advanced != NULL)

@@ -91,18 +91,11 @@ void stream_held(struct stream *s, struct partitions *wanted, struct partitions 
     pthread_mutex_unlock(&s->lock);
 }
 
-static size_t view_of(const struct stream *s, const struct table *t) {
-    size_t i = 0;
-    while (s->topology->views[i] != t->view)
-        i++;
-    return i;
-}
-
 /* Whoever waits says so first and looks again then, so nobody waits for what has come meanwhile. The owner is
  * woken once for what is waited for: it may be that it has to look. */
 uint64_t stream_behind(struct stream *s, const struct table *t, int32_t p, int64_t end) {
     struct partitions wanted, held;
-    size_t view = view_of(s, t);
+    size_t view = view_index(s, t->view);
     const struct places *all = atomic_load(&s->places);
     stream_held(s, &wanted, &held);
     if (all == NULL)

@@ -89,10 +89,7 @@ static void create(struct fixture *f) {
 static void crash(struct fixture *f) {
     stream_destroy(f->stream);
     f->stream = NULL;
-    for (int t = 0; t < LOG_TOPICS_MAX; t++)
-        for (int k = 0; k < LOG_PARTITIONS_MAX; k++)
-            memset(f->log->parts[t][k].readers, 0, sizeof f->log->parts[t][k].readers);
-    f->log->listener = NULL;
+    memory_log_disconnect(f->log);
 }
 
 static void lose_views(struct fixture *f) {
@@ -166,25 +163,6 @@ static void assert_receipts(struct fixture *f, const char *expected) {
 
 static int64_t group_offset(struct fixture *f, const struct topic *t) {
     return f->log->parts[t->index][0].group;
-}
-
-/* Over all topics. */
-static long metric(struct fixture *f, const char *name) {
-    struct metrics all = {0};
-    struct buf out = {0};
-    char sample[100];
-    long sum = 0;
-    stream_metrics(f->stream, &all);
-    metrics_write(&all, &out);
-    buf_append_byte(&out, 0);
-    snprintf(sample, sizeof sample, "\ninsideout_%s{topology=\"bank\"", name);
-    const char *at = strstr(out.data, sample);
-    assert_non_null(at);
-    for (; at != NULL; at = strstr(at + 1, sample))
-        sum += atol(strchr(at, ' '));
-    buf_free(&out);
-    metrics_free(&all);
-    return sum;
 }
 
 /* ---- what may not be ---- */
@@ -311,8 +289,8 @@ static void one_transaction_carries_all(void **state) {
     assert_topic(f, &topic_balances, "a=11 b=1 "); /* one record for each key that changed */
     assert_int_equal(group_offset(f, &topic_deposits), 3);
     assert_int_equal(f->log->calls[CALL_COMMIT], 1);
-    assert_int_equal(metric(f, "records_out_total"), 5);
-    assert_int_equal(metric(f, "transactions_committed_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "records_out_total"), 5);
+    assert_int_equal(bank_metric(f->stream, "transactions_committed_total"), 1);
 
     rounds(f, 20); /* nothing more follows */
     assert_int_equal(f->log->calls[CALL_COMMIT], 1);
@@ -355,9 +333,10 @@ static void a_backlog_waits_for_other_inputs(void **state) {
         memory_log_append(f->log, &topic_transfers, -1, SLICE("soon"),
                           bank_deposit(f->bank, 1, "state only"));
     rounds(f, 1); /* a full batch */
-    assert_int_equal(metric(f, "input_lag_records"), 1500 + 200);
+    assert_int_equal(bank_metric(f->stream, "input_lag_records"), 1500 + 200);
     rounds(f, 1); /* the rest of these, and what there is room for */
-    assert_int_equal(metric(f, "input_lag_records"), 1500 - 799); /* one place has the news that they end */
+    assert_int_equal(bank_metric(f->stream, "input_lag_records"),
+                     1500 - 799); /* one place has the news that they end */
     rounds(f, 10);
     assert_topic(f, &topic_balances, "soon=1200 late=1500 ");
     crash(f);
@@ -573,8 +552,8 @@ static void bad_records_are_dead_lettered_or_skipped(void **state) {
         "deposits/0/1:byte 0: magic byte 103, not 0 deposits/0/2:no key deposits/0/3:an amount of -1 ");
     assert_int_equal(group_offset(f, &topic_deposits), 5);
     assert_int_equal(group_offset(f, &topic_transfers), 1);
-    assert_int_equal(metric(f, "dead_letters_total"), 3);
-    assert_int_equal(metric(f, "skipped_records_total"), 2);
+    assert_int_equal(bank_metric(f->stream, "dead_letters_total"), 3);
+    assert_int_equal(bank_metric(f->stream, "skipped_records_total"), 2);
     assert_int_equal(f->log->calls[CALL_COMMIT], 1);
 }
 
@@ -718,8 +697,8 @@ static void another_index_is_made_anew(void **state) {
         assert_true(stream_scan(f->stream, &renamed_owners, SLICE(""), SLICE_NONE, scan_key, &s, NULL));
         assert_slice(buf_slice(&s.text), "Ann=a Bob=b ");
         buf_free(&s.text);
-        assert_int_equal(metric(f, "tables_reindexed_total"), again == 0);
-        assert_int_equal(metric(f, "hydrated_records_total"), again == 0 ? 2 : 0);
+        assert_int_equal(bank_metric(f->stream, "tables_reindexed_total"), again == 0);
+        assert_int_equal(bank_metric(f->stream, "hydrated_records_total"), again == 0 ? 2 : 0);
     }
     assert_slice(buf_slice(&f->notices),
                  "table owners: its index is another one now, so it is read anew from owners\n");
@@ -802,8 +781,8 @@ static void goes_on_where_it_was(void **state) {
     start(f);
     rounds(f, 2);
     assert_receipts(f, "a:Ann=5 a:Ann=11 ");
-    assert_int_equal(metric(f, "restored_records_total"), 0); /* all was in the store */
-    assert_int_equal(metric(f, "hydrated_records_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), 0); /* all was in the store */
+    assert_int_equal(bank_metric(f->stream, "hydrated_records_total"), 0);
 }
 
 static void a_lost_view_is_restored_from_its_changelog(void **state) {
@@ -823,7 +802,7 @@ static void a_lost_view_is_restored_from_its_changelog(void **state) {
     start(f);
     rounds(f, 2);
     assert_receipts(f, "a:Ann=5 b:nobody=1 a:Ann=11 b:nobody=1 a:Ann=18 b:nobody=2 ");
-    assert_int_equal(metric(f, "restored_records_total"), 4);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), 4);
 }
 
 /* Its inputs, its tables, and the changelogs of its views. */
@@ -893,7 +872,7 @@ static void poison_in_a_changelog_is_skipped(void **state) {
     rounds(f, 1);
     assert_receipts(f, "a:nobody=6 ");
     assert_topic(f, &topic_letters, "");
-    assert_int_equal(metric(f, "skipped_records_total"), 3);
+    assert_int_equal(bank_metric(f->stream, "skipped_records_total"), 3);
 }
 
 /* A new process, at a registry that has what the test says. */
@@ -932,12 +911,12 @@ static void own_records_are_waited_for(void **state) {
     assert_false(stream_ready(f->stream));
     assert_true(in_trouble(f));
     assert_non_null(strstr(status_of(f), "balances/0/1, which bank wrote itself, cannot be read"));
-    assert_int_equal(metric(f, "unreadable_records_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "unreadable_records_total"), 1);
     buf_append_byte(&f->notices, 0);
     assert_non_null(strstr(f->notices.data, "cannot be read"));
     rounds(f, 5);
-    assert_int_equal(metric(f, "unreadable_records_total"), 1); /* it is the same one */
-    assert_int_equal(metric(f, "skipped_records_total"), 1);    /* garbage of somebody else */
+    assert_int_equal(bank_metric(f->stream, "unreadable_records_total"), 1); /* it is the same one */
+    assert_int_equal(bank_metric(f->stream, "skipped_records_total"), 1);    /* garbage of somebody else */
     crash(f);
     lose_views(f);
     restart_at(f, right);
@@ -966,7 +945,7 @@ static void what_others_say_of_its_inputs_is_not_believed(void **state) {
     start(f);
     rounds(f, 1);
     assert_topic(f, &topic_receipts, "a:nobody=5 b:nobody=4 ");
-    assert_int_equal(metric(f, "positions_moved_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "positions_moved_total"), 0);
 }
 
 static int64_t later_us;
@@ -991,8 +970,8 @@ static void another_registry_is_refused(void **state) {
     assert_false(stream_ready(f->stream));
     assert_true(in_trouble(f));
     assert_non_null(strstr(status_of(f), "the registry is not the one of before"));
-    assert_int_equal(metric(f, "skipped_records_total"), 0);
-    assert_int_equal(metric(f, "restored_records_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "skipped_records_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), 0);
     assert_receipts(f, "a:nobody=5 ");
     f->bank->registry = right; /* what this process has registered is still the other's */
     schemas_set_clock(f->bank->schemas, later);
@@ -1120,7 +1099,7 @@ static void a_missing_delivery_report_does_not_move_the_position(void **state) {
     crash(f);
     f->log->reports_lost = false;
     start(f);
-    assert_int_equal(metric(f, "restored_records_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "restored_records_total"), 1);
     deposit(f, "a", 6, "");
     rounds(f, 1);
     assert_receipts(f, "a:nobody=5 a:nobody=11 ");
@@ -1165,14 +1144,14 @@ static void every_fault_is_mended(void **state) {
         if (faults[i].next_kind != ERR_NONE)
             memory_log_fail(f->log, faults[i].next, faults[i].next_kind, 1, false);
         rounds(f, 1);
-        if (metric(f, "rewinds_total") != 1)
+        if (bank_metric(f->stream, "rewinds_total") != 1)
             fail_msg("fault %zu: no rewind", i);
         rounds(f, 8);
         assert_receipts(f, "a:nobody=5 a:nobody=11 b:nobody=1 ");
         assert_topic(f, &topic_balances, "a=5 a=11 b=1 ");
         assert_int_equal(group_offset(f, &topic_deposits), 3);
         assert_true(stream_ready(f->stream));
-        assert_int_equal(metric(f, "transactions_aborted_total"), faults[i].aborts);
+        assert_int_equal(bank_metric(f->stream, "transactions_aborted_total"), faults[i].aborts);
         deposit(f, "a", 7, "");
         rounds(f, 1);
         assert_topic(f, &topic_balances, "a=5 a=11 b=1 a=18 ");
@@ -1359,7 +1338,7 @@ static void a_revoke_commits_first(void **state) {
     memory_log_assign(f->log, 1);
     rounds(f, 3);
     assert_topic(f, &topic_balances, "a=1000 a=1001 ");
-    assert_int_equal(metric(f, "rewinds_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "rewinds_total"), 0);
 }
 
 static void offsets_alone_are_committed_before_a_revoke(void **state) {
@@ -1454,17 +1433,17 @@ static void says_how_far_it_is_behind(void **state) {
     buf_free(&out);
     metrics_free(&none);
     memory_log_assign(f->log, 1);
-    while (metric(f, "records_in_total") == 0)
+    while (bank_metric(f->stream, "records_in_total") == 0)
         rounds(f, 1);
-    long behind = metric(f, "input_lag_records");
+    long behind = bank_metric(f->stream, "input_lag_records");
     assert_in_range(behind, 1, 2499);
-    assert_int_equal(behind, 2500 - metric(f, "records_in_total"));
+    assert_int_equal(behind, 2500 - bank_metric(f->stream, "records_in_total"));
     rounds(f, 10);
-    assert_int_equal(metric(f, "input_lag_records"), 0);
-    assert_int_equal(metric(f, "table_lag_records"), 0);
-    assert_int_equal(metric(f, "transaction_input_records_sum"), 2500);
-    assert_int_equal(metric(f, "transaction_duration_seconds_count"),
-                     metric(f, "transactions_committed_total"));
+    assert_int_equal(bank_metric(f->stream, "input_lag_records"), 0);
+    assert_int_equal(bank_metric(f->stream, "table_lag_records"), 0);
+    assert_int_equal(bank_metric(f->stream, "transaction_input_records_sum"), 2500);
+    assert_int_equal(bank_metric(f->stream, "transaction_duration_seconds_count"),
+                     bank_metric(f->stream, "transactions_committed_total"));
 }
 
 static void runs_in_a_thread_until_stopped(void **state) {
@@ -1586,7 +1565,7 @@ static void a_tick_makes_rows_expire(void **state) {
     assert_topic(f, &topic_ticks, "tick-0=1000000 tick-0=1002000 tick-0=1002500 ");
     assert_receipts(f, "a:expired=5 ");
     assert_topic(f, &topic_balances, "a=5 a=none ");
-    assert_int_equal(metric(f, "expired_rows_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "expired_rows_total"), 1);
 }
 
 static void no_tick_where_events_move_time(void **state) {
@@ -1732,7 +1711,7 @@ static void a_clock_that_is_set_back_makes_no_bad_records(void **state) {
     rounds(f, 5);
     assert_topic(f, &topic_letters, "");
     assert_topic(f, &topic_balances, "a=5 b=6 ");
-    assert_int_equal(metric(f, "refused_transactions_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "refused_transactions_total"), 0);
 
     crash(f); /* and the next process never saw the right time: its store did */
     start(f);
@@ -1767,7 +1746,7 @@ static void nothing_counts_twice_where_offsets_are_gone(void **state) {
         start(f);
         rounds(f, 20);
         assert_receipts(f, "a:nobody=5 a:nobody=11 b:nobody=1 ");
-        assert_int_equal(metric(f, "offsets_recovered_total"), 2);
+        assert_int_equal(bank_metric(f->stream, "offsets_recovered_total"), 2);
         assert_int_equal(group_offset(f, &topic_deposits), 2); /* it has them again */
         assert_int_equal(group_offset(f, &topic_transfers), 1);
     }
@@ -1856,7 +1835,7 @@ static void what_was_elsewhere_for_long_is_read_anew(void **state) {
         rounds(f, 10);
         deposit(f, "gone", 1, "");
         rounds(f, 3);
-        assert_int_equal(metric(f, "outdated_partitions_total"), hours == 13);
+        assert_int_equal(bank_metric(f->stream, "outdated_partitions_total"), hours == 13);
     }
     assert_receipts(f, "gone:nobody=5 there:nobody=7 gone:nobody=1 gone:nobody=1 ");
 }
@@ -1878,7 +1857,7 @@ static void a_table_that_is_too_old_is_read_anew(void **state) {
     f->log->parts[topic_owners.index][0].entries[0].state = ENTRY_MARKER;
     f->log->now += 14 * HOUR_MS;
     start(f);
-    assert_int_equal(metric(f, "outdated_partitions_total"), 1);
+    assert_int_equal(bank_metric(f->stream, "outdated_partitions_total"), 1);
     assert_true(stream_row(f->stream, &bank_owners, SLICE("gone"), &a, &row, NULL));
     assert_null(row.value);
     assert_true(stream_row(f->stream, &bank_owners, SLICE("there"), &a, &row, NULL));
@@ -1891,7 +1870,7 @@ static void a_table_that_is_too_old_is_read_anew(void **state) {
     crash(f);
     owner(f, "more", "Max");
     start(f);
-    assert_int_equal(metric(f, "outdated_partitions_total"), 0);
+    assert_int_equal(bank_metric(f->stream, "outdated_partitions_total"), 0);
     arena_free(&a);
 }
 
@@ -1925,7 +1904,7 @@ static void what_the_broker_refuses_is_found(void **state) {
     assert_int_equal(count_records(f, &topic_receipts), 200);
     assert_int_equal(count_records(f, &topic_balances), 200); /* and none of it is kept */
     assert_int_equal(group_offset(f, &topic_deposits), 201);
-    assert_in_range(metric(f, "refused_transactions_total"), 2, 5);
+    assert_in_range(bank_metric(f->stream, "refused_transactions_total"), 2, 5);
     assert_true(f->log->calls[CALL_COMMIT] < 50); /* it was not searched for one by one */
     assert_string_equal(status_of(f), "running");
 
@@ -1939,7 +1918,7 @@ static void what_the_broker_refuses_is_found(void **state) {
 static void refuse_one(struct fixture *f, const char *account) {
     f->log->value_max[topic_receipts.index] = 1;
     deposit(f, account, 7, "");
-    while (metric(f, "refused_transactions_total") < 2)
+    while (bank_metric(f->stream, "refused_transactions_total") < 2)
         rounds(f, 1);
     f->log->unstable_tasks = LOG_PARTITIONS_MAX;
     f->log->value_max[topic_receipts.index] = 0;
@@ -2001,7 +1980,7 @@ static void a_row_that_expires_can_be_refused_too(void **state) {
     assert_topic(f, &topic_balances, "a=5 b=6 a=none b=none c=7 "); /* gone without a word */
     assert_receipts(f, "");
     assert_topic(f, &topic_letters, "");
-    assert_int_equal(metric(f, "skipped_records_total"), 2);
+    assert_int_equal(bank_metric(f->stream, "skipped_records_total"), 2);
 }
 
 int main(void) {

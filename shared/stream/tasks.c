@@ -13,10 +13,6 @@ static void changelogs_unread(struct stream *s, int32_t p) {
         LOG(s, unread, LOG_CHANGELOGS, s->topology->views[i]->changelog, p);
 }
 
-static bool reads_changelogs(const struct task *task) {
-    return task->state == TASK_RESTORING || task->state == TASK_FOLLOWING;
-}
-
 void task_halt(struct stream *s, int32_t p, enum task_state next) {
     struct task *task = &s->tasks[p];
     for (size_t i = 0; i < s->view_count; i++) /* what the store has stays true, and can be read */

@@ -37,6 +37,13 @@ bool topology_has_view(const struct topology *t, const struct view *v) {
     return false;
 }
 
+const struct table *topology_served(const struct topology *t) {
+    for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)
+        if ((*v)->served != NULL)
+            return (*v)->served;
+    return NULL;
+}
+
 bool topology_has_table(const struct topology *t, const struct table *table) {
     for (const struct table *const *has = t->tables; has != NULL && *has != NULL; has++)
         if (*has == table)

@@ -119,6 +119,8 @@ WARN_UNUSED bool topology_check(const struct topology *t, struct err *e);
 
 /* Whether the topology has this view. */
 bool topology_has_view(const struct topology *t, const struct view *v);
+/* The table that serves one of its views; NULL: none is served. */
+const struct table *topology_served(const struct topology *t);
 /* Whether it has this table. */
 bool topology_has_table(const struct topology *t, const struct table *table);
 

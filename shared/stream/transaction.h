@@ -149,5 +149,5 @@ void store_key_view_positions(struct buf *out, const struct view *v, int32_t par
 void store_key_view_position(struct buf *out, const struct view *v, int32_t partition);
 void store_key_age(struct buf *out, const char *name, int32_t partition);
 void store_key_view_age(struct buf *out, const struct view *v, int32_t partition);
-/* Beside the state of this view; NULL: of those that are not served. */
+/* Beside the state of this view: those that are not served have one place together. */
 void store_key_inputs(struct buf *out, const struct topology *t, const struct view *v, int32_t partition);

@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -142,4 +143,22 @@ const void *bank_value(struct bank *b, const struct topic *t, struct slice bytes
     if (!schemas_decode(b->reader, t->value, bytes, &b->arena, value, &e))
         fail_msg("%s: %s", t->name, e.text);
     return value;
+}
+
+long bank_metric(struct stream *s, const char *name) {
+    struct metrics all = {0};
+    struct buf out = {0};
+    char sample[100];
+    long sum = 0;
+    stream_metrics(s, &all);
+    metrics_write(&all, &out);
+    buf_append_byte(&out, 0);
+    snprintf(sample, sizeof sample, "\ninsideout_%s{topology=\"bank\"", name);
+    const char *at = strstr(out.data, sample);
+    assert_non_null(at);
+    for (; at != NULL; at = strstr(at + 1, sample))
+        sum += atol(strchr(at, ' '));
+    buf_free(&out);
+    metrics_free(&all);
+    return sum;
 }

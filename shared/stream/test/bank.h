@@ -10,6 +10,8 @@
 #include "stream/step.h"
 #include "stream/topology.h"
 
+struct stream;
+
 extern const struct view bank_balances;
 extern const struct table bank_owners; /* by city too; fresh */
 extern const struct topology bank_topology;
@@ -43,6 +45,9 @@ struct slice bank_owner(struct bank *b, const char *name, const char *city);
 struct slice bank_foreign(struct bank *b, const struct topic *t, struct slice bytes);
 /* The struct of a value in wire format. */
 const void *bank_value(struct bank *b, const struct topic *t, struct slice bytes);
+
+/* A figure of a stream of a topology called bank, over all topics. */
+long bank_metric(struct stream *s, const char *name);
 
 #define assert_slice(actual, text)                                                                           \
     do {                                                                                                     \

@@ -486,3 +486,10 @@ void memory_log_destroy(struct memory_log *l) {
         }
     free(l);
 }
+
+void memory_log_disconnect(struct memory_log *l) {
+    for (int t = 0; t < LOG_TOPICS_MAX; t++)
+        for (int k = 0; k < LOG_PARTITIONS_MAX; k++)
+            memset(l->parts[t][k].readers, 0, sizeof l->parts[t][k].readers);
+    l->listener = NULL;
+}

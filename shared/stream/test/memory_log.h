@@ -88,6 +88,9 @@ struct memory_log {
 struct memory_log *memory_log_create(int32_t partitions);
 void memory_log_destroy(struct memory_log *l);
 
+/* Its stream is gone without a word: nothing is read, nobody is a member. */
+void memory_log_disconnect(struct memory_log *l);
+
 /* A record of somebody else, to its key's partition or (partition >= 0) that one; returns its offset. */
 int64_t memory_log_append(struct memory_log *l, const struct topic *t, int32_t partition, struct slice key,
                           struct slice value);
