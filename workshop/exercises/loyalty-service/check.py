@@ -88,6 +88,8 @@ def check(checker, work, scratch):
             service.start()
         orders.join()
         must_have(service, shop, "killed twice while orders flowed,")
+        shop.order(3)  # what it has answered before is no longer so
+        must_have(service, shop, "after more orders,")
         service.end(signal.SIGTERM)
         if service.process.returncode != 0:
             raise Wrong("no-clean-end", f"At SIGTERM it ends with {service.process.returncode}: {service.last_line()}")
