@@ -12,11 +12,11 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "kafka/producer.h"
 #include "options.h"
 #include "processes.h"
 #include "reader.h"
 #include "shop.h"
-#include "stream/producer.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

@@ -5,11 +5,11 @@
 #include "client.h"
 #include "events/registry.h"
 #include "events/schemas.h"
+#include "kafka/producer.h"
 #include "load.h"
 #include "options.h"
 #include "samples.h"
 #include "shop.h"
-#include "stream/producer.h"
 #include "taste.h"
 #include "where.h"
 

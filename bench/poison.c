@@ -5,8 +5,8 @@
  * Environment: see where.h. Exit codes: 0; 1 when it was not written; 2 usage. */
 #include "base/cleanup.h"
 #include "events/topic.h"
+#include "kafka/client.h"
 #include "schemas/schemas.gen.h"
-#include "stream/kafka_client.h"
 #include "where.h"
 
 #include <stdio.h>

@@ -12,12 +12,12 @@
 #include "base/json.h"
 #include "events/registry.h"
 #include "events/schemas.h"
+#include "kafka/producer.h"
 #include "options.h"
 #include "posts.h"
 #include "processes.h"
 #include "samples.h"
 #include "schemas/schemas.gen.h"
-#include "stream/producer.h"
 #include "where.h"
 
 #include <dirent.h>

@@ -16,10 +16,10 @@
 #include "client.h"
 #include "events/registry.h"
 #include "events/schemas.h"
+#include "kafka/producer.h"
 #include "options.h"
 #include "processes.h"
 #include "schemas/schemas.gen.h"
-#include "stream/producer.h"
 #include "taste.h"
 #include "where.h"
 

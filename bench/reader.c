@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "stream/kafka.h"
+#include "kafka/kafka.h"
 
 #include <stdlib.h>
 #include <time.h>

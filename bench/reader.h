@@ -4,7 +4,7 @@
 #pragma once
 
 #include "events/schemas.h"
-#include "stream/log.h"
+#include "log/log.h"
 #include "where.h"
 
 struct reader;

@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "events/registry.h"
-#include "stream/kafka_properties.h"
+#include "kafka/properties.h"
 
 struct where {
     const char *brokers;

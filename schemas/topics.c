@@ -12,8 +12,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "kafka/client.h"
 #include "schemas/schemas.gen.h"
-#include "stream/kafka_client.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -2,9 +2,10 @@
  * nothing is said about who is ahead, and anything may come twice. Whatever the schedule, the rules hold. */
 #include "fraud/fraud.h"
 #include "inventory/inventory.h"
+#include "log/partitions.h"
 #include "order-details/order_details.h"
 #include "orders/orders.h"
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

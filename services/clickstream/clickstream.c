@@ -1,6 +1,6 @@
 #include "clickstream.h"
 
-#include "stream/step.h"
+#include "transaction/step.h"
 
 static void on_click(struct step *s, const struct event *in);
 

@@ -1,6 +1,6 @@
 #include "clickstream.h"
 
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

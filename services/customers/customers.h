@@ -3,7 +3,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology customers_topology;
 extern const struct table customers_table;

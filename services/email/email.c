@@ -1,7 +1,7 @@
 #include "email.h"
 
-#include "stream/join.h"
-#include "stream/step.h"
+#include "transaction/join.h"
+#include "transaction/step.h"
 
 #include <inttypes.h>
 

@@ -2,10 +2,10 @@
  * email; the sender hands it to SMTP. */
 #pragma once
 
+#include "delivery/delivery.h"
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/delivery.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology email_topology;
 extern const struct view email_orders, email_payments; /* the two sides of the join */

@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
-#include "stream/delivery.h"
+#include "delivery/delivery.h"
 
 struct smtp;
 

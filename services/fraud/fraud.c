@@ -1,7 +1,7 @@
 #include "fraud.h"
 
 #include "fraud_rules.h"
-#include "stream/step.h"
+#include "transaction/step.h"
 
 #include <inttypes.h>
 

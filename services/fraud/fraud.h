@@ -2,7 +2,7 @@
 #pragma once
 
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology fraud_topology;
 extern const struct view fraud_sessions_view;

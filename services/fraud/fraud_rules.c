@@ -1,7 +1,7 @@
 #include "fraud_rules.h"
 
 #include "base/num.h"
-#include "stream/window.h"
+#include "topology/window.h"
 
 int64_t fraud_amount(int32_t quantity, int64_t price_cents) {
     int64_t amount = sat_mul(quantity, price_cents);

@@ -1,7 +1,7 @@
 #include "fraud.h"
 
 #include "fraud_rules.h"
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 #include "inventory.h"
 
 #include "inventory_rules.h"
-#include "stream/step.h"
+#include "transaction/step.h"
 
 #include <inttypes.h>
 

@@ -3,7 +3,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology inventory_topology;
 extern const struct view inventory_reserved;     /* by product: how much is reserved in all */

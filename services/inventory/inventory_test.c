@@ -1,7 +1,7 @@
 #include "inventory.h"
 
 #include "inventory_rules.h"
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

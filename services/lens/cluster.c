@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "kafka/client.h"
 #include "schemas/schemas.gen.h"
-#include "stream/kafka_client.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "events/topic.h"
 #include "fetch.h"
-#include "stream/kafka_properties.h"
+#include "kafka/properties.h"
 
 struct cluster;
 

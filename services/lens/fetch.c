@@ -1,7 +1,7 @@
 #include "fetch.h"
 
 #include "base/cleanup.h"
-#include "stream/kafka_wire.h"
+#include "kafka/wire.h"
 
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "stream/kafka_properties.h"
+#include "kafka/properties.h"
 
 #include <stdint.h>
 

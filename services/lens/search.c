@@ -6,8 +6,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "log/partitions.h"
 #include "service/vector.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 #include <jansson.h>
 #include <poll.h>

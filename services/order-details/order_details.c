@@ -1,6 +1,6 @@
 #include "order_details.h"
 
-#include "stream/step.h"
+#include "transaction/step.h"
 
 #include <inttypes.h>
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology order_details_topology;
 extern const struct view order_details_verdicts;

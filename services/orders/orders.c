@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
-#include "stream/step.h"
 #include "stream/stream.h"
+#include "transaction/step.h"
 
 static void on_request(struct step *s, const struct event *in);
 static void on_validation(struct step *s, const struct event *in);

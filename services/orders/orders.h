@@ -5,7 +5,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology orders_topology;
 extern const struct view orders_made, orders_checks;

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "http/body.h"
+#include "log/partitions.h"
 #include "service/feed.h"
 #include "service/partitioned.h"
 

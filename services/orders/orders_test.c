@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 #include "payments.h"
 
 #include "base/id.h"
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 #include "possible_fraud.h"
 
-#include "stream/step.h"
-#include "stream/window.h"
+#include "topology/window.h"
+#include "transaction/step.h"
 
 #define WINDOW_MS INT64_C(300000)
 #define KEEP_MS INT64_C(86400000) /* for late ones, after the last */

@@ -3,7 +3,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology possible_fraud_topology;
 extern const struct view possible_fraud_windows; /* by card token and start of the window */

@@ -1,5 +1,7 @@
 #include "possible_fraud.h"
 
+#include "transaction/step.h"
+
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "http/body.h"

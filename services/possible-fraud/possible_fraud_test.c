@@ -1,7 +1,7 @@
 #include "possible_fraud.h"
 
-#include "stream/driver.h"
-#include "stream/window.h"
+#include "testing/driver.h"
+#include "topology/window.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

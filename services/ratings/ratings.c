@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "ratings_rules.h"
-#include "stream/step.h"
 #include "stream/stream.h"
+#include "transaction/step.h"
 
 static void on_rating(struct step *s, const struct event *in);
 static void on_movie(struct step *s, const struct event *in);

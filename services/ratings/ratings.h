@@ -3,7 +3,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology ratings_topology;
 extern const struct view ratings_totals;  /* by movie id: count, sum, distribution */

@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "ratings_rules.h"
-#include "stream/driver.h"
 #include "taste.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
 #include "replies.h"
 #include "rider/rider.h"
 #include "rider/rides.h"
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 #include "shipping.h"
 
-#include "stream/step.h"
+#include "transaction/step.h"
 
 static void on_order(struct step *s, const struct event *in);
 

@@ -3,7 +3,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology shipping_topology;
 extern const struct view shipping_shipped;

@@ -1,6 +1,6 @@
 #include "shipping.h"
 
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

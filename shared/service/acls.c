@@ -1,6 +1,6 @@
 #include "service/acls.h"
 
-#include "stream/delivery.h"
+#include "delivery/delivery.h"
 
 #include <stdlib.h>
 

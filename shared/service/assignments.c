@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "log/partitions.h"
 
 #include <poll.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * changes_note() and changes_reset() are for the table's stream, all else for the HTTP thread. */
 #pragma once
 
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 struct changes;
 

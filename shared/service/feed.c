@@ -3,9 +3,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "kafka/kafka.h"
 #include "service/logger.h"
 #include "service/vector.h"
-#include "stream/kafka.h"
 
 #include <assert.h>
 #include <stdio.h>

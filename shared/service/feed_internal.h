@@ -6,7 +6,7 @@
 #include "service/changes.h"
 #include "service/feed.h"
 #include "service/instance.h"
-#include "stream/tail.h"
+#include "tail/tail.h"
 
 enum { FEEDS_MAX = 8 };
 

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "log/partitions.h"
 
 #include <stdlib.h>
 

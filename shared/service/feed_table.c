@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "log/partitions.h"
 #include "stream/stream.h"
 
 #include <stdatomic.h>

@@ -1,10 +1,10 @@
 /* Streams of a table and of a log: both in memory and driven by the test, and a real HTTP server in front. */
 #include "service/feed_internal.h"
 
-#include "bank.h"
 #include "base/clock.h"
 #include "http/test_client.h"
-#include "memory_log.h"
+#include "testing/bank.h"
+#include "testing/memory_log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,11 +3,11 @@
 
 #include "base/metrics.h"
 #include "base/status.h"
+#include "delivery/delivery.h"
+#include "kafka/producer.h"
 #include "service/service.h"
 #include "service/settings.h"
 #include "service/telling.h"
-#include "stream/delivery.h"
-#include "stream/producer.h"
 #include "stream/stream.h"
 
 #include <pthread.h>

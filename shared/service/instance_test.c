@@ -5,9 +5,9 @@
 #include "base/json.h"
 #include "service/page.h"
 
-#include "bank.h"
 #include "http/test_client.h"
-#include "memory_log.h"
+#include "testing/bank.h"
+#include "testing/memory_log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

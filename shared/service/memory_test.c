@@ -10,9 +10,9 @@
 #include "store/directory.h"
 #include "store/store.h"
 
-#include "bank.h"
 #include "http/test_client.h"
-#include "memory_log.h"
+#include "testing/bank.h"
+#include "testing/memory_log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* /metrics: what all parts of the process have counted, and the process itself, as Prometheus' clients have
  * it. */
+#include "kafka/kafka.h"
 #include "service/assignments.h"
-#include "stream/kafka.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"

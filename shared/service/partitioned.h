@@ -2,8 +2,8 @@
  * answers for any key, by asking one that has it. For routes, on the HTTP thread. */
 #pragma once
 
+#include "log/partitions.h"
 #include "service/service.h"
-#include "stream/partitions.h"
 
 /* Whether this instance has the key's partition. If not, the request is passed on, with `body` where it has
  * one, to an instance that has: on false return *result. The request must be one that can be repeated. Call

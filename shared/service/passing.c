@@ -1,4 +1,5 @@
 /* Requests about a view that is served: answered here, or passed on to who has the partition. */
+#include "log/partitions.h"
 #include "service/assignments.h"
 #include "service/partitioned.h"
 #include "service/traces.h"

@@ -1,4 +1,5 @@
 #include "service/placement.h"
+#include "log/partitions.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/slice.h"
-#include "stream/partitions.h"
+#include "log/partitions.h"
 
 #include <stddef.h>
 

@@ -1,3 +1,4 @@
+#include "log/partitions.h"
 #include "service/placement.h"
 
 #include <setjmp.h>

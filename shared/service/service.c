@@ -3,12 +3,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "events/registry.h"
+#include "kafka/kafka.h"
 #include "service/acls.h"
 #include "service/assignments.h"
 #include "service/instance.h"
 #include "service/logger.h"
 #include "service/traces.h"
-#include "stream/kafka.h"
 
 #include <errno.h>
 #include <fcntl.h>

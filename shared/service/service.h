@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "http/exchange.h"
 #include "http/server.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 struct delivery;
 struct settings;

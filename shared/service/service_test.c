@@ -1,8 +1,8 @@
 /* A service's process from outside: its arguments, its exit codes and its log. */
 #include "service/service.h"
 
-#include "bank.h"
 #include "service/logger.h"
+#include "testing/bank.h"
 
 #include <pty.h>
 #include <setjmp.h>

@@ -3,8 +3,8 @@
 
 #include "base/err.h"
 #include "events/registry.h"
+#include "kafka/properties.h"
 #include "service/logger.h"
-#include "stream/kafka_properties.h"
 #include "trace/trace.h"
 
 #include <stdint.h>

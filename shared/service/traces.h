@@ -2,8 +2,8 @@
  * nothing where the instance has no tracer, but for contexts, which go on as they came. */
 #pragma once
 
+#include "log/observer.h"
 #include "service/instance.h"
-#include "stream/observer.h"
 
 /* Starts the tracer where the settings have one. */
 WARN_UNUSED bool traces_start(struct instance *i, struct err *e);

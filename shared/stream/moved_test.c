@@ -1,15 +1,15 @@
 /* Logs that lose their front (retention) and their tail (a broker that lost its last records), read by
  * whatever keeps a position: none is changed without a word, nothing is read twice, and what comes then
  * counts. */
-#include "stream/delivery.h"
-#include "stream/retention.h"
-#include "stream/step.h"
+#include "delivery/delivery.h"
 #include "stream/stream.h"
-#include "stream/tail.h"
-#include "stream/transaction.h"
+#include "tail/tail.h"
+#include "transaction/retention.h"
+#include "transaction/step.h"
+#include "transaction/transaction.h"
 
-#include "bank.h"
-#include "memory_log.h"
+#include "testing/bank.h"
+#include "testing/memory_log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 /* What an observer hears of inputs, and what their traces make of the headers of all that follows. */
-#include "stream/join.h"
-#include "stream/observer.h"
+#include "log/observer.h"
 #include "stream/stream.h"
+#include "transaction/join.h"
 
-#include "bank.h"
-#include "memory_log.h"
+#include "testing/bank.h"
+#include "testing/memory_log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

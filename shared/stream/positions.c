@@ -2,7 +2,7 @@
  * the position is up to which the store holds a partition. */
 #include "base/cleanup.h"
 #include "stream/runtime.h"
-#include "stream/transaction.h"
+#include "transaction/transaction.h"
 
 #include <inttypes.h>
 #include <stdio.h>

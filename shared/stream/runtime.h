@@ -11,11 +11,12 @@
 
 #include "base/metrics.h"
 #include "base/status.h"
-#include "stream/guard.h"
-#include "stream/log.h"
-#include "stream/overlay.h"
-#include "stream/retention.h"
+#include "log/guard.h"
+#include "log/log.h"
+#include "log/partitions.h"
 #include "stream/stream.h"
+#include "transaction/overlay.h"
+#include "transaction/retention.h"
 
 #include <stdatomic.h>
 

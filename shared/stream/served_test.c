@@ -1,9 +1,10 @@
 /* Views that are served: the state that decides is read by others, its owner's and its standbys' alike. */
-#include "stream/step.h"
 #include "stream/stream.h"
+#include "transaction/step.h"
 
-#include "bank.h"
-#include "memory_log.h"
+#include "log/partitions.h"
+#include "testing/bank.h"
+#include "testing/memory_log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "stream/observer.h"
+#include "log/observer.h"
+#include "log/partitions.h"
 #include "stream/runtime.h"
-#include "stream/transaction.h"
+#include "transaction/transaction.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
  * "any thread" may be called from others. */
 #pragma once
 
-#include "stream/partitions.h"
-#include "stream/topology.h"
+#include "log/partitions.h"
+#include "topology/topology.h"
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -187,6 +187,3 @@ void stream_tasks(struct stream *s, struct partitions *tasks);
 uint64_t stream_refresh(struct stream *s);
 /* Whether what that call asked for is here. Any thread. */
 bool stream_fresh(const struct stream *s, uint64_t ticket);
-
-/* Writes one index key of a row; from a table_index only. */
-void index_key(struct index *to, struct slice key);

@@ -1,9 +1,10 @@
 /* The runtime over a log in memory: what is visible to committed readers, and what it says of itself. */
-#include "stream/step.h"
 #include "stream/stream.h"
+#include "transaction/step.h"
 
-#include "bank.h"
-#include "memory_log.h"
+#include "log/partitions.h"
+#include "testing/bank.h"
+#include "testing/memory_log.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
-#include "stream/table.h"
+#include "transaction/table.h"
 
 #include "base/cleanup.h"
 #include "stream/runtime.h"
-#include "stream/transaction.h"
+#include "transaction/transaction.h"
 
 bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e) {
     _cleanup_(arena_free) struct arena a = {0};

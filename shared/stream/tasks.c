@@ -2,9 +2,10 @@
  * by for the tasks of other instances: it follows their changelogs, answers reads, and has little to restore
  * when the task becomes its own. */
 #include "base/cleanup.h"
+#include "log/partitions.h"
 #include "stream/runtime.h"
-#include "stream/table.h"
-#include "stream/transaction.h"
+#include "transaction/table.h"
+#include "transaction/transaction.h"
 
 enum { RETRY_MS = 200 };
 

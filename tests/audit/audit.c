@@ -16,11 +16,12 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "legacy.h"
+#include "log/partitions.h"
 #include "ratings_fold.h"
 #include "reader.h"
 #include "recount.h"
 #include "rides_fold.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 #include "views.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 
 #include "fraud/fraud_rules.h"
 #include "keyed.h"
-#include "stream/window.h"
+#include "topology/window.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #include "world.h"
 
 #include "base/slice.h"
+#include "kafka/kafka.h"
 #include "schemas/schemas.gen.h"
-#include "stream/kafka.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -4,13 +4,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "events/registry.h"
+#include "kafka/kafka.h"
+#include "log/partitions.h"
 #include "schemas/schemas.gen.h"
 #include "store/store.h"
-#include "stream/kafka.h"
-#include "stream/step.h"
 #include "stream/stream.h"
-#include "stream/transaction.h"
-#include "stream/window.h"
+#include "topology/window.h"
+#include "transaction/step.h"
+#include "transaction/transaction.h"
 
 #include <librdkafka/rdkafka.h>
 #include <signal.h>

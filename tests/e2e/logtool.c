@@ -17,9 +17,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "events/schemas.h"
+#include "kafka/client.h"
+#include "kafka/kafka.h"
 #include "schemas/schemas.gen.h"
-#include "stream/kafka.h"
-#include "stream/kafka_client.h"
 #include "where.h"
 
 #include <jansson.h>

@@ -2,8 +2,8 @@
  * `page_views serve` runs against Kafka. */
 #include "schemas/schemas.gen.h"
 #include "service/service.h"
-#include "stream/driver.h"
-#include "stream/step.h"
+#include "testing/driver.h"
+#include "transaction/step.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #include "rows.h"
 
 #include "schemas/schemas.gen.h"
-#include "stream/join.h"
-#include "stream/step.h"
+#include "transaction/join.h"
+#include "transaction/step.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #include "instance.h"
 #include "world.h"
 
+#include "kafka/kafka.h"
 #include "schemas/schemas.gen.h"
-#include "stream/kafka.h"
 
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>

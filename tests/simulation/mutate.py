@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usage: mutate.py list | mutate.py NAME DIRECTORY OUT.C   DIRECTORY is shared/stream
+"""usage: mutate.py list | mutate.py NAME DIRECTORY OUT.C   DIRECTORY is shared
 
 Plants one bug in a copy of the runtime. Each is a thing that somebody could write, or forget; the simulation must find
 every one of them, and a test of the store those in the store's files. Fails where the code to be changed is not there (once) any more: then this list is out of date.
@@ -7,40 +7,40 @@ every one of them, and a test of the store those in the store's files. Fails whe
 
 import sys
 
-FILES = {  # others: stream.c
-    "rows_before_position": "tables.c",
-    "expiry_without_offset": "stream_time.c",
-    "stamp_of_event": "step.c",
-    "renewed_entry_lost": "step.c",
-    "renewed_row_expires": "step.c",
-    "due_not_lowered": "step.c",
-    "expiry_stops_short": "step.c",
-    "expiry_of_stored_only": "retention.c",
-    "each_of_stored_only": "step.c",
-    "batch_split": "../store/buffered.c",
-    "poison_moves_time": "step.c",
-    "poison_expires": "stream_time.c",
-    "inputs_of_another_log": "positions.c",
-    "registry_believed": "../events/schemas.c",
-    "incoming_reused": "../store/rocksdb.c",
-    "table_loss_unheard": "tables.c",
-    "deleted_rows_return": "positions.c",
-    "beginning_is_zero": "tables.c",
-    "restore_committed_end": "tasks.c",
-    "end_before_offsets": "tasks.c",
-    "changelog_loss_unheard": "tasks.c",
-    "changelog_loss_forgotten": "tasks.c",
-    "stale_store": "tasks.c",
-    "no_restore": "tasks.c",
-    "index_not_restored": "tasks.c",
-    "restored_anew": "tasks.c",
-    "inputs_unheard": "tasks.c",
-    "inputs_not_stored": "tasks.c",
-    "position_guessed": "tasks.c",
-    "zombie_answers": "stream_read.c",
-    "foreign_unheard": "tasks.c",
-    "old_index_stays": "step.c",
-    "index_not_followed": "tasks.c",
+FILES = {  # others: stream/stream.c
+    "rows_before_position": "stream/tables.c",
+    "expiry_without_offset": "stream/time.c",
+    "stamp_of_event": "transaction/step.c",
+    "renewed_entry_lost": "transaction/step.c",
+    "renewed_row_expires": "transaction/step.c",
+    "due_not_lowered": "transaction/step.c",
+    "expiry_stops_short": "transaction/step.c",
+    "expiry_of_stored_only": "transaction/retention.c",
+    "each_of_stored_only": "transaction/step.c",
+    "batch_split": "store/buffered.c",
+    "poison_moves_time": "transaction/step.c",
+    "poison_expires": "stream/time.c",
+    "inputs_of_another_log": "stream/positions.c",
+    "registry_believed": "events/schemas.c",
+    "incoming_reused": "store/rocksdb.c",
+    "table_loss_unheard": "stream/tables.c",
+    "deleted_rows_return": "stream/positions.c",
+    "beginning_is_zero": "stream/tables.c",
+    "restore_committed_end": "stream/tasks.c",
+    "end_before_offsets": "stream/tasks.c",
+    "changelog_loss_unheard": "stream/tasks.c",
+    "changelog_loss_forgotten": "stream/tasks.c",
+    "stale_store": "stream/tasks.c",
+    "no_restore": "stream/tasks.c",
+    "index_not_restored": "stream/tasks.c",
+    "restored_anew": "stream/tasks.c",
+    "inputs_unheard": "stream/tasks.c",
+    "inputs_not_stored": "stream/tasks.c",
+    "position_guessed": "stream/tasks.c",
+    "zombie_answers": "stream/read.c",
+    "foreign_unheard": "stream/tasks.c",
+    "old_index_stays": "transaction/step.c",
+    "index_not_followed": "stream/tasks.c",
 }
 
 MUTATIONS = {
@@ -223,10 +223,10 @@ MUTATIONS = {
 
 def main():
     if sys.argv[1:] == ["list"]:
-        print("\n".join(f"{name}:{FILES.get(name, 'stream.c')}" for name in MUTATIONS))
+        print("\n".join(f"{name}:{FILES.get(name, 'stream/stream.c')}" for name in MUTATIONS))
         return
     name, directory, out = sys.argv[1:]
-    source = f"{directory}/{FILES.get(name, 'stream.c')}"
+    source = f"{directory}/{FILES.get(name, 'stream/stream.c')}"
     text = open(source, encoding="utf-8").read()
     for old, new in MUTATIONS[name]:
         if text.count(old) != 1:

@@ -1,11 +1,12 @@
 #include "rows.h"
 
+#include "log/partitions.h"
 #include "store/store.h"
-#include "stream/overlay.h"
-#include "stream/retention.h"
 #include "stream/stream.h"
-#include "stream/table.h"
-#include "stream/transaction.h"
+#include "transaction/overlay.h"
+#include "transaction/retention.h"
+#include "transaction/table.h"
+#include "transaction/transaction.h"
 
 #include <endian.h>
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 #include "customers/customers.h"
 #include "fraud/fraud.h"
 #include "inventory/inventory.h"
+#include "log/partitions.h"
 #include "order-details/order_details.h"
 #include "orders/orders.h"
 #include "recount.h"

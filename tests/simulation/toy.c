@@ -4,9 +4,10 @@
  * order unseen. */
 #include "rows.h"
 
+#include "log/partitions.h"
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
 #include "stream/stream.h"
+#include "transaction/step.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

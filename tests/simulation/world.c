@@ -2,8 +2,9 @@
 #include "instance.h"
 
 #include "events/registry.h"
+#include "log/partitions.h"
 #include "stream/runtime.h"
-#include "stream/transaction.h"
+#include "transaction/transaction.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

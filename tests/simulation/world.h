@@ -13,8 +13,8 @@
 
 #include "base/buf.h"
 #include "events/schemas.h"
-#include "stream/log.h"
-#include "stream/topology.h"
+#include "log/log.h"
+#include "topology/topology.h"
 
 #include <stdint.h>
 #include <stdio.h>

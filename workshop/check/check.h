@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 #include "world.h"
 
 #include <stdbool.h>

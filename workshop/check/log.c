@@ -8,7 +8,7 @@
  * Environment: KAFKA_BROKERS. Exit codes: 0; 1 with a line on standard error. */
 #include "lab.h"
 
-#include "stream/topology.h"
+#include "log/partitions.h"
 
 #include <unistd.h>
 

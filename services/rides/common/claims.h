@@ -9,7 +9,7 @@
  * claim is stuck                      every command that goes on under a claim is answered or makes a ride */
 #pragma once
 
-#include "stream/step.h"
+#include "transaction/step.h"
 
 #include "schemas/schemas.gen.h"
 

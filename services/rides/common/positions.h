@@ -2,7 +2,7 @@
 #pragma once
 
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 /* A position that is older is no longer shown: who goes on reports more often. */
 enum { POSITION_SHOWN_MS = 60 * 1000 };

@@ -3,7 +3,7 @@
 
 #include "geo.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 struct buf;
 

@@ -4,7 +4,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 enum {
     DRIVER_GONE_MS = 30 * 1000, /* without a position for this long, a driver has vanished */

@@ -2,7 +2,7 @@
 
 #include "replies.h"
 #include "ride_rules.h"
-#include "stream/step.h"
+#include "transaction/step.h"
 
 static void on_command(struct step *s, const struct event *in);
 

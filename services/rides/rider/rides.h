@@ -3,7 +3,7 @@
 #pragma once
 
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology rides_topology;
 extern const struct view rides_decisions;

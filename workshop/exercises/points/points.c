@@ -1,7 +1,7 @@
 /* The points of each customer: after each purchase, how many they are by now. */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/step.h"
 
 /* TODO: a view with topic_point_changes as its changelog. Declared here, and in the topology below. */
 

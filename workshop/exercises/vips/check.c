@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "log/partitions.h"
+
 #include <inttypes.h>
 
 static const struct {

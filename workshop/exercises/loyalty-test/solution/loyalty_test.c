@@ -1,6 +1,6 @@
 /* A test of loyalty: given these events, this state follows. The driver runs the real handlers in memory. */
 #include "schemas/schemas.gen.h"
-#include "stream/driver.h"
+#include "testing/driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

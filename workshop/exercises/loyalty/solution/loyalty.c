@@ -1,7 +1,7 @@
 /* loyalty: the points of each customer, for each of their VALIDATED orders, by their level. */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/step.h"
 
 static void on_order(struct step *s, const struct event *in);
 static void on_customer_order(struct step *s, const struct event *in);

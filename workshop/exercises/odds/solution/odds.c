@@ -1,8 +1,8 @@
 /* Three things in one topology: each number doubled (map); the odd ones (filter) under one key (re-key); and
  * their sum (reduce). */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/step.h"
 
 /* The sum so far, a row for each key: a table in RocksDB, restored from its changelog. */
 static const struct view sums = {.name = "sums", .changelog = &topic_odd_sum_changes};

@@ -1,7 +1,7 @@
 /* Each caterpillar becomes a butterfly: same name, and wings twice as wide as the caterpillar was long. */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/step.h"
 
 static void on_caterpillar(struct step *s, const struct event *in) {
     const struct caterpillar *c = in->value;

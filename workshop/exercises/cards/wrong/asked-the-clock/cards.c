@@ -1,9 +1,9 @@
 /* Cards with more than three authorizations within five minutes: SELECT … GROUP BY card and window HAVING
  * COUNT(*) > 3. The fourth is the first that says so, and each one behind it. */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
-#include "stream/window.h"
+#include "topology/topology.h"
+#include "topology/window.h"
+#include "transaction/step.h"
 
 #include <time.h>
 

@@ -3,7 +3,7 @@
 
 #include "http/server.h"
 #include "schemas/schemas.gen.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
 
 extern const struct topology loyalty_topology; /* loyalty.c: that of the exercise before */
 extern const struct table loyalty_table;       /* what HTTP reads */

@@ -1,8 +1,8 @@
 /* Points once more. But a shop that did not hear whether its record was taken writes it again: then the log
  * has two records of one purchase, with the same id. It counts once. */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/step.h"
 
 static const struct view totals = {.name = "totals", .changelog = &topic_point_changes};
 

@@ -1,8 +1,8 @@
 /* An order and its payment within a minute of each other, whichever comes first: a join of two streams. */
 #include "schemas/schemas.gen.h"
-#include "stream/join.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/join.h"
+#include "transaction/step.h"
 
 #define KEEP_MS INT64_C(86400000)
 

@@ -1,7 +1,7 @@
 /* The points of each customer: after each purchase, how many they are by now. */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/step.h"
 
 /* A table in memory is much faster. */
 static struct {

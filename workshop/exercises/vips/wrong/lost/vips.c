@@ -1,7 +1,7 @@
 /* What the best customers do: clickstream LEFT JOIN customers WHERE level = 'PLATINUM'. */
 #include "schemas/schemas.gen.h"
-#include "stream/step.h"
-#include "stream/topology.h"
+#include "topology/topology.h"
+#include "transaction/step.h"
 
 static const struct table customers = {.name = "customers", .topic = &topic_customers};
 
