@@ -120,7 +120,7 @@ static enum http_result list_customers(struct http_exchange *x, void *context) {
     if (!page_rows(i, x, &customers_table, &page, put_customer_json, &j))
         return HTTP_DONE;
     json_end_array(&j);
-    page_put_next(&page, "/v1/customers", &j);
+    page_put_next(&page, "/v1/customers", SLICE_NONE, &j);
     json_end_object(&j);
     return http_reply_json(x, 200, buf_slice(&json));
 }

@@ -106,7 +106,7 @@ static enum http_result list_stock(struct http_exchange *x, void *context) {
         if (!put_product(i, x, &all.items[n], &j))
             return HTTP_DONE;
     json_end_array(&j);
-    page_put_next(&page, "/v1/stock", &j);
+    page_put_next(&page, "/v1/stock", SLICE_NONE, &j);
     json_end_object(&j);
     return http_reply_json(x, 200, buf_slice(&json));
 }

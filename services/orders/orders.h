@@ -33,8 +33,6 @@ int64_t orders_created_at(const struct event *row);
  * Appends the part that all keys of such a list begin with. No customer: data NULL. */
 void orders_list_prefix(struct slice customer_id, enum order_state state, struct buf *out);
 
-enum { ORDERS_PLACE_ID = 16 }; /* where the id begins in a place */
-
 /* Appends what follows the prefix, an order's place in each of its lists; also the cursor of a page. */
 void orders_list_place(int64_t timestamp, struct slice id, struct buf *out);
 bool orders_list_place_valid(struct slice place);

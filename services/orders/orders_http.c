@@ -1,13 +1,12 @@
 #include "orders.h"
-#include "orders_page.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "http/body.h"
-#include "log/partitions.h"
 #include "service/feed.h"
+#include "service/list.h"
 #include "service/partitioned.h"
 
 #include <stdlib.h>
@@ -193,153 +192,60 @@ static enum http_result post_cancel(struct http_exchange *x, void *context) {
 
 /* Which orders a client wants to see. */
 struct query {
-    struct slice customer_id, after; /* data NULL: any; from the first */
-    int state;                       /* -1: any */
-    int64_t limit;
+    struct slice customer_id; /* data NULL: any */
+    int state;                /* -1: any */
 };
 
-static bool read_query(struct http_exchange *x, struct query *q) {
+static bool read_query(struct http_exchange *x, struct query *q, struct page *page) {
     struct slice state;
     q->state = -1;
     if (!http_query_id(x, "customerId", &q->customer_id) || !http_query_string(x, "state", &state) ||
-        !http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &q->limit) ||
-        !http_query_string(x, "after", &q->after))
+        !page_query(x, PAGE, PAGE_MAX, page))
         return false;
-    if (q->after.data != NULL && !orders_list_place_valid(q->after)) {
-        http_reply_problem(x, 400, "after", "must be a cursor that an earlier page gave");
-        return false;
-    }
-    if (state.data != NULL && !event_enum_find(&order_state_enum, state, &q->state)) {
-        http_reply_problem(x, 400, "state", "must be CREATED, VALIDATED or FAILED");
-        return false;
-    }
-    return true;
+    if (state.data == NULL || event_enum_find(&order_state_enum, state, &q->state))
+        return true;
+    http_reply_problem(x, 400, "state", "must be CREATED, VALIDATED or FAILED");
+    return false;
 }
 
-/* One list as it is read: a page of it, and one more to see that there is more. */
-struct taking {
-    struct orders_page *page;
-    size_t prefix_size, left;
-};
-
-static bool take(void *context, struct slice index_key, struct slice id) {
-    struct taking *t = context;
-    (void)id; /* the place ends with it */
-    struct slice place = {index_key.data + t->prefix_size, index_key.size - t->prefix_size};
-    *orders_page_add(t->page) = (struct orders_item){arena_copy(t->page->arena, place), SLICE_NONE};
-    return --t->left > 0;
+/* The query again, behind the cursor. */
+static struct slice filters(struct arena *a, const struct query *q) {
+    bool has_state = q->state >= 0, has_customer = q->customer_id.data != NULL;
+    return arena_printf(a, "%s" SLICE_FMT "%s%s", has_customer ? "&customerId=" : "",
+                        SLICE_ARG(q->customer_id), has_state ? "&state=" : "",
+                        has_state ? event_enum_name(&order_state_enum, q->state) : "");
 }
 
-/* The orders of one state in one partition. */
-static bool take_list(struct instance *i, struct http_exchange *x, const struct query *q, int32_t partition,
-                      enum order_state state, struct orders_page *p) {
-    _cleanup_(buf_free) struct buf prefix = {0}, from = {0};
-    orders_list_prefix(q->customer_id, state, &prefix);
-    buf_append_slice(&from, buf_slice(&prefix));
-    if (q->after.data != NULL) {
-        buf_append_slice(&from, q->after);
-        buf_append_byte(&from, 0); /* behind it */
-    }
-    struct taking t = {p, prefix.size, (size_t)q->limit + 1};
-    return instance_scan_partition(i, x, &orders_table, partition, buf_slice(&prefix), buf_slice(&from), take,
-                                   &t);
-}
-
-/* What this instance has itself. CREATED comes first: an order that goes on meanwhile is seen twice, and
- * never not at all. */
-static bool take_here(struct instance *i, struct http_exchange *x, const struct query *q,
-                      const struct gathered *g, struct orders_page *p) {
-    static const enum order_state states[] = {ORDER_STATE_CREATED, ORDER_STATE_VALIDATED, ORDER_STATE_FAILED};
-    for (int32_t n = 0; n < g->count; n++)
-        for (size_t k = 0; k < sizeof states / sizeof *states && partitions_has(&g->here, n); k++)
-            if ((q->state < 0 || (enum order_state)q->state == states[k]) &&
-                !take_list(i, x, q, n, states[k], p))
-                return false;
-    return true;
-}
-
-/* The orders that are ours and have none yet. */
-static bool render(struct instance *i, struct http_exchange *x, const struct query *q,
-                   struct orders_item *items, size_t n) {
-    for (struct orders_item *item = items; item < items + n; item++) {
-        struct event row;
-        struct slice id = {item->place.data + ORDERS_PLACE_ID, item->place.size - ORDERS_PLACE_ID};
-        _cleanup_(buf_free) struct buf json = {0};
-        if (item->json.data != NULL)
-            continue;
-        if (!instance_row(i, x, &orders_table, id, &row))
-            return false;
-        const struct order *o = row.value;
-        if (o == NULL || (q->state >= 0 && (int)o->state != q->state))
-            continue;
-        append_order(&row, &json);
-        item->json = arena_copy(http_arena(x), buf_slice(&json));
-    }
-    return true;
-}
-
-/* For the instance that asks. */
-static enum http_result reply_lines(struct http_exchange *x, const struct orders_page *p, size_t n) {
-    _cleanup_(buf_free) struct buf lines = {0};
-    orders_page_write(p, n, &lines);
-    return http_reply_text(x, 200, "text/plain; charset=utf-8", buf_slice(&lines));
-}
-
-static void put_cursor(const struct query *q, const struct orders_page *p, struct json *j) {
-    size_t limit = (size_t)q->limit;
-    if (p->count <= limit) {
-        json_key(j, "next"), json_put_null(j);
-        return;
-    }
-    struct slice last = p->items[limit - 1].place;
-    struct slice next = arena_printf(p->arena, "/v1/orders?limit=%lld&after=" SLICE_FMT, (long long)q->limit,
-                                     SLICE_ARG(last));
-    if (q->customer_id.data != NULL)
-        next = arena_printf(p->arena, SLICE_FMT "&customerId=" SLICE_FMT, SLICE_ARG(next),
-                            SLICE_ARG(q->customer_id));
-    if (q->state >= 0)
-        next = arena_printf(p->arena, SLICE_FMT "&state=%s", SLICE_ARG(next),
-                            event_enum_name(&order_state_enum, q->state));
-    json_key(j, "next"), json_put_string(j, next);
-    json_key(j, "after"), json_put_string(j, last);
-}
-
-static enum http_result reply_page(struct http_exchange *x, const struct query *q,
-                                   const struct orders_page *p, size_t n) {
-    _cleanup_(buf_free) struct buf json = {0};
-    struct json j = {.out = &json};
-    json_begin_object(&j);
-    json_key(&j, "orders"), json_begin_array(&j);
-    for (size_t k = 0; k < n; k++)
-        if (p->items[k].json.data != NULL)
-            json_put_raw(&j, p->items[k].json);
-    json_end_array(&j);
-    put_cursor(q, p, &j);
-    json_end_object(&j);
-    return http_reply_json(x, 200, buf_slice(&json));
+static void put_order(void *context, const struct event *row, struct buf *out) {
+    const struct query *q = context;
+    if (q->state < 0 || (int)((const struct order *)row->value)->state == q->state)
+        append_order(row, out);
 }
 
 static enum http_result list_orders(struct http_exchange *x, void *context) {
-    struct instance *i = context;
-    enum http_result result;
+    static const enum order_state states[] = {ORDER_STATE_CREATED, ORDER_STATE_VALIDATED, ORDER_STATE_FAILED};
     struct query q;
-    struct gathered g;
-    if (!read_query(x, &q))
+    struct page page;
+    struct slice prefixes[sizeof states / sizeof *states];
+    enum http_result result;
+    _cleanup_(buf_free) struct buf json = {0};
+    struct json j = {.out = &json};
+    if (!read_query(x, &q, &page))
         return HTTP_DONE;
-    if (!instance_gather(i, x, &orders_table, &g, &result))
+    struct list list = {&orders_table, prefixes, 0, orders_list_place_valid, put_order, &q};
+    for (size_t k = 0; k < sizeof states / sizeof *states; k++) {
+        _cleanup_(buf_free) struct buf prefix = {0};
+        orders_list_prefix(q.customer_id, states[k], &prefix);
+        if (q.state < 0 || (enum order_state)q.state == states[k])
+            prefixes[list.prefix_count++] = arena_copy(http_arena(x), buf_slice(&prefix));
+    }
+    json_begin_object(&j);
+    json_key(&j, "orders");
+    if (!list_page(context, x, &list, &page, &j, &result))
         return result;
-
-    struct orders_page p = {.arena = http_arena(x)};
-    if (!take_here(i, x, &q, &g, &p))
-        return HTTP_DONE;
-    for (int32_t n = 0; n < g.count; n++)
-        orders_page_read(&p, g.others[n]);
-    orders_page_sort(&p);
-    size_t limit = (size_t)q.limit, shown = p.count < limit ? p.count : limit;
-    size_t sent = p.count > limit ? limit + 1 : shown;
-    if (!render(i, x, &q, p.items, shown))
-        return HTTP_DONE;
-    return g.asked >= 0 ? reply_lines(x, &p, sent) : reply_page(x, &q, &p, shown);
+    page_put_next(&page, "/v1/orders", filters(http_arena(x), &q), &j);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&json));
 }
 
 const struct topic *const orders_followed[] = {

@@ -1,5 +1,4 @@
 #include "orders.h"
-#include "orders_page.h"
 
 #include "base/cleanup.h"
 #include "base/id.h"
@@ -301,30 +300,6 @@ static void what_is_open_passes(void **state) {
     }
 }
 
-/* Lines of another instance, which may be of another version, or none at all. */
-static void lines_of_others_are_read_with_care(void **state) {
-    (void)state;
-    struct arena arena = {0};
-    _cleanup_(buf_free) struct buf lines = {0};
-    struct orders_page page = {.arena = &arena}, again = {.arena = &arena};
-    orders_page_read(&page, SLICE("0123456789abcdex-2\t{\"id\":\"x-2\"}\n" /* not 16 digits */
-                                  "short\t\n\t\n\nno tab\n"
-                                  "0123456789abcdefo-2\t\n"
-                                  "0123456789abcdefo-1\t{\"id\":\"o-1\"}\n"
-                                  "0123456789abcdefo-1\t{\"id\":\"again\"}\n"
-                                  "0123456789abcdefo-3\t{\"cut"));
-    assert_int_equal(page.count, 3);
-    orders_page_sort(&page);
-    assert_int_equal(page.count, 2);
-    assert_slice(page.items[0].place, "0123456789abcdefo-1");
-    assert_slice(page.items[1].place, "0123456789abcdefo-2");
-    assert_null(page.items[1].json.data);
-    orders_page_write(&page, 2, &lines);
-    orders_page_read(&again, buf_slice(&lines));
-    assert_int_equal(again.count, 2);
-    arena_free(&arena);
-}
-
 int main(void) {
 #define driven(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -342,7 +317,6 @@ int main(void) {
         cmocka_unit_test(lists_are_newest_first),
         cmocka_unit_test(no_list_begins_as_another),
         cmocka_unit_test(what_is_open_passes),
-        cmocka_unit_test(lines_of_others_are_read_with_care),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

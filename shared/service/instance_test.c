@@ -91,7 +91,7 @@ static enum http_result get_page(struct http_exchange *x, struct instance *i, in
     json_key(&j, "names"), json_begin_array(&j);
     if (page_rows(i, x, &bank_owners, &page, put_name, &j)) {
         json_end_array(&j);
-        page_put_next(&page, "/page", &j);
+        page_put_next(&page, "/page", SLICE_NONE, &j);
         json_end_object(&j);
         http_reply_json(x, 200, buf_slice(&out));
     }

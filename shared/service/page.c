@@ -58,7 +58,7 @@ static void percent_encode(struct slice s, struct buf *out) {
     }
 }
 
-void page_put_next(const struct page *p, const char *path, struct json *j) {
+void page_put_next(const struct page *p, const char *path, struct slice filters, struct json *j) {
     json_key(j, "next");
     if (!p->more) {
         json_put_null(j);
@@ -67,6 +67,7 @@ void page_put_next(const struct page *p, const char *path, struct json *j) {
     _cleanup_(buf_free) struct buf next = {0};
     buf_printf(&next, "%s?limit=%lld&after=", path, (long long)p->limit);
     percent_encode(p->last, &next);
+    buf_append_slice(&next, filters);
     json_put_string(j, buf_slice(&next));
     json_key(j, "after"), json_put_string(j, p->last);
 }

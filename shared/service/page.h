@@ -22,5 +22,5 @@ WARN_UNUSED bool page_rows(struct instance *i, struct http_exchange *x, const st
                            void (*each)(void *context, const struct event *row), void *context);
 
 /* Writes `next`, the address of the page after this one, or null; and where there is one `after`, its cursor.
- */
-void page_put_next(const struct page *p, const char *path, struct json *j);
+ * `filters` is what else the query has: "&name=value", encoded, or data NULL. */
+void page_put_next(const struct page *p, const char *path, struct slice filters, struct json *j);

@@ -5,7 +5,7 @@
 
 #include "base/id.h"
 #include "orders/orders.h"
-#include "orders/orders_page.h"
+#include "service/merge.h"
 #include "service/vector.h"
 
 static void put(void *context, struct slice topic, int32_t partition, int64_t offset) {
@@ -32,15 +32,15 @@ static void try_vector(struct slice text) {
 static void try_lines(struct slice lines) {
     struct arena arena = {0};
     struct buf out = {0};
-    struct orders_page page = {.arena = &arena};
-    orders_page_read(&page, lines);
-    orders_page_sort(&page);
-    for (size_t i = 0; i < page.count; i++)
-        require(orders_list_place_valid(page.items[i].place), "item %zu", i);
-    orders_page_write(&page, page.count, &out);
-    struct orders_page again = {.arena = &arena};
-    orders_page_read(&again, buf_slice(&out));
-    require(again.count == page.count, "%zu of %zu", again.count, page.count);
+    struct merge all = {.arena = &arena};
+    merge_read(&all, lines, orders_list_place_valid);
+    merge_sort(&all);
+    for (size_t i = 0; i < all.count; i++)
+        require(orders_list_place_valid(all.items[i].place), "item %zu", i);
+    merge_write(&all, all.count, &out);
+    struct merge again = {.arena = &arena};
+    merge_read(&again, buf_slice(&out), orders_list_place_valid);
+    require(again.count == all.count, "%zu of %zu", again.count, all.count);
     buf_free(&out);
     arena_free(&arena);
 }
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         try_vector(in);
     else if (what == 1)
         try_lines(in);
-    else if (orders_list_place_valid(in))
-        require(id_valid((struct slice){in.data + ORDERS_PLACE_ID, in.size - ORDERS_PLACE_ID}), "no id");
+    else if (orders_list_place_valid(in)) /* 16 digits, and then */
+        require(id_valid((struct slice){in.data + 16, in.size - 16}), "no id");
     return 0;
 }
