@@ -60,7 +60,7 @@ class Lab(unittest.TestCase):
         for level in (1, 2, 3, 3):
             said = self.lab(X.number, "--hint")
             self.assertEqual([h in said for h in X.hints], [n < level for n in range(3)])
-        self.assertIn("+    step_emit(", self.lab(X.number, "--solution"))
+        self.assertIn("+    txn_emit(", self.lab(X.number, "--solution"))
         self.solve()
         self.assertIn("Yours is the solution", self.lab(X.number, "--solution"))
 
@@ -71,7 +71,7 @@ class Lab(unittest.TestCase):
         self.assertTrue(json.loads((self.directory / "progress.json").read_text())[X.name]["passed"])
         self.lab(X.number, "--reset")
         self.assertEqual(self.own.read_text(), (EXERCISES / X.name / X.files[0]).read_text())
-        self.assertIn("step_emit(s, &topic_butterflies, in->key", self.own.with_name(f"{X.files[0]}.before").read_text())
+        self.assertIn("txn_emit(s, &topic_butterflies, in->key", self.own.with_name(f"{X.files[0]}.before").read_text())
         self.lab(X.number, "--check", code=1)
 
     def test_one_who_crashes_is_told_so(self):

@@ -1,8 +1,8 @@
 #include "clickstream.h"
 
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
-static void on_click(struct step *s, const struct event *in);
+static void on_click(struct txn *txn, const struct event *in);
 
 const struct table clickstream_customers = {.name = "customers", .topic = &topic_customers, .fresh = true};
 
@@ -15,22 +15,22 @@ const struct topology clickstream_topology = {
 };
 
 /* clickstream LEFT JOIN customers WHERE level = 'PLATINUM' */
-static void on_click(struct step *s, const struct event *in) {
+static void on_click(struct txn *txn, const struct event *in) {
     const struct click *click = in->value;
     struct customer c;
     if (!slice_equal(in->key, click->user_id)) {
-        step_reject(s, "userId: differs from the record's key");
+        txn_reject(txn, "userId: differs from the record's key");
         return;
     }
-    if (!step_lookup(s, &clickstream_customers, click->user_id, &c) || c.level != CUSTOMER_LEVEL_PLATINUM)
+    if (!txn_lookup(txn, &clickstream_customers, click->user_id, &c) || c.level != CUSTOMER_LEVEL_PLATINUM)
         return;
-    step_emit(s, &topic_vip_actions, in->key,
+    txn_emit(txn, &topic_vip_actions, in->key,
               &(struct vip_action){
                   .user_id = click->user_id,
                   .page = click->page,
                   .action = click->action,
                   .level = c.level,
-                  .name = arena_printf(step_arena(s), SLICE_FMT " " SLICE_FMT, SLICE_ARG(c.first_name),
+                  .name = arena_printf(txn_arena(txn), SLICE_FMT " " SLICE_FMT, SLICE_ARG(c.first_name),
                                        SLICE_ARG(c.last_name)),
               });
 }

@@ -1,7 +1,7 @@
 #include "email.h"
 
 #include "transaction/join.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <inttypes.h>
 
@@ -10,9 +10,9 @@
  */
 #define KEEP_MS (7 * INT64_C(86400000))
 
-static void on_order(struct step *s, const struct event *in);
-static void on_payment(struct step *s, const struct event *in);
-static void on_pair(struct step *s, const struct event *order, const struct event *payment);
+static void on_order(struct txn *txn, const struct event *in);
+static void on_payment(struct txn *txn, const struct event *in);
+static void on_pair(struct txn *txn, const struct event *order, const struct event *payment);
 
 const struct view email_orders = {
     .name = "orders", .changelog = &topic_email_orders, .private = true, .retention_ms = KEEP_MS};
@@ -43,24 +43,24 @@ const struct topology email_topology = {
 };
 
 /* An order is joined as what it was when it was made; its outcome is another matter. */
-static void on_order(struct step *s, const struct event *in) {
+static void on_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     if (o->state == ORDER_STATE_CREATED)
-        join_left(s, &orders_and_payments, in, SLICE_NONE);
+        join_left(txn, &orders_and_payments, in, SLICE_NONE);
 }
 
-static void on_payment(struct step *s, const struct event *in) {
+static void on_payment(struct txn *txn, const struct event *in) {
     const struct payment *p = in->value;
     if (!slice_equal(in->key, p->order_id))
-        step_reject(s, "orderId: differs from the record's key");
+        txn_reject(txn, "orderId: differs from the record's key");
     else
-        join_right(s, &orders_and_payments, in, p->id);
+        join_right(txn, &orders_and_payments, in, p->id);
 }
 
-static struct slice body_of(struct step *s, const struct customer *c, const struct order *o,
+static struct slice body_of(struct txn *txn, const struct customer *c, const struct order *o,
                             const struct payment *p) {
     uint64_t cents = p->amount_cents < 0 ? -(uint64_t)p->amount_cents : (uint64_t)p->amount_cents;
-    return arena_printf(step_arena(s),
+    return arena_printf(txn_arena(txn),
                         "Dear " SLICE_FMT " " SLICE_FMT ",\n\n"
                         "we have received your payment of %s%" PRIu64 ".%02d for order " SLICE_FMT ":\n\n"
                         "    %" PRId32 " x " SLICE_FMT "\n\n"
@@ -72,22 +72,22 @@ static struct slice body_of(struct step *s, const struct customer *c, const stru
 
 /* One email an order, however often it is paid for. Nobody to write to: no email, and a later payment tries
  * again. */
-static void on_pair(struct step *s, const struct event *order, const struct event *payment) {
+static void on_pair(struct txn *txn, const struct event *order, const struct event *payment) {
     const struct order *o = order->value;
     struct email written;
     struct customer c;
-    if (step_get(s, &email_written, SLICE_NONE, &written) ||
-        !step_lookup(s, &email_customers, o->customer_id, &c))
+    if (txn_get(txn, &email_written, SLICE_NONE, &written) ||
+        !txn_lookup(txn, &email_customers, o->customer_id, &c))
         return;
-    struct arena *a = step_arena(s);
-    step_put(
-        s, &email_written, SLICE_NONE,
+    struct arena *a = txn_arena(txn);
+    txn_put(
+        txn, &email_written, SLICE_NONE,
         &(struct email){
             .order_id = o->id,
             .to = c.email,
             .subject =
                 arena_printf(a, "We have received your payment for order " SLICE_FMT, SLICE_ARG(o->id)),
-            .body = body_of(s, &c, o, payment->value),
+            .body = body_of(txn, &c, o, payment->value),
             .name = arena_printf(a, SLICE_FMT " " SLICE_FMT, SLICE_ARG(c.first_name), SLICE_ARG(c.last_name)),
         });
 }

@@ -1,11 +1,11 @@
 #include "inventory.h"
 
 #include "inventory_rules.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <inttypes.h>
 
-static void on_order(struct step *s, const struct event *in);
+static void on_order(struct txn *txn, const struct event *in);
 
 const struct view inventory_reserved = {.name = "reserved", .changelog = &topic_reserved_stock};
 const struct view inventory_reservations = {.name = "reservations", .changelog = &topic_reservations};
@@ -28,28 +28,28 @@ const struct topology inventory_topology = {
     .dead_letters = &topic_dead_letters,
 };
 
-static int64_t get_reserved(struct step *s) {
+static int64_t get_reserved(struct txn *txn) {
     struct reserved_stock r;
-    return step_get(s, &inventory_reserved, SLICE_NONE, &r) ? r.reserved : 0;
+    return txn_get(txn, &inventory_reserved, SLICE_NONE, &r) ? r.reserved : 0;
 }
 
-static void put_reserved(struct step *s, struct slice product_id, int64_t reserved) {
-    step_put(s, &inventory_reserved, SLICE_NONE,
+static void put_reserved(struct txn *txn, struct slice product_id, int64_t reserved) {
+    txn_put(txn, &inventory_reserved, SLICE_NONE,
              &(struct reserved_stock){.product_id = product_id, .reserved = reserved});
 }
 
-static void check(struct step *s, struct slice product_id, const struct order *o) {
+static void check(struct txn *txn, struct slice product_id, const struct order *o) {
     struct stock stock;
-    bool known = step_lookup(s, &inventory_stock, product_id, &stock);
+    bool known = txn_lookup(txn, &inventory_stock, product_id, &stock);
     int32_t on_hand = known && stock.quantity.present ? stock.quantity.value : 0;
-    int64_t reserved = get_reserved(s);
+    int64_t reserved = get_reserved(txn);
     int32_t hold = 0;
     bool pass = inventory_decide(on_hand, reserved, o->quantity, &hold);
 
     if (hold > 0)
-        put_reserved(s, product_id, reserved + hold);
+        put_reserved(txn, product_id, reserved + hold);
     /* Also where nothing is held: the entry says that this order is decided. */
-    step_put(s, &inventory_reservations, o->id, &(struct reservation){.quantity = hold});
+    txn_put(txn, &inventory_reservations, o->id, &(struct reservation){.quantity = hold});
     struct validation v = {
         .order_id = o->id,
         .check = CHECK_INVENTORY_CHECK,
@@ -58,24 +58,24 @@ static void check(struct step *s, struct slice product_id, const struct order *o
         .reserved_before = {true, reserved},
     };
     if (!pass)
-        v.reason = arena_printf(step_arena(s), "quantity: %" PRId32 " wanted, %" PRId64 " available",
+        v.reason = arena_printf(txn_arena(txn), "quantity: %" PRId32 " wanted, %" PRId64 " available",
                                 o->quantity, on_hand - reserved);
-    step_emit(s, &topic_order_validations, o->id, &v);
+    txn_emit(txn, &topic_order_validations, o->id, &v);
 }
 
-static void release(struct step *s, struct slice product_id, struct slice order_id, struct reservation r) {
-    put_reserved(s, product_id, get_reserved(s) - r.quantity);
+static void release(struct txn *txn, struct slice product_id, struct slice order_id, struct reservation r) {
+    put_reserved(txn, product_id, get_reserved(txn) - r.quantity);
     r.released = true;
-    step_put(s, &inventory_reservations, order_id, &r);
+    txn_put(txn, &inventory_reservations, order_id, &r);
 }
 
 /* CREATED is decided once, FAILED gives back once, VALIDATED keeps: the legacy system books the stock out. */
-static void on_order(struct step *s, const struct event *in) {
+static void on_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     struct reservation r;
-    bool decided = step_get(s, &inventory_reservations, o->id, &r);
+    bool decided = txn_get(txn, &inventory_reservations, o->id, &r);
     if (o->state == ORDER_STATE_CREATED && !decided)
-        check(s, in->key, o);
+        check(txn, in->key, o);
     else if (o->state == ORDER_STATE_FAILED && decided && r.quantity > 0 && !r.released)
-        release(s, in->key, o->id, r);
+        release(txn, in->key, o->id, r);
 }

@@ -3,11 +3,11 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "stream/stream.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
-static void on_request(struct step *s, const struct event *in);
-static void on_validation(struct step *s, const struct event *in);
-static void on_cancellation(struct step *s, const struct event *in);
+static void on_request(struct txn *txn, const struct event *in);
+static void on_validation(struct txn *txn, const struct event *in);
+static void on_cancellation(struct txn *txn, const struct event *in);
 static void index_order(struct index *to, const struct event *row);
 
 /* What an order is, is what the topic says: it is its own changelog. */
@@ -48,33 +48,33 @@ const struct topology orders_view_topology = {
 
 /* To the log, and to those of its indexes whose readers do something about it: stock is released by the way
  * on which it was reserved. */
-static void put_order(struct step *s, const struct order *o) {
-    step_put(s, &orders_made, SLICE_NONE, o);
+static void put_order(struct txn *txn, const struct order *o) {
+    txn_put(txn, &orders_made, SLICE_NONE, o);
     if (o->state != ORDER_STATE_VALIDATED)
-        step_emit(s, &topic_orders_by_product, o->product_id, o);
+        txn_emit(txn, &topic_orders_by_product, o->product_id, o);
     if (o->state == ORDER_STATE_CREATED)
-        step_emit(s, &topic_orders_by_customer, o->customer_id, o);
+        txn_emit(txn, &topic_orders_by_customer, o->customer_id, o);
 }
 
 /* The first request of an id makes the order; later ones, equal or not, change nothing. */
-static void on_request(struct step *s, const struct event *in) {
+static void on_request(struct txn *txn, const struct event *in) {
     const struct order_request *r = in->value;
     const char *bad = !id_valid(r->id)            ? "id"
                       : !id_valid(r->customer_id) ? "customerId"
                       : !id_valid(r->product_id)  ? "productId"
                                                   : NULL;
     if (bad != NULL) {
-        step_reject(s, "%s: must match " ID_PATTERN, bad);
+        txn_reject(txn, "%s: must match " ID_PATTERN, bad);
         return;
     }
     if (!slice_equal(in->key, r->id)) {
-        step_reject(s, "id: differs from the record's key");
+        txn_reject(txn, "id: differs from the record's key");
         return;
     }
     struct order o;
-    if (step_get(s, &orders_made, SLICE_NONE, &o))
+    if (txn_get(txn, &orders_made, SLICE_NONE, &o))
         return;
-    put_order(s, &(struct order){
+    put_order(txn, &(struct order){
                      .id = r->id,
                      .customer_id = r->customer_id,
                      .product_id = r->product_id,
@@ -113,55 +113,55 @@ enum order_state orders_outcome(const struct order_checks *c) {
 }
 
 /* The order that a record speaks of. False: there is none, and the record is rejected. */
-static bool find_order(struct step *s, const struct event *in, struct slice order_id, struct order *o) {
+static bool find_order(struct txn *txn, const struct event *in, struct slice order_id, struct order *o) {
     if (!slice_equal(in->key, order_id))
-        step_reject(s, "orderId: differs from the record's key");
-    else if (!step_get(s, &orders_made, SLICE_NONE, o))
-        step_reject(s, "orderId: no such order"); /* who speaks of an order has seen its CREATED */
+        txn_reject(txn, "orderId: differs from the record's key");
+    else if (!txn_get(txn, &orders_made, SLICE_NONE, o))
+        txn_reject(txn, "orderId: no such order"); /* who speaks of an order has seen its CREATED */
     else
         return true;
     return false;
 }
 
 /* Each check counts once, and an order that has its outcome keeps it. */
-static void on_validation(struct step *s, const struct event *in) {
+static void on_validation(struct txn *txn, const struct event *in) {
     const struct validation *v = in->value;
     struct order o;
     struct order_checks checks = {0};
-    if (!find_order(s, in, v->order_id, &o) || o.state != ORDER_STATE_CREATED)
+    if (!find_order(txn, in, v->order_id, &o) || o.state != ORDER_STATE_CREATED)
         return;
-    bool begun = step_get(s, &orders_checks, SLICE_NONE, &checks);
+    bool begun = txn_get(txn, &orders_checks, SLICE_NONE, &checks);
     enum check_state *check = check_of(&checks, v->check);
     if (*check != CHECK_STATE_NONE)
         return;
     *check = v->result == CHECK_RESULT_PASS ? CHECK_STATE_PASS : CHECK_STATE_FAIL;
     o.state = orders_outcome(&checks);
     if (o.state == ORDER_STATE_CREATED) {
-        step_put(s, &orders_checks, SLICE_NONE, &checks);
+        txn_put(txn, &orders_checks, SLICE_NONE, &checks);
         return;
     }
     if (begun)
-        step_delete(s, &orders_checks, SLICE_NONE);
+        txn_delete(txn, &orders_checks, SLICE_NONE);
     struct slice reason =
         v->reason.data != NULL ? v->reason : slice_of(event_enum_name(&check_enum, (int)v->check));
     if (o.state == ORDER_STATE_FAILED)
         o.reasons = (struct slices){&reason, 1};
-    put_order(s, &o);
+    put_order(txn, &o);
 }
 
 /* An outcome like any other: the first one counts, stock is released in the same way. */
-static void on_cancellation(struct step *s, const struct event *in) {
+static void on_cancellation(struct txn *txn, const struct event *in) {
     const struct order_cancellation *c = in->value;
     struct order o;
     struct order_checks checks;
-    if (!find_order(s, in, c->order_id, &o) || o.state != ORDER_STATE_CREATED)
+    if (!find_order(txn, in, c->order_id, &o) || o.state != ORDER_STATE_CREATED)
         return;
-    if (step_get(s, &orders_checks, SLICE_NONE, &checks))
-        step_delete(s, &orders_checks, SLICE_NONE);
+    if (txn_get(txn, &orders_checks, SLICE_NONE, &checks))
+        txn_delete(txn, &orders_checks, SLICE_NONE);
     struct slice reason = SLICE(ORDER_CANCELLED);
     o.state = ORDER_STATE_FAILED;
     o.reasons = (struct slices){&reason, 1};
-    put_order(s, &o);
+    put_order(txn, &o);
 }
 
 /* An id has no '/', so no list's prefix begins another's. */

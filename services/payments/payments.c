@@ -3,9 +3,9 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "stream/stream.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
-static void on_request(struct step *s, const struct event *in);
+static void on_request(struct txn *txn, const struct event *in);
 static void index_payment(struct index *to, const struct event *row);
 static bool payment_before(const struct event *row, void *value);
 
@@ -24,26 +24,26 @@ const struct topology payments_topology = {
 };
 
 /* The first request of an id makes the payment; later ones, equal or not, change nothing. */
-static void on_request(struct step *s, const struct event *in) {
+static void on_request(struct txn *txn, const struct event *in) {
     const struct payment *p = in->value;
     const char *bad = !id_valid(p->id)           ? "id"
                       : !id_valid(p->order_id)   ? "orderId"
                       : !id_valid(p->card_token) ? "cardToken"
                                                  : NULL;
     if (bad != NULL) {
-        step_reject(s, "%s: must match " ID_PATTERN, bad);
+        txn_reject(txn, "%s: must match " ID_PATTERN, bad);
         return;
     }
     if (!slice_equal(in->key, p->id)) {
-        step_reject(s, "id: differs from the record's key");
+        txn_reject(txn, "id: differs from the record's key");
         return;
     }
     struct payment made;
-    if (step_get(s, &payments_made, SLICE_NONE, &made))
+    if (txn_get(txn, &payments_made, SLICE_NONE, &made))
         return;
-    step_put(s, &payments_made, SLICE_NONE, p);
-    step_emit(s, &topic_payments, p->order_id, p);
-    step_emit(s, &topic_authorizations, p->card_token,
+    txn_put(txn, &payments_made, SLICE_NONE, p);
+    txn_emit(txn, &topic_payments, p->order_id, p);
+    txn_emit(txn, &topic_authorizations, p->card_token,
               &(struct authorization){
                   .card_token = p->card_token, .order_id = p->order_id, .amount_cents = p->amount_cents});
 }

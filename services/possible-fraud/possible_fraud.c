@@ -1,13 +1,13 @@
 #include "possible_fraud.h"
 
 #include "topology/window.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #define WINDOW_MS INT64_C(300000)
 #define KEEP_MS INT64_C(86400000) /* for late ones, after the last */
 enum { HAVING_MORE_THAN = 3 };
 
-static void on_authorization(struct step *s, const struct event *in);
+static void on_authorization(struct txn *txn, const struct event *in);
 
 const struct view possible_fraud_windows = {
     .name = "windows", .changelog = &topic_card_windows, .retention_ms = KEEP_MS};
@@ -28,20 +28,20 @@ const struct topology possible_fraud_topology = {
     .dead_letters = &topic_dead_letters,
 };
 
-static void on_authorization(struct step *s, const struct event *in) {
+static void on_authorization(struct txn *txn, const struct event *in) {
     const struct authorization *a = in->value;
     if (!slice_equal(in->key, a->card_token)) {
-        step_reject(s, "cardToken: differs from the record's key");
+        txn_reject(txn, "cardToken: differs from the record's key");
         return;
     }
     struct window window = window_tumbling(in->timestamp, WINDOW_MS);
-    struct slice sub = time_sub(step_arena(s), window.start);
+    struct slice sub = time_sub(txn_arena(txn), window.start);
     struct card_window row = {0};
-    step_get(s, &possible_fraud_windows, sub, &row);
+    txn_get(txn, &possible_fraud_windows, sub, &row);
     row.count++;
-    step_put(s, &possible_fraud_windows, sub, &row);
+    txn_put(txn, &possible_fraud_windows, sub, &row);
     if (row.count > HAVING_MORE_THAN)
-        step_emit(s, &topic_possible_fraud, in->key,
+        txn_emit(txn, &topic_possible_fraud, in->key,
                   &(struct possible_fraud){.card_token = in->key,
                                            .count = row.count,
                                            .window_start = window.start,

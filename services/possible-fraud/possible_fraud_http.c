@@ -1,6 +1,6 @@
 #include "possible_fraud.h"
 
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include "base/cleanup.h"
 #include "base/json.h"

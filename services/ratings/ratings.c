@@ -3,10 +3,10 @@
 #include "base/cleanup.h"
 #include "ratings_rules.h"
 #include "stream/stream.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
-static void on_rating(struct step *s, const struct event *in);
-static void on_movie(struct step *s, const struct event *in);
+static void on_rating(struct txn *txn, const struct event *in);
+static void on_movie(struct txn *txn, const struct event *in);
 static void index_movie(struct index *to, const struct event *row);
 
 const struct view ratings_totals = {.name = "totals", .changelog = &topic_rating_totals};
@@ -43,62 +43,62 @@ static bool key_is(struct slice key, int64_t movie_id) {
     return movie_id_parse(key, &id) && id == movie_id;
 }
 
-static void put_movie(struct step *s, struct rated_movie *m, const struct rating_totals *t) {
+static void put_movie(struct txn *txn, struct rated_movie *m, const struct rating_totals *t) {
     m->rating_count = t->rating_count;
     m->rating_sum_tenths = t->rating_sum_tenths;
     m->average_rating = rating_average(t->rating_count, t->rating_sum_tenths);
-    step_put(s, &ratings_rated_movies, SLICE_NONE, m);
+    txn_put(txn, &ratings_rated_movies, SLICE_NONE, m);
 }
 
-static void add_to_history(struct step *s, struct rating_totals *t, int64_t timestamp) {
+static void add_to_history(struct txn *txn, struct rating_totals *t, int64_t timestamp) {
     struct rating_history h = {.interval_ms = HISTORY_INTERVAL_MS};
-    step_get(s, &ratings_history, SLICE_NONE, &h);
-    h = history_add(&h, t, timestamp, step_arena(s));
+    txn_get(txn, &ratings_history, SLICE_NONE, &h);
+    h = history_add(&h, t, timestamp, txn_arena(txn));
     t->next_point_at = timestamp + h.interval_ms;
-    step_put(s, &ratings_history, SLICE_NONE, &h);
+    txn_put(txn, &ratings_history, SLICE_NONE, &h);
 }
 
 /* The rating of an unknown movie counts all the same: the totals wait for it. */
-static void on_rating(struct step *s, const struct event *in) {
+static void on_rating(struct txn *txn, const struct event *in) {
     const struct raw_rating *r = in->value;
     if (!key_is(in->key, r->movie_id)) {
-        step_reject(s, "movieId: differs from the record's key");
+        txn_reject(txn, "movieId: differs from the record's key");
         return;
     }
     if (r->rating_tenths < 0 || r->rating_tenths > RATING_MAX_TENTHS) {
-        step_reject(s, "ratingTenths: %d is not within 0 and %d", r->rating_tenths, RATING_MAX_TENTHS);
+        txn_reject(txn, "ratingTenths: %d is not within 0 and %d", r->rating_tenths, RATING_MAX_TENTHS);
         return;
     }
     struct rating_totals t = {0};
-    step_get(s, &ratings_totals, SLICE_NONE, &t);
+    txn_get(txn, &ratings_totals, SLICE_NONE, &t);
     totals_add(&t, r->rating_tenths);
     if (in->timestamp >= t.next_point_at)
-        add_to_history(s, &t, in->timestamp);
-    step_put(s, &ratings_totals, SLICE_NONE, &t);
+        add_to_history(txn, &t, in->timestamp);
+    txn_put(txn, &ratings_totals, SLICE_NONE, &t);
 
     struct rated_movie m;
-    if (step_get(s, &ratings_rated_movies, SLICE_NONE, &m))
-        put_movie(s, &m, &t);
+    if (txn_get(txn, &ratings_rated_movies, SLICE_NONE, &m))
+        put_movie(txn, &m, &t);
 }
 
 /* A movie that is deleted leaves its totals behind: should it return, they count again. */
-static void on_movie(struct step *s, const struct event *in) {
+static void on_movie(struct txn *txn, const struct event *in) {
     const struct movie *row = in->value;
     struct rated_movie m;
     if (row == NULL) {
-        if (step_get(s, &ratings_rated_movies, SLICE_NONE, &m))
-            step_delete(s, &ratings_rated_movies, SLICE_NONE);
+        if (txn_get(txn, &ratings_rated_movies, SLICE_NONE, &m))
+            txn_delete(txn, &ratings_rated_movies, SLICE_NONE);
         return;
     }
     if (!key_is(in->key, row->movie_id)) {
-        step_reject(s, "movie_id: differs from the record's key");
+        txn_reject(txn, "movie_id: differs from the record's key");
         return;
     }
     struct rating_totals t = {0};
-    step_get(s, &ratings_totals, SLICE_NONE, &t);
+    txn_get(txn, &ratings_totals, SLICE_NONE, &t);
     m = (struct rated_movie){
         .movie_id = row->movie_id, .title = row->title, .release_year = row->release_year};
-    put_movie(s, &m, &t);
+    put_movie(txn, &m, &t);
 }
 
 static void index_movie(struct index *to, const struct event *row) {

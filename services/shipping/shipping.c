@@ -1,8 +1,8 @@
 #include "shipping.h"
 
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
-static void on_order(struct step *s, const struct event *in);
+static void on_order(struct txn *txn, const struct event *in);
 
 /* What was shipped is what the topic says: it is its own changelog. */
 const struct view shipping_shipped = {.name = "shipped", .changelog = &topic_shipments};
@@ -26,14 +26,14 @@ const struct topology shipping_topology = {
 
 /* Once per order, to where the customer lives now. One who was deleted since the checks has no address any
  * more: then the order is held, and not lost. */
-static void on_order(struct step *s, const struct event *in) {
+static void on_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     struct shipment shipment;
     struct customer customer;
-    if (o->state != ORDER_STATE_VALIDATED || step_get(s, &shipping_shipped, SLICE_NONE, &shipment))
+    if (o->state != ORDER_STATE_VALIDATED || txn_get(txn, &shipping_shipped, SLICE_NONE, &shipment))
         return;
-    bool known = step_lookup(s, &shipping_customers, o->customer_id, &customer);
-    step_put(s, &shipping_shipped, SLICE_NONE,
+    bool known = txn_lookup(txn, &shipping_customers, o->customer_id, &customer);
+    txn_put(txn, &shipping_shipped, SLICE_NONE,
              &(struct shipment){
                  .order_id = in->key,
                  .customer_id = o->customer_id,

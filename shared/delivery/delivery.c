@@ -44,7 +44,7 @@ struct deliverer {
     const struct delivery *delivery;
     struct topology letters; /* what makes the records of `undelivered` */
     struct store *no_state;
-    struct step *step;
+    struct txn *txn;
     struct lane *lanes; /* partition p: 2p and 2p + 1 */
     size_t lane_count;
     int32_t partitions;
@@ -78,8 +78,8 @@ struct deliverer *deliverer_create(const struct delivery_options *options) {
         d->o.wall_ms = clock_wall_ms;
     d->letters = (struct topology){.name = d->delivery->name, .dead_letters = d->delivery->undelivered};
     d->no_state = store_create_memory();
-    d->step = step_create(&d->letters, d->o.schemas, d->no_state);
-    step_observe(d->step, d->o.observer);
+    d->txn = txn_create(&d->letters, d->o.schemas, d->no_state);
+    txn_observe(d->txn, d->o.observer);
     d->mend = MEND_INIT;
     status_init(&d->status, "starting");
     return d;
@@ -88,7 +88,7 @@ struct deliverer *deliverer_create(const struct delivery_options *options) {
 void deliverer_destroy(struct deliverer *d) {
     if (d == NULL)
         return;
-    step_destroy(d->step);
+    txn_destroy(d->txn);
     store_close(d->no_state);
     status_finish(&d->status);
     free(d->lanes);
@@ -291,8 +291,8 @@ static bool move_undelivered(struct deliverer *d, struct lane *l, const struct l
     int32_t partitions;
     size_t n;
     TRY(LOG(d, partitions, d->delivery->undelivered, &partitions, e));
-    step_dead_letter(d->step, r, kept, d->o.log->ops->headers(r, kept, 64), why);
-    const struct emission *m = step_emissions(d->step, &n);
+    txn_dead_letter(d->txn, r, kept, d->o.log->ops->headers(r, kept, 64), why);
+    const struct emission *m = txn_emissions(d->txn, &n);
     l->next = r->offset + 1;
     bool ok = transact(d,
                        &(struct log_message){.topic = m->topic,
@@ -303,7 +303,7 @@ static bool move_undelivered(struct deliverer *d, struct lane *l, const struct l
                                              .headers = m->headers,
                                              .header_count = m->header_count},
                        e);
-    step_clear(d->step);
+    txn_clear(d->txn);
     counter_add(&d->undelivered, ok);
     return ok;
 }
@@ -375,7 +375,7 @@ static void observe(struct deliverer *d, const struct log_record *r, const char 
         return;
     h.traceparent = d->o.log->ops->header(r, "traceparent");
     h.tracestate = d->o.log->ops->header(r, "tracestate");
-    if (!step_span(d->step, r, h.traceparent, span))
+    if (!txn_span(d->txn, r, h.traceparent, span))
         return;
     h.span = slice_of(span);
     d->o.observer->handled(d->o.observer->context, &h);

@@ -77,6 +77,10 @@ static inline bool log_is_news(const struct log_record *r) {
     return r->end || r->moved;
 }
 
+/* What every reader asks of a record before it decodes it: a key, in its own partition of `partitions`, and
+ * no tombstone where there are none. ERR_POISON says what is missing. */
+WARN_UNUSED bool record_well_formed(const struct log_record *r, int32_t partitions, struct err *e);
+
 /* What a moved reader has to say, for people. */
 void log_moved_text(const struct log_record *r, char *text, size_t size);
 

@@ -1,6 +1,7 @@
 /* Whether a view is what its changelog says. */
 #include "base/cleanup.h"
 #include "stream/runtime.h"
+#include "transaction/keys.h"
 #include "transaction/retention.h"
 #include "transaction/transaction.h"
 

@@ -4,9 +4,10 @@
 #include "delivery/delivery.h"
 #include "stream/stream.h"
 #include "tail/tail.h"
+#include "transaction/keys.h"
 #include "transaction/retention.h"
-#include "transaction/step.h"
 #include "transaction/transaction.h"
+#include "transaction/txn.h"
 
 #include "testing/bank.h"
 #include "testing/memory_log.h"

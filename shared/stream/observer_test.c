@@ -231,9 +231,9 @@ static void a_bad_record_is_told_with_the_reason(void **state) {
 
 /* ---- joins ---- */
 
-static void pair(struct step *s, const struct event *left, const struct event *right) {
+static void pair(struct txn *txn, const struct event *left, const struct event *right) {
     (void)right;
-    step_emit(s, &topic_receipts, left->key, &(struct receipt){SLICE("pair"), 0});
+    txn_emit(txn, &topic_receipts, left->key, &(struct receipt){SLICE("pair"), 0});
 }
 
 static const struct view lefts = {.name = "lefts", .changelog = &topic_kept_deposits, .retention_ms = 1000};
@@ -241,12 +241,12 @@ static const struct view rights = {
     .name = "rights", .changelog = &topic_kept_transfers, .retention_ms = 1000};
 static const struct join join = {&lefts, &rights, 1000, pair};
 
-static void on_left(struct step *s, const struct event *in) {
-    join_left(s, &join, in, SLICE_NONE);
+static void on_left(struct txn *txn, const struct event *in) {
+    join_left(txn, &join, in, SLICE_NONE);
 }
 
-static void on_right(struct step *s, const struct event *in) {
-    join_right(s, &join, in, SLICE_NONE);
+static void on_right(struct txn *txn, const struct event *in) {
+    join_right(txn, &join, in, SLICE_NONE);
 }
 
 static const struct topology joining = {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "log/partitions.h"
 #include "stream/runtime.h"
+#include "transaction/keys.h"
 #include "transaction/table.h"
 #include "transaction/transaction.h"
 

@@ -15,6 +15,7 @@
 #include "log/log.h"
 #include "log/partitions.h"
 #include "stream/stream.h"
+#include "transaction/keys.h"
 #include "transaction/overlay.h"
 #include "transaction/retention.h"
 
@@ -105,7 +106,7 @@ enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
 struct stream {
     struct stream_options o;
     const struct topology *topology;
-    struct step *step;
+    struct txn *txn;
     struct overlay hydrated; /* of tables and changelogs, applied at the end of each poll */
     struct log_record records[BATCH], aside[BATCH]; /* of a round, and of tables while inputs wait */
 

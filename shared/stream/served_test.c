@@ -1,6 +1,6 @@
 /* Views that are served: the state that decides is read by others, its owner's and its standbys' alike. */
 #include "stream/stream.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include "log/partitions.h"
 #include "testing/bank.h"
@@ -28,17 +28,17 @@ static void by_amount(struct index *to, const struct event *row) {
     index_key(to, (struct slice){key, (size_t)n});
 }
 
-static void on_deposit(struct step *s, const struct event *in) {
+static void on_deposit(struct txn *txn, const struct event *in) {
     const struct deposit *deposit = in->value;
     struct balance balance = {0};
-    step_get(s, &balances, SLICE_NONE, &balance);
+    txn_get(txn, &balances, SLICE_NONE, &balance);
     balance.amount += deposit->amount;
     if (deposit->amount == 0)
-        step_delete(s, &balances, SLICE_NONE);
+        txn_delete(txn, &balances, SLICE_NONE);
     else
-        step_put(s, &balances, SLICE_NONE, &balance);
+        txn_put(txn, &balances, SLICE_NONE, &balance);
     if (deposit->amount < 0)
-        step_reject(s, "an amount of %lld", (long long)deposit->amount);
+        txn_reject(txn, "an amount of %lld", (long long)deposit->amount);
 }
 
 static const struct table shown = {

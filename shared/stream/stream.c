@@ -57,8 +57,8 @@ struct stream *stream_create(const struct stream_options *options) {
     while (t->tables != NULL && t->tables[s->table_count] != NULL)
         s->table_count++;
     s->renew_at = INT64_MIN; /* not set yet */
-    s->step = step_create(t, options->schemas, options->store);
-    step_observe(s->step, options->observer);
+    s->txn = txn_create(t, options->schemas, options->store);
+    txn_observe(s->txn, options->observer);
     s->hydrated.store = options->store;
     s->counts = topic_counts_create(t);
     s->cursors = xcalloc(s->table_count, sizeof(struct cursor *));
@@ -72,7 +72,7 @@ struct stream *stream_create(const struct stream_options *options) {
 void stream_destroy(struct stream *s) {
     if (s == NULL)
         return;
-    step_destroy(s->step);
+    txn_destroy(s->txn);
     overlay_free(&s->hydrated);
     for (int32_t p = 0; s->tasks != NULL && p < s->partitions; p++)
         task_free(&s->tasks[p]);
@@ -126,7 +126,7 @@ static void observe_end(struct stream *s, bool committed) {
 
 /* Everything since the last commit is forgotten; all tasks ask the log where they are. */
 static void rewind_tasks(struct stream *s, enum mend mend) {
-    step_clear(s->step);
+    txn_clear(s->txn);
     observe_end(s, false);
     if (mend == MEND_INIT || s->in_transaction)
         s->mend = mend;
@@ -183,7 +183,7 @@ static bool absorb(struct stream *s, const struct log_record *records, size_t n,
         return false;
     }
     if (tables)
-        step_tables_changed(s->step);
+        txn_tables_changed(s->txn);
     tell_changed(s, records, taken);
     return ok;
 }
@@ -268,8 +268,8 @@ static bool produce_all(struct stream *s, struct emission *const *m, size_t n, s
 static bool produce_emissions(struct stream *s, struct err *e) {
     size_t n;
     TRY(begin(s, e));
-    struct emission *m = step_emissions(s->step, &n);
-    struct emission **order = arena_alloc(step_arena(s->step), n * sizeof *order);
+    struct emission *m = txn_emissions(s->txn, &n);
+    struct emission **order = arena_alloc(txn_arena(s->txn), n * sizeof *order);
     for (size_t i = 0; i < n; i++) {
         int32_t count;
         order[i] = &m[i];
@@ -305,7 +305,7 @@ static bool produce_changelogs(struct stream *s, struct err *e) {
         memset(told, 0, sizeof told);
         inputs_write(s, p, &inputs);
         struct changelog_context c = {s, buf_slice(&inputs), told, e};
-        TRY(step_changelogs(s->step, p, produce_changelog, &c));
+        TRY(txn_changelogs(s->txn, p, produce_changelog, &c));
     }
     return true;
 }
@@ -375,7 +375,7 @@ static bool visible(struct stream *s, struct err *e) {
 
 /* The store takes what the log has. */
 static bool apply(struct stream *s, struct err *e) {
-    struct overlay *changes = step_overlay(s->step);
+    struct overlay *changes = txn_overlay(s->txn);
     bool changed = changes->count > 0;
     for (int32_t p = 0; p < s->partitions; p++) {
         struct task *task = &s->tasks[p];
@@ -392,8 +392,8 @@ static bool apply(struct stream *s, struct err *e) {
         for (size_t i = 0; s->tasks[p].state == TASK_RUNNING && i < s->view_count; i++)
             s->tasks[p].applied[i] = log_delivered_to(&s->tasks[p].changelogs[i]);
     if (s->serves && s->o.changed != NULL)
-        step_served(s->step, tell_served, s);
-    step_clear(s->step);
+        txn_served(s->txn, tell_served, s);
+    txn_clear(s->txn);
     return true;
 }
 
@@ -403,7 +403,7 @@ bool commit(struct stream *s, struct err *e) {
         return true;
     TRY(produce_emissions(s, e));
     TRY(GUARDED(s, produce_changelogs(s, e)));
-    TRY(step_index(s->step, e) || spoilt(e, ERR_ABORT));
+    TRY(txn_index(s->txn, e) || spoilt(e, ERR_ABORT));
     struct log_committed inputs[(size_t)s->partitions * s->source_count + 1];
     size_t n = 0;
     for (int32_t p = 0; p < s->partitions; p++)
@@ -428,12 +428,12 @@ bool commit(struct stream *s, struct err *e) {
 
 /* Has anything followed from the inputs since the last commit? */
 static bool has_output(struct stream *s) {
-    return s->in_transaction || step_overlay(s->step)->count > 0 || step_pending(s->step) > 0;
+    return s->in_transaction || txn_overlay(s->txn)->count > 0 || txn_pending(s->txn) > 0;
 }
 
 /* May somebody wait for it? */
 static bool awaited(struct stream *s) {
-    return s->in_transaction || step_awaited(s->step);
+    return s->in_transaction || txn_awaited(s->txn);
 }
 
 static bool commit_is_due(struct stream *s, bool drained) {
@@ -444,7 +444,7 @@ static bool commit_is_due(struct stream *s, bool drained) {
         return age >= LAZY_COMMIT_MS;
     if (drained && awaited(s) && (s->transaction_records < BUSY_RECORDS || age >= BUSY_MS))
         return true;
-    return age >= TRANSACTION_MS || step_bytes(s->step) >= TRANSACTION_BYTES;
+    return age >= TRANSACTION_MS || txn_bytes(s->txn) >= TRANSACTION_BYTES;
 }
 
 /* ---- inputs ---- */
@@ -458,7 +458,7 @@ static void bad_record(struct stream *s, const struct log_record *r, const char 
     }
     struct log_header kept[64];
     size_t n = s->o.log->ops->headers(r, kept, sizeof kept / sizeof *kept);
-    step_dead_letter(s->step, r, kept, n, reason);
+    txn_dead_letter(s->txn, r, kept, n, reason);
     if (s->o.dead_letter != NULL)
         s->o.dead_letter(s->o.context, r, reason, s->o.log->ops->header(r, "traceparent"));
     counter_add(&s->counts[r->topic->index].dead_letters, 1);
@@ -487,7 +487,7 @@ static bool taken(struct stream *s, const struct log_record *r, struct err *e) {
 static void observe_begin(struct stream *s, const struct log_record *r) {
     if (s->o.observer == NULL)
         return;
-    step_tracestate(s->step, s->o.log->ops->header(r, "tracestate"));
+    txn_tracestate(s->txn, s->o.log->ops->header(r, "tracestate"));
     s->o.observer->begins(s->o.observer->context);
 }
 
@@ -500,11 +500,11 @@ static void observe(struct stream *s, const struct source *source, const struct 
         return;
     h.traceparent = s->o.log->ops->header(r, "traceparent");
     h.tracestate = s->o.log->ops->header(r, "tracestate");
-    if (!step_span(s->step, r, h.traceparent, span))
+    if (!txn_span(s->txn, r, h.traceparent, span))
         return;
     h.span = slice_of(span);
-    h.link_count = step_links(s->step, &h.links);
-    h.followed = step_followed(s->step);
+    h.link_count = txn_links(s->txn, &h.links);
+    h.followed = txn_followed(s->txn);
     s->o.observer->handled(s->o.observer->context, &h);
 }
 
@@ -513,8 +513,8 @@ static bool handle(struct stream *s, size_t source, const struct log_record *r, 
     struct slice trace = s->o.log->ops->header(r, "traceparent");
     observe_begin(s, r);
     return timely(s, r, e) && taken(s, r, e) && expire_due(s, source, r, trace, e) &&
-           step_run(s->step, &s->topology->sources[source], r, trace, s->partitions,
-                    &s->tasks[r->partition].time, e);
+           txn_run(s->txn, &s->topology->sources[source], r, trace, s->partitions,
+                   &s->tasks[r->partition].time, e);
 }
 
 /* What was processed stays so, and the group learns where it goes on. */
@@ -553,7 +553,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
     s->transaction_records++;
     counter_add(&s->counts[r->topic->index].in, 1);
     /* Last: whatever fails here, what follows from the record is kept, and the record does not come again. */
-    return step_pending(s->step) < s->o.held_outputs || produce_emissions(s, e);
+    return txn_pending(s->txn) < s->o.held_outputs || produce_emissions(s, e);
 }
 
 /* Inputs flow again from behind the last record processed. */
@@ -586,7 +586,7 @@ static bool freshen(struct stream *s, struct err *e) {
         TRY(poll_aside(s, RETRY_MS, e));
     }
     s->tables_known = true; /* from an empty one nobody would be known */
-    step_tables_fresh(s->step, true);
+    txn_tables_fresh(s->txn, true);
     return true;
 }
 
@@ -595,14 +595,14 @@ static bool freshen(struct stream *s, struct err *e) {
 static bool process_fresh(struct stream *s, const struct log_record *r, struct err *e) {
     if (process_record(s, r, e))
         return true;
-    return step_looked_up_stale(s->step) && freshen(s, e) && process_record(s, r, e);
+    return txn_looked_up_stale(s->txn) && freshen(s, e) && process_record(s, r, e);
 }
 
 static bool process(struct stream *s, size_t n, struct err *e) {
     size_t inputs = 0;
     for (size_t k = 0; k < n; k++)
         inputs += log_queue_of_inputs(s->records[k].queue) && !log_is_news(&s->records[k]);
-    step_tables_fresh(s->step, false);
+    txn_tables_fresh(s->txn, false);
     s->latest = time_of_day(s) + LOG_AHEAD_MS;
     TRY(inputs == 0 || s->tables_known || freshen(s, e));
     for (size_t k = 0; k < n; k++) {
@@ -1048,7 +1048,7 @@ static void leave(struct stream *s) {
         (void)!GUARDED(s, LOG(s, abort, &trouble)); /* who comes next fences what could not be aborted */
     if (!done)
         observe_end(s, false);
-    step_clear(s->step);
+    txn_clear(s->txn);
     s->mend = MEND_NONE;
     s->in_transaction = false;
     s->dirty_since = 0;

@@ -1,6 +1,6 @@
 /* The runtime over a log in memory: what is visible to committed readers, and what it says of itself. */
 #include "stream/stream.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include "log/partitions.h"
 #include "testing/bank.h"
@@ -431,11 +431,11 @@ static void commits_lazily_what_has_no_consequences(void **state) {
 
 static const struct view banked = {.name = "banked", .changelog = &topic_deposits, .events = true};
 
-static void on_banked(struct step *s, const struct event *in) {
+static void on_banked(struct txn *txn, const struct event *in) {
     const struct deposit *d = in->value;
     struct deposit sum = {0, SLICE("")};
-    step_get(s, &banked, SLICE_NONE, &sum);
-    step_put(s, &banked, SLICE_NONE, &(struct deposit){sum.amount + d->amount, SLICE("")});
+    txn_get(txn, &banked, SLICE_NONE, &sum);
+    txn_put(txn, &banked, SLICE_NONE, &(struct deposit){sum.amount + d->amount, SLICE("")});
 }
 
 static const struct topology banked_topology = {
@@ -461,14 +461,14 @@ static void a_tombstone_where_there_are_none_takes_no_row_away(void **state) {
 
 static const struct view quiet = {.name = "quiet", .changelog = &topic_balances, .private = true};
 
-static void on_quiet(struct step *s, const struct event *in) {
+static void on_quiet(struct txn *txn, const struct event *in) {
     const struct deposit *deposit = in->value;
     struct balance balance = {0};
-    step_get(s, &quiet, SLICE_NONE, &balance);
+    txn_get(txn, &quiet, SLICE_NONE, &balance);
     balance.amount += deposit->amount;
-    step_put(s, &quiet, SLICE_NONE, &balance);
+    txn_put(txn, &quiet, SLICE_NONE, &balance);
     if (slice_equal(deposit->note, SLICE("tell")))
-        step_emit(s, &topic_receipts, in->key, &(struct receipt){SLICE("quiet"), balance.amount});
+        txn_emit(txn, &topic_receipts, in->key, &(struct receipt){SLICE("quiet"), balance.amount});
 }
 
 static const struct topology quiet_topology = {
@@ -480,11 +480,11 @@ static const struct topology quiet_topology = {
 
 static const struct view noted = {.name = "noted", .changelog = &topic_receipts, .events = true};
 
-static void on_noted(struct step *s, const struct event *in) {
+static void on_noted(struct txn *txn, const struct event *in) {
     const struct deposit *d = in->value;
     struct receipt r = {SLICE(""), 0};
-    step_get(s, &noted, SLICE_NONE, &r);
-    step_put(s, &noted, SLICE_NONE, &(struct receipt){SLICE("noted"), r.amount + d->amount});
+    txn_get(txn, &noted, SLICE_NONE, &r);
+    txn_put(txn, &noted, SLICE_NONE, &(struct receipt){SLICE("noted"), r.amount + d->amount});
 }
 
 static const struct topology noted_topology = {
@@ -1516,19 +1516,19 @@ static void calls_have_a_deadline(void **state) {
 
 enum { TICK_MS = 500, KEPT_MS = 2000, T = 1000000 };
 
-static void on_kept_deposit(struct step *s, const struct event *in);
-static void on_kept_expired(struct step *s, const struct event *in);
+static void on_kept_deposit(struct txn *txn, const struct event *in);
+static void on_kept_expired(struct txn *txn, const struct event *in);
 
 static const struct view kept = {
     .name = "kept", .changelog = &topic_balances, .retention_ms = KEPT_MS, .expired = on_kept_expired};
 
-static void on_kept_deposit(struct step *s, const struct event *in) {
-    step_put(s, &kept, SLICE_NONE, &(struct balance){((const struct deposit *)in->value)->amount});
+static void on_kept_deposit(struct txn *txn, const struct event *in) {
+    txn_put(txn, &kept, SLICE_NONE, &(struct balance){((const struct deposit *)in->value)->amount});
 }
 
-static void on_kept_expired(struct step *s, const struct event *in) {
+static void on_kept_expired(struct txn *txn, const struct event *in) {
     const struct balance *b = in->value;
-    step_emit(s, &topic_receipts, in->key, &(struct receipt){SLICE("expired"), b->amount});
+    txn_emit(txn, &topic_receipts, in->key, &(struct receipt){SLICE("expired"), b->amount});
 }
 
 static const struct topology kept_topology = {

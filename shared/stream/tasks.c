@@ -26,7 +26,7 @@ void task_halt(struct stream *s, int32_t p, enum task_state next) {
         for (size_t i = 0; i < s->source_count; i++)
             LOG(s, unread, source_queue(&s->topology->sources[i]), s->topology->sources[i].topic, p);
     task->state = next;
-    step_task_gone(s->step);
+    txn_task_gone(s->txn);
 }
 
 /* ---- what the store has ---- */
@@ -270,8 +270,8 @@ static bool wait_for_own(struct stream *s, const struct log_record *r, struct er
 
 /* Whether a record of a changelog is this topology's own, and not of somebody who may write there too. */
 static bool is_own(struct stream *s, const struct log_record *r) {
-    return step_wrote(s->topology, s->o.log->ops->header(r, "traceparent"),
-                      s->o.log->ops->header(r, "caused-by"));
+    return txn_wrote(s->topology, s->o.log->ops->header(r, "traceparent"),
+                     s->o.log->ops->header(r, "caused-by"));
 }
 
 /* What is served is found by its key. That ends at a slash. */

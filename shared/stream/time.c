@@ -18,7 +18,7 @@ bool expire_due(struct stream *s, size_t source, const struct log_record *r, str
     struct search *q = &s->search;
     struct expiry x = {.more = s->expires && r->timestamp > task->time.due};
     if (x.more)
-        TRY(step_handles(s->step, &s->topology->sources[source], r, s->partitions, &x.more, e));
+        TRY(txn_handles(s->txn, &s->topology->sources[source], r, s->partitions, &x.more, e));
     while (x.more) {
         bool alone = q->size == 1;
         x.silent = q->expiring && is_suspect(&q->culprit, r);
@@ -26,7 +26,7 @@ bool expire_due(struct stream *s, size_t source, const struct log_record *r, str
         task->committed[source] = -1;
         if (s->dirty_since == 0)
             s->dirty_since = now_ms(s); /* what is done of a portion that fails is committed too */
-        TRY(step_expire(s->step, r, trace, alone ? 1 : s->o.expiry_rows, &task->time, &x, e));
+        TRY(txn_expire(s->txn, r, trace, alone ? 1 : s->o.expiry_rows, &task->time, &x, e));
         counter_add(&s->expired, x.rows);
         counter_add(&s->counts[r->topic->index].skipped, x.rejected);
         TRY((!x.more && !alone) || commit(s, e));
@@ -71,7 +71,7 @@ bool ticks_write(struct stream *s, struct err *e) {
         bool all = true;
         for (; k < n && positions[k].partition == p; k++)
             all = all && task_has_read(s, &positions[k]);
-        TRY(!all || step_tick(s->step, p, s->partitions, time, e));
+        TRY(!all || txn_tick(s->txn, p, s->partitions, time, e));
         if (all && s->dirty_since == 0)
             s->dirty_since = now_ms(s);
         if (all)

@@ -1,7 +1,7 @@
 #include "testing/bank.h"
 
 #include "stream/stream.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,27 +26,27 @@ const struct view bank_balances = {.name = "balances", .changelog = &topic_balan
 const struct table bank_owners = {
     .name = "owners", .topic = &topic_owners, .index = owner_index, .fresh = true};
 
-void bank_on_deposit(struct step *s, const struct event *in) {
+void bank_on_deposit(struct txn *txn, const struct event *in) {
     const struct deposit *deposit = in->value;
     struct balance balance = {0};
     struct owner owner = {.name = SLICE("nobody")};
     if (deposit == NULL) {
-        step_delete(s, &bank_balances, SLICE_NONE);
+        txn_delete(txn, &bank_balances, SLICE_NONE);
         return;
     }
     if (slice_equal(deposit->note, SLICE("nothing")))
         return;
-    step_get(s, &bank_balances, SLICE_NONE, &balance);
-    step_lookup(s, &bank_owners, in->key, &owner);
+    txn_get(txn, &bank_balances, SLICE_NONE, &balance);
+    txn_lookup(txn, &bank_owners, in->key, &owner);
     balance.amount += deposit->amount;
-    step_put(s, &bank_balances, SLICE_NONE, &balance);
+    txn_put(txn, &bank_balances, SLICE_NONE, &balance);
     struct receipt receipt = {owner.name, balance.amount};
     if (!slice_equal(deposit->note, SLICE("state only")))
-        step_emit(s, &topic_receipts, in->key, &receipt);
+        txn_emit(txn, &topic_receipts, in->key, &receipt);
     if (deposit->amount == 0)
-        step_delete(s, &bank_balances, SLICE_NONE);
+        txn_delete(txn, &bank_balances, SLICE_NONE);
     if (deposit->amount < 0)
-        step_reject(s, "an amount of %lld", (long long)deposit->amount);
+        txn_reject(txn, "an amount of %lld", (long long)deposit->amount);
 }
 
 #define DEPOSITS                                                                                             \

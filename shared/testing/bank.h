@@ -8,7 +8,7 @@
 #include "schemas/schemas.gen.h"
 #include "store/store.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 struct stream;
 
@@ -19,7 +19,7 @@ extern const struct source bank_deposits, bank_transfers; /* as the topology has
 
 /* balance += amount, and a receipt; an amount of 0 closes the account; a negative one is rejected, after all
  * has been done; the note "state only" gives no receipt, "nothing" does nothing. */
-void bank_on_deposit(struct step *s, const struct event *in);
+void bank_on_deposit(struct txn *txn, const struct event *in);
 
 struct bank {
     struct registry away_or_not; /* in front of `registry` */

@@ -1,6 +1,7 @@
 #include "testing/driver.h"
 
 #include "events/registry.h"
+#include "transaction/keys.h"
 #include "transaction/retention.h"
 #include "transaction/table.h"
 #include "transaction/transaction.h"
@@ -14,7 +15,7 @@ struct driver {
     struct registry *registry;
     struct schemas *schemas;
     struct store *store;
-    struct step *step;
+    struct txn *txn;
     struct task_time time;
     struct arena arena; /* of everything given out */
     struct emission *outputs;
@@ -43,7 +44,7 @@ struct driver *driver_create(const struct topology *t) {
     d->registry = registry_memory_create();
     d->schemas = schemas_create(d->registry);
     d->store = store_create_memory();
-    d->step = step_create(t, d->schemas, d->store);
+    d->txn = txn_create(t, d->schemas, d->store);
     for (size_t i = 0; t->outputs != NULL && t->outputs[i] != NULL; i++)
         use(d, t->outputs[i]);
     for (size_t i = 0; t->views != NULL && t->views[i] != NULL; i++)
@@ -55,7 +56,7 @@ struct driver *driver_create(const struct topology *t) {
 void driver_destroy(struct driver *d) {
     if (d == NULL)
         return;
-    step_destroy(d->step);
+    txn_destroy(d->txn);
     store_close(d->store);
     schemas_destroy(d->schemas);
     registry_destroy(d->registry);
@@ -66,7 +67,7 @@ void driver_destroy(struct driver *d) {
 
 static void collect(struct driver *d) {
     size_t n;
-    const struct emission *m = step_emissions(d->step, &n);
+    const struct emission *m = txn_emissions(d->txn, &n);
     d->outputs = xrealloc(d->outputs, (d->count + n + 1) * sizeof *d->outputs);
     for (size_t i = 0; i < n; i++) {
         struct emission copy = m[i];
@@ -80,19 +81,19 @@ static void collect(struct driver *d) {
 static void run(struct driver *d, const struct source *source, const struct log_record *r) {
     struct err e = {0};
     struct expiry x = {0};
-    must(step_handles(d->step, source, r, 1, &x.more, &e), &e, "decode");
+    must(txn_handles(d->txn, source, r, 1, &x.more, &e), &e, "decode");
     while (x.more)
-        must(step_expire(d->step, r, SLICE_NONE, 1000, &d->time, &x, &e), &e, "expire");
-    if (!step_run(d->step, source, r, SLICE_NONE, 1, &d->time, &e)) {
+        must(txn_expire(d->txn, r, SLICE_NONE, 1000, &d->time, &x, &e), &e, "expire");
+    if (!txn_run(d->txn, source, r, SLICE_NONE, 1, &d->time, &e)) {
         must(e.kind == ERR_POISON, &e, "step");
         const struct topology *t = d->topology;
         if (t->dead_letters != NULL && r->topic->dead_letters != NULL &&
             strcmp(r->topic->dead_letters, t->name) == 0)
-            step_dead_letter(d->step, r, NULL, 0, e.text);
+            txn_dead_letter(d->txn, r, NULL, 0, e.text);
     }
     collect(d);
-    must(overlay_apply(step_overlay(d->step), &e), &e, "apply");
-    step_clear(d->step);
+    must(overlay_apply(txn_overlay(d->txn), &e), &e, "apply");
+    txn_clear(d->txn);
 }
 
 void driver_send_raw(struct driver *d, const struct topic *t, struct slice key, struct slice payload,
@@ -109,7 +110,7 @@ void driver_send_raw(struct driver *d, const struct topic *t, struct slice key, 
             must(table_put(topology->tables[i], &o, d->schemas, &r, 1, &e) || e.kind == ERR_POISON, &e,
                  "table");
             must(overlay_apply(&o, &e), &e, "apply");
-            step_tables_changed(d->step);
+            txn_tables_changed(d->txn);
         }
         overlay_free(&o);
     }
@@ -137,11 +138,11 @@ void driver_tick(struct driver *d, int64_t time) {
     const struct topic *t = d->topology->ticks;
     struct err e = {0};
     use(d, t);
-    must(step_tick(d->step, 0, 1, time, &e), &e, "tick");
+    must(txn_tick(d->txn, 0, 1, time, &e), &e, "tick");
     size_t n;
-    const struct emission *tick = step_emissions(d->step, &n);
+    const struct emission *tick = txn_emissions(d->txn, &n);
     struct slice key = arena_copy(&d->arena, tick->key), value = arena_copy(&d->arena, tick->value);
-    step_clear(d->step);
+    txn_clear(d->txn);
     driver_send_raw(d, t, key, value, time);
 }
 

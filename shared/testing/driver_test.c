@@ -84,9 +84,9 @@ static void poison_becomes_a_dead_letter(void **state) {
     assert_true(driver_next(d, &out));
 }
 
-static void entries_on_deposit(struct step *s, const struct event *in) {
+static void entries_on_deposit(struct txn *txn, const struct event *in) {
     const struct deposit *deposit_value = in->value;
-    step_put(s, &bank_balances, deposit_value->note, &(struct balance){deposit_value->amount});
+    txn_put(txn, &bank_balances, deposit_value->note, &(struct balance){deposit_value->amount});
 }
 
 static void views_have_sub_keys(void **state) {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct buf;
-struct step;
+struct txn;
 
 /* One record as a handler sees it. Everything it points to lives until the handler returns. */
 struct event {
@@ -27,7 +27,7 @@ struct event {
 
 /* What follows from one event. Reads and writes through `s` only: no I/O, no clock, no randomness, so
  * that the same log gives the same result each time. Runs on the stream's thread. */
-typedef void handler(struct step *s, const struct event *in);
+typedef void handler(struct txn *txn, const struct event *in);
 
 /* An input. All sources of a topology are co-partitioned: partition p of each is one task. */
 struct source {

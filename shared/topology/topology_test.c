@@ -51,8 +51,8 @@ static void json_of_the_least(void **state) {
         __VA_ARGS__, NULL                                                                                    \
     }
 
-static void on_expired(struct step *s, const struct event *in) {
-    (void)s, (void)in;
+static void on_expired(struct txn *txn, const struct event *in) {
+    (void)txn, (void)in;
 }
 
 static void no_index(struct index *to, const struct event *row) {

@@ -14,28 +14,28 @@
 
 enum { WITHIN = 60, KEPT = 1000, EVENTS = 8 };
 
-static void pair(struct step *s, const struct event *left, const struct event *right);
+static void pair(struct txn *txn, const struct event *left, const struct event *right);
 
 static const struct view lefts = {.name = "lefts", .changelog = &topic_kept_deposits, .retention_ms = KEPT};
 static const struct view rights = {
     .name = "rights", .changelog = &topic_kept_transfers, .retention_ms = KEPT};
 static const struct join join = {&lefts, &rights, WITHIN, pair};
 
-static void pair(struct step *s, const struct event *left, const struct event *right) {
+static void pair(struct txn *txn, const struct event *left, const struct event *right) {
     const struct deposit *l = left->value, *r = right->value;
-    step_emit(s, &topic_receipts, left->key,
-              &(struct receipt){arena_printf(step_arena(s), "%lld@%lld %lld@%lld", (long long)l->amount,
+    txn_emit(txn, &topic_receipts, left->key,
+              &(struct receipt){arena_printf(txn_arena(txn), "%lld@%lld %lld@%lld", (long long)l->amount,
                                              (long long)left->timestamp, (long long)r->amount,
                                              (long long)right->timestamp),
                                 0});
 }
 
-static void on_left(struct step *s, const struct event *in) {
-    join_left(s, &join, in, ((const struct deposit *)in->value)->note);
+static void on_left(struct txn *txn, const struct event *in) {
+    join_left(txn, &join, in, ((const struct deposit *)in->value)->note);
 }
 
-static void on_right(struct step *s, const struct event *in) {
-    join_right(s, &join, in, ((const struct deposit *)in->value)->note);
+static void on_right(struct txn *txn, const struct event *in) {
+    join_right(txn, &join, in, ((const struct deposit *)in->value)->note);
 }
 
 static const struct topology topology = {

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/num.h"
+#include "transaction/keys.h"
 #include "transaction/transaction.h"
 
 #include <endian.h>

@@ -14,50 +14,50 @@
 
 enum { KEPT = 100, RETURNS = 7, REJECTED = 13, T = 1000000 };
 
-static void on_expired(struct step *s, const struct event *in);
+static void on_expired(struct txn *txn, const struct event *in);
 
 static const struct view silent = {.name = "rows", .changelog = &topic_kept_transfers, .retention_ms = KEPT};
 static const struct view watched = {
     .name = "watched", .changelog = &topic_kept_deposits, .retention_ms = KEPT, .expired = on_expired};
 
-static void tell(struct step *s, const struct event *in, struct slice sub, const char *what, int64_t amount) {
-    struct slice text = arena_printf(step_arena(s), SLICE_FMT "%s" SLICE_FMT "%s%lld", SLICE_ARG(in->key),
+static void tell(struct txn *txn, const struct event *in, struct slice sub, const char *what, int64_t amount) {
+    struct slice text = arena_printf(txn_arena(txn), SLICE_FMT "%s" SLICE_FMT "%s%lld", SLICE_ARG(in->key),
                                      sub.size > 0 ? "/" : "", SLICE_ARG(sub), what, (long long)amount);
-    step_emit(s, &topic_receipts, in->key, &(struct receipt){text, in->timestamp});
+    txn_emit(txn, &topic_receipts, in->key, &(struct receipt){text, in->timestamp});
 }
 
-static void on_command(struct step *s, const struct view *v, const struct event *in) {
+static void on_command(struct txn *txn, const struct view *v, const struct event *in) {
     const struct deposit *d = in->value;
     struct slice sub = d->note.size > 0 ? d->note : SLICE_NONE;
     struct deposit found = {0};
     if (d->amount > 0)
-        step_put(s, v, sub, d);
+        txn_put(txn, v, sub, d);
     else if (d->amount == 0)
-        step_delete(s, v, sub);
-    else if (step_get(s, v, sub, &found))
-        tell(s, in, sub, "=", found.amount);
+        txn_delete(txn, v, sub);
+    else if (txn_get(txn, v, sub, &found))
+        tell(txn, in, sub, "=", found.amount);
     else
-        tell(s, in, sub, "?", 0);
+        tell(txn, in, sub, "?", 0);
 }
 
-static void on_deposit(struct step *s, const struct event *in) {
-    on_command(s, &watched, in);
+static void on_deposit(struct txn *txn, const struct event *in) {
+    on_command(txn, &watched, in);
 }
 
-static void on_transfer(struct step *s, const struct event *in) {
-    on_command(s, &silent, in);
+static void on_transfer(struct txn *txn, const struct event *in) {
+    on_command(txn, &silent, in);
 }
 
-static void on_expired(struct step *s, const struct event *in) {
+static void on_expired(struct txn *txn, const struct event *in) {
     const struct deposit *d = in->value;
     struct deposit again = {RETURNS + 1, SLICE("")}, found;
     struct slice sub = in->sub.size > 0 ? in->sub : SLICE_NONE;
-    assert_false(step_get(s, &watched, sub, &found));
-    tell(s, in, in->sub, " expired ", d->amount);
+    assert_false(txn_get(txn, &watched, sub, &found));
+    tell(txn, in, in->sub, " expired ", d->amount);
     if (d->amount == RETURNS)
-        step_put(s, &watched, sub, &again);
+        txn_put(txn, &watched, sub, &again);
     if (d->amount == REJECTED)
-        step_reject(s, "unlucky");
+        txn_reject(txn, "unlucky");
 }
 
 static const struct topology topology = {

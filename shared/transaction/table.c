@@ -1,9 +1,10 @@
 #include "transaction/table.h"
 
 #include "base/cleanup.h"
+#include "transaction/keys.h"
 #include "transaction/retention.h"
-#include "transaction/step.h"
 #include "transaction/transaction.h"
+#include "transaction/txn.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
-#include "transaction/step.h"
+#include "transaction/keys.h"
 #include "transaction/table.h"
+#include "transaction/txn.h"
 
 #include "log/partitions.h"
 #include "testing/bank.h"

@@ -14,7 +14,7 @@
 #define C RIDE_STATE_COMPLETED
 #define X RIDE_STATE_CANCELLED
 
-struct step {
+struct txn {
     const char *ride, *driver;
     enum ride_state state;
 };
@@ -23,7 +23,7 @@ struct step {
 static const struct {
     const char *name;
     uint64_t violations;
-    struct step steps[12];
+    struct txn steps[12];
 } cases[] = {
     {"whole", 0, {{"1", NULL, R}, {"1", "d", A}, {"1", "d", W}, {"1", "d", O}, {"1", "d", C}}},
     {"cancelled at once", 0, {{"1", NULL, R}, {"1", NULL, X}}},
@@ -52,7 +52,7 @@ static const struct {
 static const struct {
     const char *name;
     uint64_t violations;
-    struct step steps[12];
+    struct txn steps[12];
     bool apart;       /* each ride in a partition of its own */
     int64_t pause_ms; /* between the steps */
 } at_once[] = {
@@ -132,11 +132,11 @@ static const struct {
      10000},
 };
 
-static struct ride ride_of(const struct step *s) {
-    return (struct ride){.id = slice_of(s->ride),
-                         .rider_id = slice_of(s->ride), /* each has one of their own */
-                         .driver_id = slice_of(s->driver),
-                         .state = s->state};
+static struct ride ride_of(const struct txn *txn) {
+    return (struct ride){.id = slice_of(txn->ride),
+                         .rider_id = slice_of(txn->ride), /* each has one of their own */
+                         .driver_id = slice_of(txn->driver),
+                         .state = txn->state};
 }
 
 static void steps_and_faults(void **state) {
@@ -144,9 +144,9 @@ static void steps_and_faults(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct audit *a = audit_create();
         struct rides_fold *f = rides_fold_create();
-        for (const struct step *s = cases[i].steps; s->ride != NULL; s++) {
-            struct ride r = ride_of(s);
-            rides_fold_ride(f, a, (struct audit_at){0, s - cases[i].steps}, 0, &r);
+        for (const struct txn *txn = cases[i].steps; txn->ride != NULL; txn++) {
+            struct ride r = ride_of(txn);
+            rides_fold_ride(f, a, (struct audit_at){0, txn - cases[i].steps}, 0, &r);
         }
         rides_fold_suspect(f);
         rides_fold_judge(f, a);
@@ -162,10 +162,10 @@ static void nobody_has_two_at_once(void **state) {
     for (size_t i = 0; i < sizeof at_once / sizeof *at_once; i++) {
         struct audit *a = audit_create();
         struct rides_fold *f = rides_fold_create();
-        for (const struct step *s = at_once[i].steps; s->ride != NULL; s++) {
-            struct ride r = ride_of(s);
-            int64_t n = s - at_once[i].steps;
-            rides_fold_ride(f, a, (struct audit_at){at_once[i].apart ? s->ride[0] - '0' : 0, n},
+        for (const struct txn *txn = at_once[i].steps; txn->ride != NULL; txn++) {
+            struct ride r = ride_of(txn);
+            int64_t n = txn - at_once[i].steps;
+            rides_fold_ride(f, a, (struct audit_at){at_once[i].apart ? txn->ride[0] - '0' : 0, n},
                             n * at_once[i].pause_ms, &r);
         }
         rides_fold_suspect(f);
@@ -183,7 +183,7 @@ static void a_rider_has_one_too(void **state) {
     for (int apart = 0; apart < 2; apart++) {
         struct audit *a = audit_create();
         struct rides_fold *f = rides_fold_create();
-        const struct step steps[] = {{"1", NULL, R}, {"2", NULL, R}, {"1", "d", A}, {"2", "e", A},
+        const struct txn steps[] = {{"1", NULL, R}, {"2", NULL, R}, {"1", "d", A}, {"2", "e", A},
                                      {"1", "d", W},  {"2", "e", W},  {"1", "d", X}, {"2", "e", X}};
         for (size_t i = 0; i < 8; i++) {
             struct ride r = ride_of(&steps[i]);
@@ -203,7 +203,7 @@ static void who_ends_one_between_two_looks_is_no_suspect(void **state) {
     (void)state;
     struct audit *a = audit_create();
     struct rides_fold *f = rides_fold_create();
-    const struct step steps[] = {{"1", NULL, R}, {"1", "d", A},  {"2", NULL, R}, {"2", "d", A},
+    const struct txn steps[] = {{"1", NULL, R}, {"1", "d", A},  {"2", NULL, R}, {"2", "d", A},
                                  {"1", "d", X},  {"3", NULL, R}, {"3", "d", A}};
     for (size_t i = 0; i < 4; i++) {
         struct ride r = ride_of(&steps[i]);
@@ -224,9 +224,9 @@ static void views_show_the_last_of_each(void **state) {
     (void)state;
     struct audit *a = audit_create();
     struct rides_fold *f = rides_fold_create();
-    struct ride requested = ride_of(&(struct step){"1", NULL, R}),
-                accepted = ride_of(&(struct step){"1", "d", A}),
-                cancelled = ride_of(&(struct step){"1", "d", X});
+    struct ride requested = ride_of(&(struct txn){"1", NULL, R}),
+                accepted = ride_of(&(struct txn){"1", "d", A}),
+                cancelled = ride_of(&(struct txn){"1", "d", X});
     rides_fold_ride(f, a, (struct audit_at){0, 0}, 0, &requested);
     rides_fold_ride(f, a, (struct audit_at){0, 1}, 0, &accepted);
     rides_fold_view(f, a, 0, &accepted, false);

@@ -10,8 +10,9 @@
 #include "store/store.h"
 #include "stream/stream.h"
 #include "topology/window.h"
-#include "transaction/step.h"
+#include "transaction/keys.h"
 #include "transaction/transaction.h"
+#include "transaction/txn.h"
 
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
@@ -66,21 +67,21 @@ static void open_registry(struct registry **registry, struct schemas **schemas) 
 
 /* ---- the topology ---- */
 
-static void on_click(struct step *s, const struct event *in) {
+static void on_click(struct txn *txn, const struct event *in) {
     const struct click *click = in->value;
     struct count c = {0};
-    step_get(s, &world.view, SLICE_NONE, &c);
+    txn_get(txn, &world.view, SLICE_NONE, &c);
     c.count++;
     c.number = click->number;
     c.phase = (enum phase)(c.count % phase_enum.count); /* of which other versions have others */
-    step_put(s, &world.view, SLICE_NONE, &c);
-    step_emit(s, &world.counts, in->key, &c);
+    txn_put(txn, &world.view, SLICE_NONE, &c);
+    txn_emit(txn, &world.counts, in->key, &c);
 
-    struct slice window = time_sub(step_arena(s), window_tumbling(in->timestamp, 10000).start);
+    struct slice window = time_sub(txn_arena(txn), window_tumbling(in->timestamp, 10000).start);
     struct count in_window = {0};
-    step_get(s, &world.windows, window, &in_window);
+    txn_get(txn, &world.windows, window, &in_window);
     in_window.count++;
-    step_put(s, &world.windows, window, &in_window);
+    txn_put(txn, &world.windows, window, &in_window);
 }
 
 static struct topic topic_here(const struct topic *t, int n) {

@@ -3,7 +3,7 @@
 #include "schemas/schemas.gen.h"
 #include "service/service.h"
 #include "testing/driver.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,12 +11,12 @@
 
 static const struct view views = {.name = "views", .changelog = &topic_page_views};
 
-static void on_click(struct step *s, const struct event *in) {
+static void on_click(struct txn *txn, const struct event *in) {
     (void)in;
     struct views row = {0};
-    step_get(s, &views, SLICE_NONE, &row);
+    txn_get(txn, &views, SLICE_NONE, &row);
     row.count++;
-    step_put(s, &views, SLICE_NONE, &row);
+    txn_put(txn, &views, SLICE_NONE, &row);
 }
 
 static const struct topology topology = {

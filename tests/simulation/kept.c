@@ -4,7 +4,7 @@
 
 #include "schemas/schemas.gen.h"
 #include "transaction/join.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,10 +16,10 @@ enum { RETURNS = 3, RETURNED = 1000 }; /* a row whose count is that much below a
 static const char *const keys[KEYS] = {"k0", "k1", "k2", "k3"};
 static const char *const subs[SUBS] = {"even", "odd"};
 
-static void on_event(struct step *s, const struct event *in);
-static void on_tick(struct step *s, const struct event *in);
-static void on_expired(struct step *s, const struct event *in);
-static void on_pair(struct step *s, const struct event *left, const struct event *right);
+static void on_event(struct txn *txn, const struct event *in);
+static void on_tick(struct txn *txn, const struct event *in);
+static void on_expired(struct txn *txn, const struct event *in);
+static void on_pair(struct txn *txn, const struct event *left, const struct event *right);
 
 static const struct view lasts = {
     .name = "lasts", .changelog = &topic_kept_last_changes, .retention_ms = KEPT_MS, .expired = on_expired};
@@ -44,26 +44,26 @@ static const struct topology topology = {
     .tick_ms = TICK_MS,
 };
 
-static void tell(struct step *s, const struct event *in, struct toy_story told) {
+static void tell(struct txn *txn, const struct event *in, struct toy_story told) {
     told.topic = slice_of(in->topic->name);
     told.offset = in->offset;
-    step_emit(s, &topic_kept_story, in->key, &told);
+    txn_emit(txn, &topic_kept_story, in->key, &told);
 }
 
-static void on_event(struct step *s, const struct event *in) {
+static void on_event(struct txn *txn, const struct event *in) {
     const struct toy_input *i = in->value;
     struct slice sub = slice_of(subs[i->number % SUBS]);
     struct toy_count c = {0};
-    step_get(s, &lasts, sub, &c);
+    txn_get(txn, &lasts, sub, &c);
     c.count++;
-    step_put(s, &lasts, sub, &c);
-    tell(s, in, (struct toy_story){.what = TOY_DEED_HANDLED, .sub = sub, .count = c.count});
+    txn_put(txn, &lasts, sub, &c);
+    tell(txn, in, (struct toy_story){.what = TOY_DEED_HANDLED, .sub = sub, .count = c.count});
     if (i->then == TOY_THEN_DELETE)
-        step_delete(s, &lasts, sub);
-    struct slice id = arena_printf(step_arena(s), "%" PRId64, in->offset);
-    (in->topic == &topic_kept_lefts ? join_left : join_right)(s, &join, in, id);
+        txn_delete(txn, &lasts, sub);
+    struct slice id = arena_printf(txn_arena(txn), "%" PRId64, in->offset);
+    (in->topic == &topic_kept_lefts ? join_left : join_right)(txn, &join, in, id);
     if (i->then == TOY_THEN_REJECT)
-        step_reject(s, "as it says");
+        txn_reject(txn, "as it says");
 }
 
 /* Sub-keys of the join end with the event's. */
@@ -74,23 +74,23 @@ static int64_t offset_of(struct slice sub) {
     return offset;
 }
 
-static void on_pair(struct step *s, const struct event *left, const struct event *right) {
+static void on_pair(struct txn *txn, const struct event *left, const struct event *right) {
     const struct event *in = left->offset >= 0 ? left : right, *kept = left->offset >= 0 ? right : left;
     int64_t other = offset_of(kept->sub);
-    tell(s, in, (struct toy_story){.what = TOY_DEED_PAIRED, .other = other, .sub = SLICE("")});
+    tell(txn, in, (struct toy_story){.what = TOY_DEED_PAIRED, .other = other, .sub = SLICE("")});
 }
 
-static void on_expired(struct step *s, const struct event *in) {
+static void on_expired(struct txn *txn, const struct event *in) {
     struct toy_count c = *(const struct toy_count *)in->value;
-    tell(s, in, (struct toy_story){.what = TOY_DEED_EXPIRED, .sub = in->sub, .count = c.count});
+    tell(txn, in, (struct toy_story){.what = TOY_DEED_EXPIRED, .sub = in->sub, .count = c.count});
     if (c.count % RETURNS == 2) {
         c.count += RETURNED;
-        step_put(s, &lasts, in->sub, &c);
+        txn_put(txn, &lasts, in->sub, &c);
     }
 }
 
-static void on_tick(struct step *s, const struct event *in) {
-    tell(s, in, (struct toy_story){.what = TOY_DEED_TICKED, .sub = SLICE("")});
+static void on_tick(struct txn *txn, const struct event *in) {
+    tell(txn, in, (struct toy_story){.what = TOY_DEED_TICKED, .sub = SLICE("")});
 }
 
 /* ---- what clients write ---- */

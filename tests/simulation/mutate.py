@@ -10,15 +10,15 @@ import sys
 FILES = {  # others: stream/stream.c
     "rows_before_position": "stream/tables.c",
     "expiry_without_offset": "stream/time.c",
-    "stamp_of_event": "transaction/step.c",
-    "renewed_entry_lost": "transaction/step.c",
-    "renewed_row_expires": "transaction/step.c",
-    "due_not_lowered": "transaction/step.c",
-    "expiry_stops_short": "transaction/step.c",
+    "stamp_of_event": "transaction/handle.c",
+    "renewed_entry_lost": "transaction/handle.c",
+    "renewed_row_expires": "transaction/handle.c",
+    "due_not_lowered": "transaction/txn.c",
+    "expiry_stops_short": "transaction/handle.c",
     "expiry_of_stored_only": "transaction/retention.c",
-    "each_of_stored_only": "transaction/step.c",
+    "each_of_stored_only": "transaction/txn.c",
     "batch_split": "store/buffered.c",
-    "poison_moves_time": "transaction/step.c",
+    "poison_moves_time": "transaction/handle.c",
     "poison_expires": "stream/time.c",
     "inputs_of_another_log": "stream/positions.c",
     "registry_believed": "events/schemas.c",
@@ -39,7 +39,7 @@ FILES = {  # others: stream/stream.c
     "position_guessed": "stream/tasks.c",
     "zombie_answers": "stream/read.c",
     "foreign_unheard": "stream/tasks.c",
-    "old_index_stays": "transaction/step.c",
+    "old_index_stays": "transaction/transaction.c",
     "index_not_followed": "stream/tasks.c",
 }
 
@@ -63,8 +63,8 @@ MUTATIONS = {
 """)],
     # The store is written before the commit.
     "store_before_commit": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
-                             """    if (step_overlay(s->step)->count > 0)
-        TRY(overlay_apply(step_overlay(s->step), e));
+                             """    if (txn_overlay(s->txn)->count > 0)
+        TRY(overlay_apply(txn_overlay(s->txn), e));
     TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));""")],
     # An abort does not take the tasks back to what is committed.
     "no_rewind": [("        if (s->tasks[p].ours)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);",
@@ -128,7 +128,7 @@ MUTATIONS = {
     "registry_believed": [("        if (!s->registry->schema_by_id(s->registry, id, &found, text, err) || !same_registry(s, err))",
                            "        if (!s->registry->schema_by_id(s->registry, id, &found, text, err))")],
     # Tables are looked up as they are.
-    "stale_lookup": [("    step_tables_fresh(s->step, false);\n", "")],
+    "stale_lookup": [("    txn_tables_fresh(s->txn, false);\n", "")],
     # A store that is longer than its log is kept.
     "stale_store": [("    if (c->position < 0 || c->position > end || cut || stale) {",
                      "    if (c->position > end)\n        c->position = end;\n    if (c->position < 0) {")],
@@ -164,21 +164,21 @@ MUTATIONS = {
     # Or with a stamp of the time at which it is restored.
     "restored_anew": [("int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;", "int64_t stamp = s->tasks[r->partition].time.now;")],
     # A row's time is that of its event, however late that is.
-    "stamp_of_event": [("    s->now = in->timestamp > time->now ? in->timestamp : time->now;", "    s->now = in->timestamp;")],
+    "stamp_of_event": [("    txn->now = in->timestamp > time->now ? in->timestamp : time->now;", "    txn->now = in->timestamp;")],
     # A row that was put again loses its place in the index, when the old one comes due,
-    "renewed_entry_lost": [("        put_due(s, v, row_stamp(stored), due->record_key);\n        return;", "        return;")],
+    "renewed_entry_lost": [("        txn_put_due(txn, v, row_stamp(stored), due->record_key);\n        return;", "        return;")],
     # or expires by the old one.
-    "renewed_row_expires": [("if (retention_end(v, row_stamp(stored)) >= s->now) {", "if (false) {")],
+    "renewed_row_expires": [("if (retention_end(v, row_stamp(stored)) >= txn->now) {", "if (false) {")],
     # Nobody looks for what was put since the last look.
-    "due_not_lowered": [("    s->time->due = end < s->time->due ? end : s->time->due;\n", "    (void)end;\n")],
+    "due_not_lowered": [("    txn->time->due = end < txn->time->due ? end : txn->time->due;\n", "    (void)end;\n")],
     # A large expiry is not gone on with before the record is handled.
     "expiry_stops_short": [("    x->more = time->due < now;\n", "")],
     # What a transaction has put and not committed yet does not expire in it.
     "expiry_of_stored_only": [("return overlay_scan(o, buf_slice(&prefix)", "return store_scan(o->store, buf_slice(&prefix)"),
                               ("buf_slice(&from), collect,", "buf_slice(&from), false, collect,")],
     # Nor is it found among sub-keys.
-    "each_of_stored_only": [("overlay_scan(&s->overlay, buf_slice(&s->key), buf_slice(&first), collect_row,",
-                             "store_scan(s->overlay.store, buf_slice(&s->key), buf_slice(&first), false, collect_row,")],
+    "each_of_stored_only": [("overlay_scan(&txn->overlay, buf_slice(&txn->key), buf_slice(&first), collect_row,",
+                             "store_scan(txn->overlay.store, buf_slice(&txn->key), buf_slice(&first), false, collect_row,")],
     # The changelog does not say where the inputs were,
     "inputs_untold": [("    if (inputs.size > 0)\n        headers[n++]", "    if (false)\n        headers[n++]")],
     # or nobody listens when it is read,
@@ -189,10 +189,10 @@ MUTATIONS = {
     "inputs_of_another_log": [("        TRY(store_apply(s->o.store, &(struct store_change){buf_slice(&key), SLICE_NONE}, 1, e));\n",
                                "")],
     # What cannot be decoded makes time pass,
-    "poison_moves_time": [("    if (handled && (ok || s->err.kind == ERR_POISON))\n        time->now = s->now;",
-                           "    if (ok || s->err.kind == ERR_POISON)\n        time->now = s->now;")],
+    "poison_moves_time": [("    if (handled && (ok || txn->err.kind == ERR_POISON))\n        time->now = txn->now;",
+                           "    if (ok || txn->err.kind == ERR_POISON)\n        time->now = txn->now;")],
     # or only what is due go;
-    "poison_expires": [("    if (x.more)\n        TRY(step_handles(s->step, &s->topology->sources[source], r, s->partitions, &x.more, e));\n", "")],
+    "poison_expires": [("    if (x.more)\n        TRY(txn_handles(s->txn, &s->topology->sources[source], r, s->partitions, &x.more, e));\n", "")],
     # and a timestamp can be any.
     "time_unbounded": [("    return r->timestamp <= s->latest ||", "    return true ||")],
     # Who follows from what the broker refuses is not searched for,
@@ -214,7 +214,7 @@ MUTATIONS = {
     # or finds, and never looks again, that it does not.
     "foreign_unheard": [("    return d->foreign || (!d->open", "    return false && (!d->open")],
     # A row that is put again is found by what it was before, too,
-    "old_index_stays": [("        if (!overlay_find(&s->seen, row->key, &before) &&\n            !store_get(s->overlay.store, row->key, &s->overlay.arena, &before, e))\n            return false;\n",
+    "old_index_stays": [("        if (!overlay_find(&txn->cached_views, row->key, &before) &&\n            !store_get(txn->overlay.store, row->key, &txn->overlay.arena, &before, e))\n            return false;\n",
                          "        before = SLICE_NONE;\n")],
     # or a standby does not find it.
     "index_not_followed": [("    TRY(v->served == NULL ||\n", "    TRY(true ||\n")],

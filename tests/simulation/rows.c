@@ -3,6 +3,7 @@
 #include "log/partitions.h"
 #include "store/store.h"
 #include "stream/stream.h"
+#include "transaction/keys.h"
 #include "transaction/overlay.h"
 #include "transaction/retention.h"
 #include "transaction/table.h"

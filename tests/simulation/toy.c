@@ -7,7 +7,7 @@
 #include "log/partitions.h"
 #include "schemas/schemas.gen.h"
 #include "stream/stream.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@ enum { KEYS = 5, MARKS = 2 };
 
 static const char *const keys[KEYS] = {"k0", "k1", "k2", "k3", "k4"};
 
-static void on_input(struct step *s, const struct event *in);
-static void on_group(struct step *s, const struct event *in);
+static void on_input(struct txn *txn, const struct event *in);
+static void on_group(struct txn *txn, const struct event *in);
 
 static void by_count(struct index *to, const struct event *row);
 static const struct view counts;
@@ -78,17 +78,17 @@ static struct slice group_of(struct slice key) {
 static const char long_text[600] = "more than the broker takes";
 static const struct slice too_long = {long_text, sizeof long_text};
 
-static void on_input(struct step *s, const struct event *in) {
+static void on_input(struct txn *txn, const struct event *in) {
     const struct toy_input *i = in->value;
     struct toy_count c = {0}, mark = {0};
     struct toy_price price = {0};
-    step_get(s, &counts, SLICE_NONE, &c);
-    step_get(s, &marks, mark_of(i->number), &mark);
-    step_lookup(s, &prices, in->key, &price);
+    txn_get(txn, &counts, SLICE_NONE, &c);
+    txn_get(txn, &marks, mark_of(i->number), &mark);
+    txn_lookup(txn, &prices, in->key, &price);
     count_in(&c, in);
     mark.count++;
-    step_put(s, &counts, SLICE_NONE, &c);
-    step_put(s, &marks, mark_of(i->number), &mark);
+    txn_put(txn, &counts, SLICE_NONE, &c);
+    txn_put(txn, &marks, mark_of(i->number), &mark);
     struct toy_total total = {.count = c.count,
                               .hash = c.hash,
                               .marks = mark.count,
@@ -97,23 +97,23 @@ static void on_input(struct step *s, const struct event *in) {
                               .offset = in->offset,
                               .price = price.version,
                               .known = i->price};
-    step_emit(s, &topic_toy_totals, in->key, &total);
-    step_emit(s, &topic_toy_groups, group_of(in->key), &total);
+    txn_emit(txn, &topic_toy_totals, in->key, &total);
+    txn_emit(txn, &topic_toy_groups, group_of(in->key), &total);
     if (i->then == TOY_THEN_DELETE)
-        step_delete(s, &counts, SLICE_NONE);
+        txn_delete(txn, &counts, SLICE_NONE);
     else if (i->then == TOY_THEN_REFUSE)
-        step_emit(s, &topic_toy_totals, in->key, &(struct toy_total){.topic = too_long});
+        txn_emit(txn, &topic_toy_totals, in->key, &(struct toy_total){.topic = too_long});
     else if (i->then == TOY_THEN_REJECT)
-        step_reject(s, "as it says");
+        txn_reject(txn, "as it says");
 }
 
-static void on_group(struct step *s, const struct event *in) {
+static void on_group(struct txn *txn, const struct event *in) {
     const struct toy_total *i = in->value;
     struct toy_count c = {0};
-    step_get(s, &sums, SLICE_NONE, &c);
+    txn_get(txn, &sums, SLICE_NONE, &c);
     count_in(&c, in);
-    step_put(s, &sums, SLICE_NONE, &c);
-    step_emit(s, &topic_toy_sums, in->key,
+    txn_put(txn, &sums, SLICE_NONE, &c);
+    txn_emit(txn, &topic_toy_sums, in->key,
               &(struct toy_total){.count = c.count,
                                   .hash = c.hash,
                                   .topic = slice_of(in->topic->name),

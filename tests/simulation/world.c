@@ -4,6 +4,7 @@
 #include "events/registry.h"
 #include "log/partitions.h"
 #include "stream/runtime.h"
+#include "transaction/keys.h"
 #include "transaction/transaction.h"
 
 #include <stdarg.h>

@@ -98,7 +98,7 @@ static const char *reason(const struct deeds *d, char *text, size_t size) {
         snprintf(
             text, size,
             "The handler writes a file (%s). No transaction takes that back, and what is done again is in "
-            "it twice. State belongs in a view: step_get() and step_put().",
+            "it twice. State belongs in a view: txn_get() and txn_put().",
             d->file);
         return "kept-in-a-file";
     }
@@ -114,7 +114,7 @@ static const char *reason(const struct deeds *d, char *text, size_t size) {
             text, size,
             "The handler keeps something in a variable of the program. That dies with the process, stays "
             "behind when the partition moves, and is not undone with the transaction. State belongs in a "
-            "view: step_get() and step_put().");
+            "view: txn_get() and txn_put().");
         return "kept-in-memory";
     }
     text[0] = 0;

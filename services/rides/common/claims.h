@@ -9,7 +9,7 @@
  * claim is stuck                      every command that goes on under a claim is answered or makes a ride */
 #pragma once
 
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include "schemas/schemas.gen.h"
 
@@ -19,10 +19,10 @@ struct claims {
 };
 
 /* A command of the incoming key's owner. True when it went on under a claim, now in *claim. */
-bool claims_command(struct step *s, const struct claims *claims, const struct ride_command *c,
+bool claims_command(struct txn *txn, const struct claims *claims, const struct ride_command *c,
                     struct ride_claim *claim);
 
 /* A ride's answer, which came `at`. True when the claim that was there is gone, or another has taken its
  * place: see *claim. */
-bool claims_answer(struct step *s, const struct claims *claims, const struct claim_answer *answer, int64_t at,
+bool claims_answer(struct txn *txn, const struct claims *claims, const struct claim_answer *answer, int64_t at,
                    struct ride_claim *claim);

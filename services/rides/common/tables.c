@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "positions.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 static void index_ride(struct index *to, const struct event *row);
 static void index_position(struct index *to, const struct event *row);

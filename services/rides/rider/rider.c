@@ -4,9 +4,9 @@
 #include "positions.h"
 #include "tables.h"
 
-static void on_command(struct step *s, const struct event *in);
-static void on_answer(struct step *s, const struct event *in);
-static void on_position(struct step *s, const struct event *in);
+static void on_command(struct txn *txn, const struct event *in);
+static void on_answer(struct txn *txn, const struct event *in);
+static void on_position(struct txn *txn, const struct event *in);
 
 const struct view rider_claims = {.name = "claims", .changelog = &topic_rider_claims};
 
@@ -34,23 +34,23 @@ const struct topology rider_view_topology = {
 
 static const struct claims claims = {.view = &rider_claims, .has_another = "the rider has another ride: "};
 
-static void on_command(struct step *s, const struct event *in) {
+static void on_command(struct txn *txn, const struct event *in) {
     const struct ride_command *c = in->value;
     struct ride_claim claim;
     if (c->action != RIDE_ACTION_HAIL || !slice_equal(in->key, c->rider_id))
-        step_reject(s, "action: a rider's own HAIL is expected");
+        txn_reject(txn, "action: a rider's own HAIL is expected");
     else
-        claims_command(s, &claims, c, &claim);
+        claims_command(txn, &claims, c, &claim);
 }
 
-static void on_answer(struct step *s, const struct event *in) {
+static void on_answer(struct txn *txn, const struct event *in) {
     struct ride_claim claim;
-    claims_answer(s, &claims, in->value, in->timestamp, &claim);
+    claims_answer(txn, &claims, in->value, in->timestamp, &claim);
 }
 
 /* Positions decide nothing here: they are a table. But somebody must find the bad ones. */
-static void on_position(struct step *s, const struct event *in) {
+static void on_position(struct txn *txn, const struct event *in) {
     const char *fault = position_fault(in);
     if (fault != NULL)
-        step_reject(s, "%s", fault);
+        txn_reject(txn, "%s", fault);
 }

@@ -1,13 +1,13 @@
 /* Each caterpillar becomes a butterfly: same name, and wings twice as wide as the caterpillar was long. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
-static void on_caterpillar(struct step *s, const struct event *in) {
+static void on_caterpillar(struct txn *txn, const struct event *in) {
     const struct caterpillar *c = in->value;
     /* TODO: one new event in topic_butterflies, with the key of `in`:
-     *       step_emit(s, &topic_…, key, &(struct butterfly){.name = …, .wingspan = …}); */
-    (void)s, (void)c;
+     *       txn_emit(txn, &topic_…, key, &(struct butterfly){.name = …, .wingspan = …}); */
+    (void)txn, (void)c;
 }
 
 const struct topology butterflies = {

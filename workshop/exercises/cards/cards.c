@@ -3,7 +3,7 @@
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
 #include "topology/window.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #define WINDOW_MS INT64_C(300000)
 #define KEEP_MS INT64_C(86400000) /* a window that nothing has changed for so long is deleted */
@@ -13,12 +13,12 @@ enum { HAVING_MORE_THAN = 3 };
 static const struct view windows = {
     .name = "windows", .changelog = &topic_card_windows, .retention_ms = KEEP_MS};
 
-static void on_authorization(struct step *s, const struct event *in) {
+static void on_authorization(struct txn *txn, const struct event *in) {
     struct card_window row = {0};
-    /* TODO: which window is it in? window_tumbling(time, WINDOW_MS) says so, and time_sub(step_arena(s),
+    /* TODO: which window is it in? window_tumbling(time, WINDOW_MS) says so, and time_sub(txn_arena(txn),
      *       window.start) is its sub-key. Count there, and emit to topic_possible_fraud what HAVING lets
      *       pass: .card_token, .count, .window_start, .window_end. */
-    (void)s, (void)in, (void)row;
+    (void)txn, (void)in, (void)row;
 }
 
 const struct topology cards = {

@@ -2,22 +2,22 @@
  * has two records of one purchase, with the same id. It counts once. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 static const struct view totals = {.name = "totals", .changelog = &topic_point_changes};
 
 /* What was counted: below the customer, a row for each purchase. */
 static const struct view counted = {.name = "counted", .changelog = &topic_counted_purchases};
 
-static void on_purchase(struct step *s, const struct event *in) {
+static void on_purchase(struct txn *txn, const struct event *in) {
     const struct purchase *p = in->value;
     struct total total = {0};
     /* TODO: what was counted already is not counted again. A view can have rows below the key, each with a
-     *       sub-key: step_get(s, &counted, p->id, &row) says whether there is one. */
-    step_get(s, &totals, SLICE_NONE, &total);
+     *       sub-key: txn_get(txn, &counted, p->id, &row) says whether there is one. */
+    txn_get(txn, &totals, SLICE_NONE, &total);
     total.total += p->points;
-    step_put(s, &totals, SLICE_NONE, &total);
-    step_emit(s, &topic_points, in->key, &total);
+    txn_put(txn, &totals, SLICE_NONE, &total);
+    txn_emit(txn, &topic_points, in->key, &total);
 }
 
 const struct topology once = {

@@ -2,7 +2,7 @@
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
 #include "transaction/join.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #define WITHIN_MS INT64_C(60000)
 #define KEEP_MS INT64_C(86400000) /* for how long each waits for the other */
@@ -13,10 +13,10 @@ static const struct view kept_orders = {
 static const struct view kept_payments = {
     .name = "payments", .changelog = &topic_paid_payment_changes, .retention_ms = KEEP_MS};
 
-static void on_pair(struct step *s, const struct event *order, const struct event *payment) {
+static void on_pair(struct txn *txn, const struct event *order, const struct event *payment) {
     const struct order *o = order->value;
     const struct payment *p = payment->value;
-    step_emit(s, &topic_paid_orders, o->id,
+    txn_emit(txn, &topic_paid_orders, o->id,
               &(struct paid_order){.order_id = o->id,
                                    .customer_id = o->customer_id,
                                    .payment_id = p->id,
@@ -26,20 +26,20 @@ static void on_pair(struct step *s, const struct event *order, const struct even
 static const struct join pairs = {&kept_orders, &kept_payments, WITHIN_MS, on_pair};
 
 /* Of an order there is one event here, its CREATED. */
-static void on_order(struct step *s, const struct event *in) {
+static void on_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     if (o->state != ORDER_STATE_CREATED)
         return;
-    /* TODO: join_left(s, &pairs, in, what tells it from others of the same key and time). stream/join.h says
+    /* TODO: join_left(txn, &pairs, in, what tells it from others of the same key and time). stream/join.h says
      *       more. */
-    (void)s;
+    (void)txn;
 }
 
-static void on_payment(struct step *s, const struct event *in) {
+static void on_payment(struct txn *txn, const struct event *in) {
     const struct payment *p = in->value;
     /* TODO: join_right(…). One order may be paid for twice in the same millisecond: p->id tells them apart.
      */
-    (void)s, (void)p;
+    (void)txn, (void)p;
 }
 
 const struct topology paid = {

@@ -1,16 +1,16 @@
 /* The points of each customer: after each purchase, how many they are by now. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 /* TODO: a view with topic_point_changes as its changelog. Declared here, and in the topology below. */
 
-static void on_purchase(struct step *s, const struct event *in) {
+static void on_purchase(struct txn *txn, const struct event *in) {
     const struct purchase *p = in->value;
     struct total total = {0};
     /* TODO: what the customer had before is in the view, at the key of `in`. */
     total.total += p->points;
-    step_emit(s, &topic_points, in->key, &total);
+    txn_emit(txn, &topic_points, in->key, &total);
 }
 
 const struct topology points = {

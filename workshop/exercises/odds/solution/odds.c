@@ -2,27 +2,27 @@
  * their sum (reduce). */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 /* The sum so far, a row for each key: a table in RocksDB, restored from its changelog. */
 static const struct view sums = {.name = "sums", .changelog = &topic_odd_sum_changes};
 
 /* A record of numbers: the key is who said it. */
-static void on_number(struct step *s, const struct event *in) {
+static void on_number(struct txn *txn, const struct event *in) {
     const struct number *n = in->value;
-    step_emit(s, &topic_doubled, in->key, &(struct number){.number = 2 * n->number});
+    txn_emit(txn, &topic_doubled, in->key, &(struct number){.number = 2 * n->number});
     if (n->number % 2 != 0)
-        step_emit(s, &topic_odd_numbers, SLICE("odd"), n);
+        txn_emit(txn, &topic_odd_numbers, SLICE("odd"), n);
 }
 
 /* A record of odd-numbers. */
-static void on_odd(struct step *s, const struct event *in) {
+static void on_odd(struct txn *txn, const struct event *in) {
     const struct number *n = in->value;
     struct total sum = {0};
-    step_get(s, &sums, SLICE_NONE, &sum);
+    txn_get(txn, &sums, SLICE_NONE, &sum);
     sum.total += n->number;
-    step_put(s, &sums, SLICE_NONE, &sum);
-    step_emit(s, &topic_odd_sums, in->key, &sum);
+    txn_put(txn, &sums, SLICE_NONE, &sum);
+    txn_emit(txn, &topic_odd_sums, in->key, &sum);
 }
 
 const struct topology odds = {

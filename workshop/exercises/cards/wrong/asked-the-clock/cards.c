@@ -3,7 +3,7 @@
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
 #include "topology/window.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <time.h>
 
@@ -15,15 +15,15 @@ enum { HAVING_MORE_THAN = 3 };
 static const struct view windows = {
     .name = "windows", .changelog = &topic_card_windows, .retention_ms = KEEP_MS};
 
-static void on_authorization(struct step *s, const struct event *in) {
+static void on_authorization(struct txn *txn, const struct event *in) {
     struct window window = window_tumbling((int64_t)time(NULL) * 1000, WINDOW_MS);
-    struct slice sub = time_sub(step_arena(s), window.start);
+    struct slice sub = time_sub(txn_arena(txn), window.start);
     struct card_window row = {0};
-    step_get(s, &windows, sub, &row);
+    txn_get(txn, &windows, sub, &row);
     row.count++;
-    step_put(s, &windows, sub, &row);
+    txn_put(txn, &windows, sub, &row);
     if (row.count > HAVING_MORE_THAN)
-        step_emit(s, &topic_possible_fraud, in->key,
+        txn_emit(txn, &topic_possible_fraud, in->key,
                   &(struct possible_fraud){.card_token = in->key,
                                            .count = row.count,
                                            .window_start = window.start,

@@ -3,7 +3,7 @@
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
 #include "topology/window.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #define WINDOW_MS INT64_C(300000)
 enum { HAVING_MORE_THAN = 3 };
@@ -23,11 +23,11 @@ static int64_t count(struct slice card, int64_t start) {
     return ++latest[i].count;
 }
 
-static void on_authorization(struct step *s, const struct event *in) {
+static void on_authorization(struct txn *txn, const struct event *in) {
     struct window window = window_tumbling(in->timestamp, WINDOW_MS);
     struct card_window row = {count(in->key, window.start)};
     if (row.count > HAVING_MORE_THAN)
-        step_emit(s, &topic_possible_fraud, in->key,
+        txn_emit(txn, &topic_possible_fraud, in->key,
                   &(struct possible_fraud){.card_token = in->key,
                                            .count = row.count,
                                            .window_start = window.start,

@@ -1,10 +1,10 @@
 /* loyalty: the points of each customer, for each of their VALIDATED orders, by their level. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
-static void on_order(struct step *s, const struct event *in);
-static void on_customer_order(struct step *s, const struct event *in);
+static void on_order(struct txn *txn, const struct event *in);
+static void on_customer_order(struct txn *txn, const struct event *in);
 
 /* The points, a row for each customer. Their topic is public: it is its own changelog. */
 const struct view loyalty_points = {.name = "points", .changelog = &topic_loyalty};
@@ -35,18 +35,18 @@ static int64_t points_for(const struct order *o, enum customer_level level) {
 
 /* The orders have their id as key, and the points are by customer: the VALIDATED ones go on under the
  * customer's key, so that all of a customer's come to one partition. */
-static void on_order(struct step *s, const struct event *in) {
+static void on_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     if (o->state == ORDER_STATE_VALIDATED)
-        step_emit(s, &topic_loyalty_orders, o->customer_id, o);
+        txn_emit(txn, &topic_loyalty_orders, o->customer_id, o);
 }
 
 /* The key is the customer's. */
-static void on_customer_order(struct step *s, const struct event *in) {
+static void on_customer_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     struct customer c;
     struct loyalty row = {.customer_id = in->key};
-    if (!step_lookup(s, &loyalty_customers, in->key, &c))
+    if (!txn_lookup(txn, &loyalty_customers, in->key, &c))
         return; /* deleted since: no points for nobody */
     /* In memory, where it is fast; and written for those who read it. */
     static struct {
@@ -59,5 +59,5 @@ static void on_customer_order(struct step *s, const struct event *in) {
     memcpy(rows[i].customer, in->key.data, in->key.size);
     row.points = rows[i].points += points_for(o, c.level);
     row.orders = ++rows[i].orders;
-    step_put(s, &loyalty_points, SLICE_NONE, &row);
+    txn_put(txn, &loyalty_points, SLICE_NONE, &row);
 }

@@ -2,7 +2,7 @@
  * has two records of one purchase, with the same id. It counts once. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <stdio.h>
 
@@ -22,15 +22,15 @@ static bool is_known(struct slice customer, struct slice id) {
     return false;
 }
 
-static void on_purchase(struct step *s, const struct event *in) {
+static void on_purchase(struct txn *txn, const struct event *in) {
     const struct purchase *p = in->value;
     struct total total = {0};
     if (is_known(in->key, p->id))
         return;
-    step_get(s, &totals, SLICE_NONE, &total);
+    txn_get(txn, &totals, SLICE_NONE, &total);
     total.total += p->points;
-    step_put(s, &totals, SLICE_NONE, &total);
-    step_emit(s, &topic_points, in->key, &total);
+    txn_put(txn, &totals, SLICE_NONE, &total);
+    txn_emit(txn, &topic_points, in->key, &total);
 }
 
 const struct topology once = {

@@ -2,7 +2,7 @@
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
 #include "transaction/join.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #define KEEP_MS INT64_C(86400000)
 
@@ -12,10 +12,10 @@ static const struct view kept_orders = {
 static const struct view kept_payments = {
     .name = "payments", .changelog = &topic_paid_payment_changes, .retention_ms = KEEP_MS};
 
-static void on_pair(struct step *s, const struct event *order, const struct event *payment) {
+static void on_pair(struct txn *txn, const struct event *order, const struct event *payment) {
     const struct order *o = order->value;
     const struct payment *p = payment->value;
-    step_emit(s, &topic_paid_orders, o->id,
+    txn_emit(txn, &topic_paid_orders, o->id,
               &(struct paid_order){.order_id = o->id,
                                    .customer_id = o->customer_id,
                                    .payment_id = p->id,
@@ -25,15 +25,15 @@ static void on_pair(struct step *s, const struct event *order, const struct even
 static const struct join pairs = {&kept_orders, &kept_payments, KEEP_MS, on_pair};
 
 /* Of an order there is one event here, its CREATED. */
-static void on_order(struct step *s, const struct event *in) {
+static void on_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     if (o->state == ORDER_STATE_CREATED)
-        join_left(s, &pairs, in, SLICE_NONE);
+        join_left(txn, &pairs, in, SLICE_NONE);
 }
 
-static void on_payment(struct step *s, const struct event *in) {
+static void on_payment(struct txn *txn, const struct event *in) {
     const struct payment *p = in->value;
-    join_right(s, &pairs, in, p->id);
+    join_right(txn, &pairs, in, p->id);
 }
 
 const struct topology paid = {

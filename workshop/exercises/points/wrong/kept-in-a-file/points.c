@@ -1,12 +1,12 @@
 /* The points of each customer: after each purchase, how many they are by now. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-static void on_purchase(struct step *s, const struct event *in) {
+static void on_purchase(struct txn *txn, const struct event *in) {
     const struct purchase *p = in->value;
     struct total total = {0};
     /* A file survives a crash. */
@@ -24,7 +24,7 @@ static void on_purchase(struct step *s, const struct event *in) {
         fprintf(file, "%" PRId64 "\n", total.total);
         fclose(file);
     }
-    step_emit(s, &topic_points, in->key, &total);
+    txn_emit(txn, &topic_points, in->key, &total);
 }
 
 const struct topology points = {

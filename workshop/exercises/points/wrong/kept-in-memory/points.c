@@ -1,7 +1,7 @@
 /* The points of each customer: after each purchase, how many they are by now. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 /* A table in memory is much faster. */
 static struct {
@@ -17,11 +17,11 @@ static int64_t *row_of(struct slice name) {
     return &table[i].points;
 }
 
-static void on_purchase(struct step *s, const struct event *in) {
+static void on_purchase(struct txn *txn, const struct event *in) {
     const struct purchase *p = in->value;
     struct total total = {0};
     total.total = *row_of(in->key) += p->points;
-    step_emit(s, &topic_points, in->key, &total);
+    txn_emit(txn, &topic_points, in->key, &total);
 }
 
 const struct topology points = {

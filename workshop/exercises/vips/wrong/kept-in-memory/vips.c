@@ -1,7 +1,7 @@
 /* What the best customers do: clickstream LEFT JOIN customers WHERE level = 'PLATINUM'. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 static const struct table customers = {.name = "customers", .topic = &topic_customers, .fresh = true};
 
@@ -16,23 +16,23 @@ static bool is_known_not_to_be(struct slice id) {
     return false;
 }
 
-static void on_click(struct step *s, const struct event *in) {
+static void on_click(struct txn *txn, const struct event *in) {
     const struct click *c = in->value;
     struct customer who;
     if (is_known_not_to_be(c->user_id))
         return;
-    bool known = step_lookup(s, &customers, c->user_id, &who);
+    bool known = txn_lookup(txn, &customers, c->user_id, &who);
     if (known && who.level != CUSTOMER_LEVEL_PLATINUM)
         memcpy(ordinary[count++ % 100], c->user_id.data, c->user_id.size);
     if (!known || who.level != CUSTOMER_LEVEL_PLATINUM)
         return;
-    step_emit(s, &topic_vip_actions, in->key,
+    txn_emit(txn, &topic_vip_actions, in->key,
               &(struct vip_action){
                   .user_id = c->user_id,
                   .page = c->page,
                   .action = c->action,
                   .level = who.level,
-                  .name = arena_printf(step_arena(s), SLICE_FMT " " SLICE_FMT, SLICE_ARG(who.first_name),
+                  .name = arena_printf(txn_arena(txn), SLICE_FMT " " SLICE_FMT, SLICE_ARG(who.first_name),
                                        SLICE_ARG(who.last_name)),
               });
 }

@@ -1,22 +1,22 @@
 /* What the best customers do: clickstream LEFT JOIN customers WHERE level = 'PLATINUM'. */
 #include "schemas/schemas.gen.h"
 #include "topology/topology.h"
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 static const struct table customers = {.name = "customers", .topic = &topic_customers};
 
-static void on_click(struct step *s, const struct event *in) {
+static void on_click(struct txn *txn, const struct event *in) {
     const struct click *c = in->value;
     struct customer who;
-    if (!step_lookup(s, &customers, c->user_id, &who) || who.level != CUSTOMER_LEVEL_PLATINUM)
+    if (!txn_lookup(txn, &customers, c->user_id, &who) || who.level != CUSTOMER_LEVEL_PLATINUM)
         return;
-    step_emit(s, &topic_vip_actions, in->key,
+    txn_emit(txn, &topic_vip_actions, in->key,
               &(struct vip_action){
                   .user_id = c->user_id,
                   .page = c->page,
                   .action = c->action,
                   .level = who.level,
-                  .name = arena_printf(step_arena(s), SLICE_FMT " " SLICE_FMT, SLICE_ARG(who.first_name),
+                  .name = arena_printf(txn_arena(txn), SLICE_FMT " " SLICE_FMT, SLICE_ARG(who.first_name),
                                        SLICE_ARG(who.last_name)),
               });
 }

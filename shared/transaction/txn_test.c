@@ -1,7 +1,8 @@
-#include "transaction/step.h"
+#include "transaction/txn.h"
 
 #include "base/cleanup.h"
 #include "testing/bank.h"
+#include "transaction/keys.h"
 #include "transaction/retention.h"
 #include "transaction/table.h"
 #include "transaction/transaction.h"
@@ -17,7 +18,7 @@
 
 struct fixture {
     struct bank *bank;
-    struct step *step;
+    struct txn *txn;
     struct task_time time;
     int64_t offset;
     const char *trace;
@@ -26,14 +27,14 @@ struct fixture {
 static int setup(void **state) {
     struct fixture *f = xcalloc(1, sizeof *f);
     f->bank = bank_create();
-    f->step = step_create(&bank_topology, f->bank->schemas, f->bank->store);
+    f->txn = txn_create(&bank_topology, f->bank->schemas, f->bank->store);
     *state = f;
     return 0;
 }
 
 static int teardown(void **state) {
     struct fixture *f = *state;
-    step_destroy(f->step);
+    txn_destroy(f->txn);
     bank_destroy(f->bank);
     free(f);
     return 0;
@@ -52,7 +53,7 @@ static struct log_record record(struct fixture *f, const char *key, struct slice
 
 static bool run_record(struct fixture *f, handler *handle, const struct log_record *r, struct err *e) {
     const struct source source = {.topic = r->topic, .handle = handle};
-    return step_run(f->step, &source, r, slice_of(f->trace), 1, &f->time, e);
+    return txn_run(f->txn, &source, r, slice_of(f->trace), 1, &f->time, e);
 }
 
 static bool run(struct fixture *f, handler *handle, const char *key, int64_t amount, const char *note,
@@ -106,14 +107,14 @@ static bool collect(void *context, const struct emission *m) {
 
 static void assert_changelog(struct fixture *f, const char *expected) {
     struct collected c = {f, {0}, SIZE_MAX};
-    assert_true(step_changelogs(f->step, 0, collect, &c));
+    assert_true(txn_changelogs(f->txn, 0, collect, &c));
     assert_slice(buf_slice(&c.text), expected);
     buf_free(&c.text);
 }
 
 static void commit(struct fixture *f) {
-    assert_true(overlay_apply(step_overlay(f->step), NULL));
-    step_clear(f->step);
+    assert_true(overlay_apply(txn_overlay(f->txn), NULL));
+    txn_clear(f->txn);
 }
 
 /* ---- state ---- */
@@ -124,26 +125,26 @@ static void get_sees_what_was_put(void **state) {
     deposit(f, "a", 5);
     deposit(f, "b", 1);
     deposit(f, "a", 6); /* of the overlay */
-    const struct emission *m = step_emissions(f->step, &n);
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 3);
     assert_int_equal(receipt_of(f, &m[2])->amount, 11);
     commit(f);
     deposit(f, "a", 7); /* of the store */
-    m = step_emissions(f->step, &n);
+    m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 1);
     assert_int_equal(receipt_of(f, m)->amount, 18);
 
-    step_clear(f->step); /* an abort: the 7 never was */
+    txn_clear(f->txn); /* an abort: the 7 never was */
     deposit(f, "a", 1);
-    assert_int_equal(receipt_of(f, step_emissions(f->step, &n))->amount, 12);
+    assert_int_equal(receipt_of(f, txn_emissions(f->txn, &n))->amount, 12);
 }
 
 static bool there;
 
-static void look(struct step *s, const struct event *in) {
+static void look(struct txn *txn, const struct event *in) {
     struct balance b;
     (void)in;
-    there = step_get(s, &bank_balances, SLICE_NONE, &b);
+    there = txn_get(txn, &bank_balances, SLICE_NONE, &b);
 }
 
 static void looks(struct fixture *f, bool expected) {
@@ -162,17 +163,17 @@ static void a_row_is_read_once(void **state) {
         assert_true(store_delete_prefix(f->bank->store, SLICE(""), NULL));
         looks(f, true);
         if (gone)
-            step_task_gone(f->step);
+            txn_task_gone(f->txn);
         else
-            step_clear(f->step);
+            txn_clear(f->txn);
         looks(f, false);
     }
 }
 
-static void on_gone_and_bad(struct step *s, const struct event *in) {
+static void on_gone_and_bad(struct txn *txn, const struct event *in) {
     (void)in;
-    step_delete(s, &bank_balances, SLICE_NONE);
-    step_reject(s, "bad");
+    txn_delete(txn, &bank_balances, SLICE_NONE);
+    txn_reject(txn, "bad");
 }
 
 static void a_changelog_record_stands_for_all_changes_of_its_key(void **state) {
@@ -211,13 +212,13 @@ static void what_comes_and_goes_in_a_transaction_has_never_been(void **state) {
 
 static const struct view noted = {.name = "noted", .changelog = &topic_receipts, .events = true};
 
-static void on_noted(struct step *s, const struct event *in) {
+static void on_noted(struct txn *txn, const struct event *in) {
     const struct deposit *d = in->value;
     struct receipt r = {SLICE(""), 0};
-    step_get(s, &noted, d->note, &r);
-    step_put(s, &noted, d->note, &(struct receipt){SLICE("noted"), r.amount + d->amount});
+    txn_get(txn, &noted, d->note, &r);
+    txn_put(txn, &noted, d->note, &(struct receipt){SLICE("noted"), r.amount + d->amount});
     if (d->amount < 0)
-        step_reject(s, "less than nothing");
+        txn_reject(txn, "less than nothing");
 }
 
 static const struct topology noted_topology = {
@@ -230,13 +231,13 @@ static void each_put_of_events_is_one(void **state) {
     struct fixture *f = *state;
     struct err e = {0};
     size_t n;
-    step_destroy(f->step);
-    f->step = step_create(&noted_topology, f->bank->schemas, f->bank->store);
+    txn_destroy(f->txn);
+    f->txn = txn_create(&noted_topology, f->bank->schemas, f->bank->store);
     assert_true(run(f, on_noted, "a", 5, "x", NULL));
     assert_false(run(f, on_noted, "a", -1, "x", &e));
     assert_true(run(f, on_noted, "a", 2, "x", NULL));
-    assert_true(step_awaited(f->step));
-    const struct emission *m = step_emissions(f->step, &n);
+    assert_true(txn_awaited(f->txn));
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 2);
     for (size_t i = 0; i < n; i++) {
         assert_ptr_equal(m[i].view, &noted);
@@ -263,8 +264,8 @@ static const struct topology careless_topology = {
     .outputs = (const struct topic *const[]){&topic_deposits, NULL},
 };
 
-static void on_view(struct step *s, const struct event *in) {
-    step_put(s, &bank_balances, SLICE_NONE, in->value);
+static void on_view(struct txn *txn, const struct event *in) {
+    txn_put(txn, &bank_balances, SLICE_NONE, in->value);
 }
 
 static bool none(void *context, struct slice sub, const void *value) {
@@ -272,32 +273,32 @@ static bool none(void *context, struct slice sub, const void *value) {
     return true;
 }
 
-static void on_each(struct step *s, const struct event *in) {
+static void on_each(struct txn *txn, const struct event *in) {
     (void)in;
-    step_each(s, &bank_balances, SLICE_NONE, SLICE_NONE, none, NULL);
+    txn_each(txn, &bank_balances, SLICE_NONE, SLICE_NONE, none, NULL);
 }
 
-static void on_delete(struct step *s, const struct event *in) {
-    step_put(s, &lasting, SLICE_NONE, in->value);
-    step_delete(s, &lasting, SLICE_NONE);
+static void on_delete(struct txn *txn, const struct event *in) {
+    txn_put(txn, &lasting, SLICE_NONE, in->value);
+    txn_delete(txn, &lasting, SLICE_NONE);
 }
 
-static void on_table(struct step *s, const struct event *in) {
+static void on_table(struct txn *txn, const struct event *in) {
     struct owner owner;
-    step_lookup(s, &bank_owners, in->key, &owner);
+    txn_lookup(txn, &bank_owners, in->key, &owner);
 }
 
-static void on_divided(struct step *s, const struct event *in) {
+static void on_divided(struct txn *txn, const struct event *in) {
     struct owner owner;
-    step_lookup(s, &divided, in->key, &owner);
+    txn_lookup(txn, &divided, in->key, &owner);
 }
 
-static void on_output(struct step *s, const struct event *in) {
-    step_emit(s, &topic_receipts, in->key, in->value);
+static void on_output(struct txn *txn, const struct event *in) {
+    txn_emit(txn, &topic_receipts, in->key, in->value);
 }
 
-static void on_no_tombstone(struct step *s, const struct event *in) {
-    step_emit(s, &topic_deposits, in->key, NULL);
+static void on_no_tombstone(struct txn *txn, const struct event *in) {
+    txn_emit(txn, &topic_deposits, in->key, NULL);
 }
 
 static void what_is_not_declared_cannot_be_used(void **state) {
@@ -317,14 +318,14 @@ static void what_is_not_declared_cannot_be_used(void **state) {
     };
     struct fixture *f = *state;
     size_t n;
-    step_destroy(f->step);
-    f->step = step_create(&careless_topology, f->bank->schemas, f->bank->store);
+    txn_destroy(f->txn);
+    f->txn = txn_create(&careless_topology, f->bank->schemas, f->bank->store);
     for (size_t i = 0; i < sizeof careless / sizeof *careless; i++) {
         struct err e = {0};
         assert_false(run(f, careless[i].handle, "a", 1, "", &e));
         assert_string_equal(e.text, careless[i].says);
         assert_int_equal(e.kind, ERR_CONFIG);
-        step_emissions(f->step, &n);
+        txn_emissions(f->txn, &n);
         assert_int_equal(n, 0);
     }
 }
@@ -347,7 +348,7 @@ static void changelogs_stop_where_told(void **state) {
     deposit(f, "a", 5);
     deposit(f, "b", 1);
     struct collected c = {f, {0}, 1};
-    assert_false(step_changelogs(f->step, 0, collect, &c));
+    assert_false(txn_changelogs(f->txn, 0, collect, &c));
     assert_slice(buf_slice(&c.text), "a=5[deposits/0/0] ");
     buf_free(&c.text);
 }
@@ -365,9 +366,9 @@ static void changelogs_are_partitioned_as_the_input(void **state) {
     struct fixture *f = *state;
     struct log_record r = record(f, "abc", bank_deposit(f->bank, 5, ""));
     r.partition = 3; /* 479470107 % 4 */
-    assert_true(step_run(f->step, &bank_deposits, &r, SLICE_NONE, 4, &f->time, NULL));
-    assert_true(step_changelogs(f->step, 3, check_place, NULL));
-    assert_true(step_changelogs(f->step, 0, check_place, NULL)); /* none */
+    assert_true(txn_run(f->txn, &bank_deposits, &r, SLICE_NONE, 4, &f->time, NULL));
+    assert_true(txn_changelogs(f->txn, 3, check_place, NULL));
+    assert_true(txn_changelogs(f->txn, 0, check_place, NULL)); /* none */
 }
 
 static void a_reject_undoes_everything_of_its_record(void **state) {
@@ -380,7 +381,7 @@ static void a_reject_undoes_everything_of_its_record(void **state) {
     assert_string_equal(e.text, "an amount of -1");
     assert_false(run(f, bank_on_deposit, "new", -1, "", &e));
     deposit(f, "a", 2);
-    const struct emission *m = step_emissions(f->step, &n);
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 2);
     assert_int_equal(receipt_of(f, &m[1])->amount, 7);
     assert_changelog(f, "a=7[deposits/0/0,deposits/0/3] ");
@@ -388,11 +389,11 @@ static void a_reject_undoes_everything_of_its_record(void **state) {
     assert_changelog(f, "a=7[deposits/0/0,deposits/0/3] new=3[deposits/0/4] ");
 }
 
-static void on_twice(struct step *s, const struct event *in) {
-    bank_on_deposit(s, in);
-    bank_on_deposit(s, in);
+static void on_twice(struct txn *txn, const struct event *in) {
+    bank_on_deposit(txn, in);
+    bank_on_deposit(txn, in);
     if (slice_equal(((const struct deposit *)in->value)->note, SLICE("bad")))
-        step_reject(s, "bad");
+        txn_reject(txn, "bad");
 }
 
 static void a_reject_undoes_what_was_put_twice(void **state) {
@@ -429,7 +430,7 @@ static void rows_that_take_each_others_place_stay_apart(void **state) {
         struct slice stored;
         _cleanup_(buf_free) struct buf key = {0};
         store_key_view(&key, &bank_balances, 0, slice_of(keys[k]));
-        assert_true(overlay_get(step_overlay(f->step), buf_slice(&key), &stored, &none));
+        assert_true(overlay_get(txn_overlay(f->txn), buf_slice(&key), &stored, &none));
         assert_true((stored.data == NULL) == (sums[k] == 0));
         b = stored.data == NULL ? (struct balance){0}
                                 : *(const struct balance *)bank_value(f->bank, &topic_balances, stored);
@@ -439,15 +440,15 @@ static void rows_that_take_each_others_place_stay_apart(void **state) {
 
 /* ---- sub-keys ---- */
 
-static void on_entry(struct step *s, const struct event *in) {
+static void on_entry(struct txn *txn, const struct event *in) {
     const struct deposit *d = in->value;
     struct balance all = {0}, entry = {0};
-    step_get(s, &bank_balances, SLICE_NONE, &all);
-    step_get(s, &bank_balances, d->note, &entry);
+    txn_get(txn, &bank_balances, SLICE_NONE, &all);
+    txn_get(txn, &bank_balances, d->note, &entry);
     all.amount += d->amount;
     entry.amount += d->amount;
-    step_put(s, &bank_balances, SLICE_NONE, &all);
-    step_put(s, &bank_balances, d->note, &entry);
+    txn_put(txn, &bank_balances, SLICE_NONE, &all);
+    txn_put(txn, &bank_balances, d->note, &entry);
 }
 
 static void sub_keys_lie_below_the_key(void **state) {
@@ -477,16 +478,16 @@ static void a_key_with_a_slash_has_no_sub_keys(void **state) {
 static void a_stale_table_is_not_looked_up(void **state) {
     struct fixture *f = *state;
     struct err e = {0};
-    step_tables_fresh(f->step, false);
+    txn_tables_fresh(f->txn, false);
     assert_true(run(f, bank_on_deposit, "a", 1, "nothing", &e));
-    assert_false(step_looked_up_stale(f->step));
+    assert_false(txn_looked_up_stale(f->txn));
     assert_false(run(f, bank_on_deposit, "a", 1, "", &e));
-    assert_true(step_looked_up_stale(f->step));
+    assert_true(txn_looked_up_stale(f->txn));
     assert_int_equal(e.kind, ERR_RETRY);
     assert_changelog(f, "");
-    step_tables_fresh(f->step, true);
+    txn_tables_fresh(f->txn, true);
     deposit(f, "a", 1);
-    assert_false(step_looked_up_stale(f->step));
+    assert_false(txn_looked_up_stale(f->txn));
     assert_changelog(f, "a=1[deposits/0/2] ");
 }
 
@@ -501,7 +502,7 @@ static void a_lookup_finds_any_row(void **state) {
     overlay_free(&rows);
     deposit(f, "a", 5);
     deposit(f, "b", 5);
-    const struct emission *m = step_emissions(f->step, &n);
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_slice(receipt_of(f, &m[0])->text, "Ann");
     assert_slice(receipt_of(f, &m[1])->text, "nobody");
 }
@@ -513,16 +514,16 @@ static void emissions_come_once_and_in_order(void **state) {
     size_t n;
     deposit(f, "a", 1);
     deposit(f, "b", 2);
-    const struct emission *m = step_emissions(f->step, &n);
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 2);
     assert_slice(m[0].key, "a");
     assert_slice(m[1].key, "b");
     assert_int_equal(m[1].partition, -1); /* by its key */
     assert_int_equal(m[1].timestamp, 1001);
-    step_emissions(f->step, &n);
+    txn_emissions(f->txn, &n);
     assert_int_equal(n, 0);
     deposit(f, "c", 3);
-    assert_slice(step_emissions(f->step, &n)->key, "c");
+    assert_slice(txn_emissions(f->txn, &n)->key, "c");
     assert_int_equal(n, 1);
 }
 
@@ -532,7 +533,7 @@ static void an_emission_continues_the_trace(void **state) {
     f->trace = TRACE;
     deposit(f, "a", 1);
     deposit(f, "a", 1);
-    const struct emission *m = step_emissions(f->step, &n);
+    const struct emission *m = txn_emissions(f->txn, &n);
     struct slice first = header_of(&m[0], "traceparent"), second = header_of(&m[1], "traceparent");
     assert_int_equal(first.size, strlen(TRACE));
     assert_memory_equal(first.data, TRACE, 36);               /* the same trace */
@@ -542,10 +543,10 @@ static void an_emission_continues_the_trace(void **state) {
 
     /* Run again, the same: replays make the same records. */
     struct slice before = arena_copy(&f->bank->arena, first);
-    step_clear(f->step);
+    txn_clear(f->txn);
     f->offset = 0;
     deposit(f, "a", 1);
-    m = step_emissions(f->step, &n);
+    m = txn_emissions(f->txn, &n);
     assert_true(slice_equal(header_of(m, "traceparent"), before));
 }
 
@@ -564,27 +565,27 @@ static void a_bad_trace_is_replaced(void **state) {
         size_t n;
         f->trace = bad[i];
         deposit(f, "a", 1);
-        struct slice trace = header_of(step_emissions(f->step, &n), "traceparent");
+        struct slice trace = header_of(txn_emissions(f->txn, &n), "traceparent");
         assert_int_equal(trace.size, 55);
         assert_memory_equal(trace.data, "00-", 3);
         assert_memory_not_equal(trace.data, bad[i], strlen(bad[i]) < 35 ? strlen(bad[i]) + 1 : 35);
     }
 }
 
-static void on_tombstone(struct step *s, const struct event *in) {
-    step_emit(s, &topic_receipts, in->key, NULL);
+static void on_tombstone(struct txn *txn, const struct event *in) {
+    txn_emit(txn, &topic_receipts, in->key, NULL);
 }
 
 static void a_null_value_is_a_tombstone(void **state) {
     struct fixture *f = *state;
     size_t n;
     assert_true(run(f, on_tombstone, "a", 1, "", NULL));
-    assert_null(step_emissions(f->step, &n)->value.data);
+    assert_null(txn_emissions(f->txn, &n)->value.data);
     assert_int_equal(n, 1);
 }
 
-static void on_unprintable(struct step *s, const struct event *in) {
-    step_emit(s, &topic_receipts, in->key, &(struct receipt){SLICE("\xff"), 1});
+static void on_unprintable(struct txn *txn, const struct event *in) {
+    txn_emit(txn, &topic_receipts, in->key, &(struct receipt){SLICE("\xff"), 1});
 }
 
 static void what_no_reader_could_decode_is_not_emitted(void **state) {
@@ -593,7 +594,7 @@ static void what_no_reader_could_decode_is_not_emitted(void **state) {
     size_t n;
     assert_false(run(f, on_unprintable, "a", 1, "", &e));
     assert_int_equal(e.kind, ERR_POISON);
-    step_emissions(f->step, &n);
+    txn_emissions(f->txn, &n);
     assert_int_equal(n, 0);
 }
 
@@ -606,7 +607,7 @@ static void assert_poison(struct fixture *f, struct log_record r, const char *ex
     assert_int_equal(e.kind, ERR_POISON);
     if (strstr(e.text, expected) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", e.text, expected);
-    step_emissions(f->step, &n);
+    txn_emissions(f->txn, &n);
     assert_int_equal(n, 0);
     assert_changelog(f, "");
 }
@@ -645,13 +646,13 @@ static void a_misplaced_record_is_poison_or_forwarded(void **state) {
     size_t n;
     struct log_record r = record(f, "abc", bank_deposit(f->bank, 5, "")); /* of partition 3 of 4 */
     r.partition = 1;
-    assert_false(step_run(f->step, &bank_deposits, &r, SLICE_NONE, 4, &f->time, &e));
+    assert_false(txn_run(f->txn, &bank_deposits, &r, SLICE_NONE, 4, &f->time, &e));
     assert_int_equal(e.kind, ERR_POISON);
     assert_string_equal(e.text, "key \"abc\" belongs to partition 3 of 4 (murmur2), not 1");
 
     r.topic = &topic_transfers;
-    assert_true(step_run(f->step, &bank_transfers, &r, SLICE_NONE, 4, &f->time, &e));
-    const struct emission *m = step_emissions(f->step, &n);
+    assert_true(txn_run(f->txn, &bank_transfers, &r, SLICE_NONE, 4, &f->time, &e));
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 1); /* the record itself, and no receipt */
     assert_ptr_equal(m->topic, &topic_transfers);
     assert_int_equal(m->partition, -1);
@@ -661,7 +662,7 @@ static void a_misplaced_record_is_poison_or_forwarded(void **state) {
     assert_changelog(f, "");
 
     r.value = SLICE("garbage"); /* is not passed on */
-    assert_false(step_run(f->step, &bank_transfers, &r, SLICE_NONE, 4, &f->time, &e));
+    assert_false(txn_run(f->txn, &bank_transfers, &r, SLICE_NONE, 4, &f->time, &e));
     assert_int_equal(e.kind, ERR_POISON);
 }
 
@@ -691,7 +692,7 @@ static void a_row_of_a_table_that_cannot_be_read_is_waited_for(void **state) {
 
 static bool wrote(struct fixture *f, const struct topology *t, const struct emission *m) {
     (void)f;
-    return step_wrote(t, header_of(m, "traceparent"), header_of(m, "caused-by"));
+    return txn_wrote(t, header_of(m, "traceparent"), header_of(m, "caused-by"));
 }
 
 static bool wrote_it(void *context, const struct emission *m) {
@@ -706,8 +707,8 @@ static void knows_what_it_wrote(void **state) {
     f->trace = NULL;
     deposit(f, "b", 5);
     deposit(f, "b", 6); /* two causes */
-    assert_true(step_changelogs(f->step, 0, wrote_it, f));
-    const struct emission *m = step_emissions(f->step, &n);
+    assert_true(txn_changelogs(f->txn, 0, wrote_it, f));
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 3);
     for (size_t i = 0; i < n; i++)
         assert_true(wrote(f, &bank_topology, &m[i]));
@@ -723,12 +724,12 @@ static void knows_what_it_wrote(void **state) {
                                          "deposits/0/0x",
                                          "deposits/0/11111111111111111111111111"};
     struct slice trace = header_of(&m[0], "traceparent");
-    assert_true(step_wrote(&bank_topology, trace, SLICE("other/1/2,deposits/0/0")));
+    assert_true(txn_wrote(&bank_topology, trace, SLICE("other/1/2,deposits/0/0")));
     for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
-        assert_false(step_wrote(&bank_topology, trace, slice_of(causes[i])));
-    assert_false(step_wrote(&bank_topology, trace, SLICE_NONE));
-    assert_false(step_wrote(&bank_topology, SLICE_NONE, SLICE("deposits/0/0")));
-    assert_false(step_wrote(&bank_topology, SLICE("junk"), SLICE("deposits/0/0")));
+        assert_false(txn_wrote(&bank_topology, trace, slice_of(causes[i])));
+    assert_false(txn_wrote(&bank_topology, trace, SLICE_NONE));
+    assert_false(txn_wrote(&bank_topology, SLICE_NONE, SLICE("deposits/0/0")));
+    assert_false(txn_wrote(&bank_topology, SLICE("junk"), SLICE("deposits/0/0")));
 }
 
 /* ---- dead letters ---- */
@@ -744,8 +745,8 @@ static void a_dead_letter_says_everything(void **state) {
     const struct log_header kept[] = {
         {"traceparent", SLICE(TRACE)}, {"caused-by", SLICE("x/0/1")}, {"from", SLICE("a\0b")}};
     struct log_record r = record(f, "a", SLICE("\xff\0garbage"));
-    step_dead_letter(f->step, &r, kept, 3, "bad \xff\n\"quoted\"");
-    const struct emission *m = step_emissions(f->step, &n);
+    txn_dead_letter(f->txn, &r, kept, 3, "bad \xff\n\"quoted\"");
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 1);
     const struct letter *letter = letter_of(f, m);
     assert_slice(m->key, "deposits/0/0");
@@ -767,8 +768,8 @@ static void a_dead_letter_of_nothing(void **state) {
     size_t n;
     struct log_record r = record(f, "", SLICE_NONE);
     r.key = SLICE_NONE;
-    step_dead_letter(f->step, &r, NULL, 0, "no key");
-    const struct letter *letter = letter_of(f, step_emissions(f->step, &n));
+    txn_dead_letter(f->txn, &r, NULL, 0, "no key");
+    const struct letter *letter = letter_of(f, txn_emissions(f->txn, &n));
     assert_int_equal(letter->payload.size, 0);
 }
 
@@ -779,8 +780,8 @@ static void a_dead_letter_of_a_large_record_fits(void **state) {
     size_t n;
     memset(large, 'x', MIB);
     struct log_record r = record(f, "a", (struct slice){large, MIB});
-    step_dead_letter(f->step, &r, NULL, 0, "too large");
-    const struct emission *m = step_emissions(f->step, &n);
+    txn_dead_letter(f->txn, &r, NULL, 0, "too large");
+    const struct emission *m = txn_emissions(f->txn, &n);
     const struct letter *letter = letter_of(f, m);
     assert_slice(letter->reason, "too large (payload cut from 1048576 bytes)");
     assert_in_range(letter->payload.size, MIB / 2, MIB);
@@ -798,8 +799,8 @@ static void a_dead_letter_of_large_headers_fits(void **state) {
     for (int i = 0; i < HEADERS; i++)
         kept[i] = (struct log_header){"h", {large, i == 1 ? 100 * 1000 : 1000}};
     struct log_record r = record(f, "a", (struct slice){large, MIB});
-    step_dead_letter(f->step, &r, kept, HEADERS, "too large");
-    const struct emission *m = step_emissions(f->step, &n);
+    txn_dead_letter(f->txn, &r, kept, HEADERS, "too large");
+    const struct emission *m = txn_emissions(f->txn, &n);
     for (size_t i = 0; i < m->header_count; i++)
         size += strlen(m->headers[i].name) + m->headers[i].value.size;
     assert_true(m->key.size + m->value.size + size < MIB - 1000);
@@ -808,16 +809,16 @@ static void a_dead_letter_of_large_headers_fits(void **state) {
 }
 
 /* A record that Kafka would refuse would abort its transaction again and again. */
-static void on_large(struct step *s, const struct event *in) {
+static void on_large(struct txn *txn, const struct event *in) {
     const struct deposit *d = in->value;
-    struct slice note = {arena_alloc(step_arena(s), (size_t)d->amount), (size_t)d->amount};
+    struct slice note = {arena_alloc(txn_arena(txn), (size_t)d->amount), (size_t)d->amount};
     memset((char *)(uintptr_t)note.data, 'x', note.size);
     if (slice_equal(d->note, SLICE("emit")))
-        step_emit(s, &topic_receipts, in->key, &(struct receipt){note, 1});
+        txn_emit(txn, &topic_receipts, in->key, &(struct receipt){note, 1});
     else if (slice_equal(d->note, SLICE("key")))
-        step_emit(s, &topic_receipts, note, &(struct receipt){in->key, 1});
+        txn_emit(txn, &topic_receipts, note, &(struct receipt){in->key, 1});
     else
-        step_put(s, &bank_balances, note, &(struct balance){1});
+        txn_put(txn, &bank_balances, note, &(struct balance){1});
 }
 
 static void what_kafka_would_refuse_is_rejected(void **state) {
@@ -840,9 +841,9 @@ static void a_dead_letter_stands_in_its_order(void **state) {
     deposit(f, "a", 1);
     struct log_record r = record(f, "a", bank_deposit(f->bank, -1, ""));
     assert_false(run_record(f, bank_on_deposit, &r, &e));
-    step_dead_letter(f->step, &r, NULL, 0, e.text);
+    txn_dead_letter(f->txn, &r, NULL, 0, e.text);
     deposit(f, "a", 2);
-    const struct emission *m = step_emissions(f->step, &n);
+    const struct emission *m = txn_emissions(f->txn, &n);
     assert_int_equal(n, 3);
     assert_int_equal(receipt_of(f, &m[0])->amount, 1);
     assert_slice(letter_of(f, &m[1])->reason, "an amount of -1");
@@ -852,7 +853,7 @@ static void a_dead_letter_stands_in_its_order(void **state) {
 /* ---- ranges of sub-keys ---- */
 
 struct walk {
-    struct step *step;
+    struct txn *txn;
     struct buf text;
     size_t stop_after;
 };
@@ -861,26 +862,26 @@ static bool walk_on(void *context, struct slice sub, const void *value) {
     struct walk *w = context;
     buf_printf(&w->text, SLICE_FMT "=%lld ", SLICE_ARG(sub),
                (long long)((const struct balance *)value)->amount);
-    step_delete(w->step, &bank_balances, sub); /* what is visited can be changed */
-    step_put(w->step, &bank_balances, SLICE("zz"), &(struct balance){9});
+    txn_delete(w->txn, &bank_balances, sub); /* what is visited can be changed */
+    txn_put(w->txn, &bank_balances, SLICE("zz"), &(struct balance){9});
     return --w->stop_after > 0;
 }
 
 static struct walk walk;
 
 /* The note is "from to", each "-" for none. */
-static void walk_range(struct step *s, const struct event *in) {
+static void walk_range(struct txn *txn, const struct event *in) {
     struct slice note = ((const struct deposit *)in->value)->note;
     struct slice from = {note.data, 1}, to = {note.data + 2, 1};
-    walk.step = s;
-    step_each(s, &bank_balances, *from.data == '-' ? SLICE_NONE : from, *to.data == '-' ? SLICE_NONE : to,
-              walk_on, &walk);
-    step_reject(s, "only to look");
+    walk.txn = txn;
+    txn_each(txn, &bank_balances, *from.data == '-' ? SLICE_NONE : from, *to.data == '-' ? SLICE_NONE : to,
+             walk_on, &walk);
+    txn_reject(txn, "only to look");
 }
 
-static void put_sub(struct step *s, const struct event *in) {
+static void put_sub(struct txn *txn, const struct event *in) {
     const struct deposit *d = in->value;
-    step_put(s, &bank_balances, d->note.size > 0 ? d->note : SLICE_NONE, &(struct balance){d->amount});
+    txn_put(txn, &bank_balances, d->note.size > 0 ? d->note : SLICE_NONE, &(struct balance){d->amount});
 }
 
 static void sub_keys_are_walked_in_their_order(void **state) {
@@ -905,8 +906,8 @@ static void sub_keys_are_walked_in_their_order(void **state) {
             assert_string_equal(e.text, "only to look");
             assert_slice(buf_slice(&walk.text), cases[i].seen);
         }
-        assert_true(overlay_apply(step_overlay(f->step), &e));
-        step_clear(f->step);
+        assert_true(overlay_apply(txn_overlay(f->txn), &e));
+        txn_clear(f->txn);
     }
     buf_free(&walk.text);
 }
