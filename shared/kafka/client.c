@@ -173,3 +173,28 @@ int32_t kafka_partition_count(rd_kafka_t *rk, rd_kafka_topic_t *topic, int timeo
     rd_kafka_metadata_destroy(m);
     return count;
 }
+
+rd_kafka_resp_err_t kafka_send(rd_kafka_t *rk, rd_kafka_topic_t *topic, int32_t partition,
+                               const struct log_message *m, void *ticket) {
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(m->header_count);
+    for (size_t i = 0; i < m->header_count; i++)
+        rd_kafka_header_add(headers, m->headers[i].name, -1, m->headers[i].value.data,
+                            (ssize_t)m->headers[i].value.size);
+    rd_kafka_vu_t args[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = m->timestamp > 0 ? m->timestamp : 1}, /* 0 is "now" */
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)m->key.data, m->key.size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)m->value.data, m->value.size}},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = ticket},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(rk, args, sizeof args / sizeof *args);
+    if (error == NULL)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_headers_destroy(headers); /* ours again when it fails */
+    rd_kafka_error_destroy(error);
+    return code;
+}

@@ -1,7 +1,12 @@
-/* The inside of the log on a real Kafka (kafka.h), shared by
- *   kafka.c        clients, questions, the group, transactions
- *   kafka_read.c   readers: what each reads and from where, and what becomes of those that cannot go on
- * For the log's thread, unless it says otherwise. */
+/* The inside of the log on a real Kafka (kafka.h): five clients of librdkafka, each with a file.
+ *   kafka.c         the log: what all of them have heard, in one poll
+ *   questions.c     the asker: topics, ends, groups
+ *   member.c        the member of the group: which tasks are ours, how far the group has them
+ *   transactions.c  the transactional producer
+ *   reader.c        the readers: what each reads and from where, and what becomes of those that cannot go on
+ * and below them client.c, which makes every client; wire.c, Kafka's protocol itself, for what librdkafka has
+ * no call; traffic.c, what clients exchange with brokers. What is not said here of a function is said of its
+ * like in struct log_ops. For the log's thread, unless it says otherwise. */
 #pragma once
 
 #include "kafka/client.h"
@@ -11,7 +16,8 @@
 #include <stdatomic.h>
 
 enum {
-    CALL_MS = 2000, /* metadata, offsets */
+    CALL_MS = 2000,    /* metadata, offsets */
+    COMMIT_MS = 11000, /* longer than transaction.timeout.ms: then the broker has decided */
     WRITTEN_MAX = 8,
     WATCH_MS = 3000,
 };
@@ -97,7 +103,7 @@ static inline struct kafka *kafka_of(struct log *l) {
     return (struct kafka *)l;
 }
 
-/* --- kafka.c --- */
+/* --- questions.c --- */
 /* Makes a client of this role, see kafka_client(). */
 WARN_UNUSED bool kafka_role(struct kafka *k, enum client role, rd_kafka_conf_t *conf,
                             const struct kafka_property *const *settings, rd_kafka_t **rk, struct err *e);
@@ -110,8 +116,53 @@ WARN_UNUSED bool kafka_ask_offsets(struct kafka *k, rd_kafka_topic_partition_lis
 /* The same for positions, and waits for the answer. */
 WARN_UNUSED bool kafka_offsets(struct kafka *k, struct log_position *positions, size_t n, int64_t spec,
                                bool committed, struct err *e);
+/* The client for questions. Not a reader: a broker answers a connection's requests in turn, and a reader's
+ * fetch waits there for up to half a second. */
+WARN_UNUSED bool kafka_asker(struct kafka *k, rd_kafka_t **rk, struct err *e);
+void kafka_asker_drop(struct kafka *k);
+WARN_UNUSED bool kafka_partitions(struct log *l, const struct topic *t, int32_t *count, struct err *e);
+WARN_UNUSED bool kafka_ends(struct log *l, struct log_position *positions, size_t n, bool committed,
+                            struct err *e);
+/* Markers are written within a few milliseconds; the producer's next transaction would have to wait for them,
+ * too. */
+WARN_UNUSED bool kafka_visible(struct log *l, const struct log_position *positions, size_t n, struct err *e);
+/* What to do with the group as its coordinator sees it. */
+typedef bool on_group(struct kafka *k, const rd_kafka_ConsumerGroupDescription_t *group, const void *context,
+                      struct err *e);
+/* The answer comes into *queue, which is the caller's. */
+WARN_UNUSED bool kafka_group_ask(struct kafka *k, rd_kafka_queue_t **queue, struct err *e);
+WARN_UNUSED bool kafka_group_take(struct kafka *k, rd_kafka_event_t *event, on_group *each,
+                                  const void *context, struct err *e);
+WARN_UNUSED bool kafka_group_describe(struct kafka *k, on_group *each, const void *context, struct err *e);
+/* Whether no broker answers, who did not before either. */
+WARN_UNUSED bool kafka_still_away(struct kafka *k, struct err *e);
 
-/* --- kafka_read.c --- */
+/* --- member.c --- */
+/* Why the client is over: ERR_FENCED or ERR_FATAL. False. */
+bool kafka_fatal(rd_kafka_t *rk, struct err *e);
+/* ERR_FENCED: another process is a member with our identity. */
+WARN_UNUSED bool kafka_sole(struct kafka *k, struct err *e);
+void kafka_member_destroy(struct kafka *k);
+WARN_UNUSED bool kafka_leave(struct log *l, struct err *e);
+/* Does not wait for the answer; what fails is asked again at the next look. */
+void kafka_member_look(struct kafka *k);
+WARN_UNUSED bool kafka_subscribe(struct log *l, const struct topic *lead, const struct log_listener *listener,
+                                 struct err *e);
+/* A member without partitions to read has only callbacks and errors. */
+WARN_UNUSED bool kafka_member_serve(struct kafka *k, struct err *e);
+/* Stream time and cuts are the metadata that Kafka keeps for us beside an offset: "time#cuts". */
+rd_kafka_topic_partition_list_t *kafka_committed_list(const struct log_committed *inputs, size_t n);
+WARN_UNUSED bool kafka_committed(struct log *l, struct log_committed *inputs, size_t n, struct err *e);
+
+/* --- transactions.c --- */
+void kafka_producer_drop(struct kafka *k);
+WARN_UNUSED bool kafka_init(struct log *l, struct err *e);
+WARN_UNUSED bool kafka_begin(struct log *l, struct err *e);
+WARN_UNUSED bool kafka_produce(struct log *l, const struct log_message *m, struct err *e);
+WARN_UNUSED bool kafka_commit(struct log *l, const struct log_committed *inputs, size_t n, struct err *e);
+WARN_UNUSED bool kafka_abort(struct log *l, struct err *e);
+
+/* --- reader.c --- */
 bool kafka_read(struct log *l, enum log_queue queue, const struct log_position *from, struct err *e);
 void kafka_unread(struct log *l, enum log_queue queue, const struct topic *t, int32_t partition);
 /* What has come, up to `max`. */

@@ -1,4 +1,5 @@
-/* The log of log.h on a real Kafka, by librdkafka. Settings and their reasons stand in kafka.c, once. */
+/* The log of log.h on a real Kafka, by librdkafka. Settings and their reasons stand once, with the client
+ * that has them (internal.h). */
 #pragma once
 
 #include "base/metrics.h"

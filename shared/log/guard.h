@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-enum { CALL_DEADLINE_MS = 25 * 1000 }; /* of a guarded call; more than the longest may take, see kafka.c */
+enum {
+    CALL_DEADLINE_MS = 25 * 1000
+}; /* of a guarded call; more than the longest may take, see kafka/transactions.c */
 
 #define TRY(call)                                                                                            \
     do {                                                                                                     \
