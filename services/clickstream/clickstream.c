@@ -25,12 +25,12 @@ static void on_click(struct txn *txn, const struct event *in) {
     if (!txn_lookup(txn, &clickstream_customers, click->user_id, &c) || c.level != CUSTOMER_LEVEL_PLATINUM)
         return;
     txn_emit(txn, &topic_vip_actions, in->key,
-              &(struct vip_action){
-                  .user_id = click->user_id,
-                  .page = click->page,
-                  .action = click->action,
-                  .level = c.level,
-                  .name = arena_printf(txn_arena(txn), SLICE_FMT " " SLICE_FMT, SLICE_ARG(c.first_name),
-                                       SLICE_ARG(c.last_name)),
-              });
+             &(struct vip_action){
+                 .user_id = click->user_id,
+                 .page = click->page,
+                 .action = click->action,
+                 .level = c.level,
+                 .name = arena_printf(txn_arena(txn), SLICE_FMT " " SLICE_FMT, SLICE_ARG(c.first_name),
+                                      SLICE_ARG(c.last_name)),
+             });
 }

@@ -29,8 +29,8 @@ static void on_order(struct txn *txn, const struct event *in) {
     struct fraud_sessions sessions = {.stream_time = in->timestamp};
     txn_get(txn, &fraud_sessions_view, SLICE_NONE, &sessions);
     int64_t total;
-    sessions =
-        fraud_add(&sessions, in->timestamp, fraud_amount(o->quantity, o->price_cents), txn_arena(txn), &total);
+    sessions = fraud_add(&sessions, in->timestamp, fraud_amount(o->quantity, o->price_cents), txn_arena(txn),
+                         &total);
     bool fail = total >= FRAUD_LIMIT_CENTS;
     verdict = (struct verdict){.order_id = o->id, .result = fail ? CHECK_RESULT_FAIL : CHECK_RESULT_PASS};
     txn_put(txn, &fraud_sessions_view, SLICE_NONE, &sessions);

@@ -35,7 +35,7 @@ static int64_t get_reserved(struct txn *txn) {
 
 static void put_reserved(struct txn *txn, struct slice product_id, int64_t reserved) {
     txn_put(txn, &inventory_reserved, SLICE_NONE,
-             &(struct reserved_stock){.product_id = product_id, .reserved = reserved});
+            &(struct reserved_stock){.product_id = product_id, .reserved = reserved});
 }
 
 static void check(struct txn *txn, struct slice product_id, const struct order *o) {

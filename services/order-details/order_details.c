@@ -47,6 +47,6 @@ static void on_order(struct txn *txn, const struct event *in) {
     enum check_result result = fault.data == NULL ? CHECK_RESULT_PASS : CHECK_RESULT_FAIL;
     txn_put(txn, &order_details_verdicts, SLICE_NONE, &(struct verdict){.order_id = o->id, .result = result});
     txn_emit(txn, &topic_order_validations, o->id,
-              &(struct validation){
-                  .order_id = o->id, .check = CHECK_ORDER_DETAILS_CHECK, .result = result, .reason = fault});
+             &(struct validation){
+                 .order_id = o->id, .check = CHECK_ORDER_DETAILS_CHECK, .result = result, .reason = fault});
 }

@@ -75,14 +75,14 @@ static void on_request(struct txn *txn, const struct event *in) {
     if (txn_get(txn, &orders_made, SLICE_NONE, &o))
         return;
     put_order(txn, &(struct order){
-                     .id = r->id,
-                     .customer_id = r->customer_id,
-                     .product_id = r->product_id,
-                     .quantity = r->quantity,
-                     .price_cents = r->price_cents,
-                     .state = ORDER_STATE_CREATED,
-                     .created_at = in->timestamp,
-                 });
+                       .id = r->id,
+                       .customer_id = r->customer_id,
+                       .product_id = r->product_id,
+                       .quantity = r->quantity,
+                       .price_cents = r->price_cents,
+                       .state = ORDER_STATE_CREATED,
+                       .created_at = in->timestamp,
+                   });
 }
 
 int64_t orders_created_at(const struct event *row) {

@@ -44,8 +44,8 @@ static void on_request(struct txn *txn, const struct event *in) {
     txn_put(txn, &payments_made, SLICE_NONE, p);
     txn_emit(txn, &topic_payments, p->order_id, p);
     txn_emit(txn, &topic_authorizations, p->card_token,
-              &(struct authorization){
-                  .card_token = p->card_token, .order_id = p->order_id, .amount_cents = p->amount_cents});
+             &(struct authorization){
+                 .card_token = p->card_token, .order_id = p->order_id, .amount_cents = p->amount_cents});
 }
 
 /* A payment never changes. */

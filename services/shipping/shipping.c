@@ -34,10 +34,10 @@ static void on_order(struct txn *txn, const struct event *in) {
         return;
     bool known = txn_lookup(txn, &shipping_customers, o->customer_id, &customer);
     txn_put(txn, &shipping_shipped, SLICE_NONE,
-             &(struct shipment){
-                 .order_id = in->key,
-                 .customer_id = o->customer_id,
-                 .address = known ? customer.address : SLICE(""),
-                 .state = known ? SHIPMENT_STATE_SHIPPED : SHIPMENT_STATE_HELD,
-             });
+            &(struct shipment){
+                .order_id = in->key,
+                .customer_id = o->customer_id,
+                .address = known ? customer.address : SLICE(""),
+                .state = known ? SHIPMENT_STATE_SHIPPED : SHIPMENT_STATE_HELD,
+            });
 }

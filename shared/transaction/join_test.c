@@ -24,10 +24,10 @@ static const struct join join = {&lefts, &rights, WITHIN, pair};
 static void pair(struct txn *txn, const struct event *left, const struct event *right) {
     const struct deposit *l = left->value, *r = right->value;
     txn_emit(txn, &topic_receipts, left->key,
-              &(struct receipt){arena_printf(txn_arena(txn), "%lld@%lld %lld@%lld", (long long)l->amount,
-                                             (long long)left->timestamp, (long long)r->amount,
-                                             (long long)right->timestamp),
-                                0});
+             &(struct receipt){arena_printf(txn_arena(txn), "%lld@%lld %lld@%lld", (long long)l->amount,
+                                            (long long)left->timestamp, (long long)r->amount,
+                                            (long long)right->timestamp),
+                               0});
 }
 
 static void on_left(struct txn *txn, const struct event *in) {

@@ -20,7 +20,8 @@ static const struct view silent = {.name = "rows", .changelog = &topic_kept_tran
 static const struct view watched = {
     .name = "watched", .changelog = &topic_kept_deposits, .retention_ms = KEPT, .expired = on_expired};
 
-static void tell(struct txn *txn, const struct event *in, struct slice sub, const char *what, int64_t amount) {
+static void tell(struct txn *txn, const struct event *in, struct slice sub, const char *what,
+                 int64_t amount) {
     struct slice text = arena_printf(txn_arena(txn), SLICE_FMT "%s" SLICE_FMT "%s%lld", SLICE_ARG(in->key),
                                      sub.size > 0 ? "/" : "", SLICE_ARG(sub), what, (long long)amount);
     txn_emit(txn, &topic_receipts, in->key, &(struct receipt){text, in->timestamp});

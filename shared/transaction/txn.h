@@ -22,7 +22,7 @@ void txn_delete(struct txn *txn, const struct view *v, struct slice sub);
  * the first) up to and without `to` (SLICE_NONE: to the last), as it was at the call: `each` may get, put,
  * delete and emit. It returns whether to go on; its slices live as long as the event's. */
 void txn_each(struct txn *txn, const struct view *v, struct slice from, struct slice to,
-               bool (*each)(void *context, struct slice sub, const void *value), void *context);
+              bool (*each)(void *context, struct slice sub, const void *value), void *context);
 
 /* The row of `key` in a table, into `row`. Returns whether there is one. */
 bool txn_lookup(struct txn *txn, const struct table *t, struct slice key, void *row);

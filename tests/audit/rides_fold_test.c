@@ -184,7 +184,7 @@ static void a_rider_has_one_too(void **state) {
         struct audit *a = audit_create();
         struct rides_fold *f = rides_fold_create();
         const struct txn steps[] = {{"1", NULL, R}, {"2", NULL, R}, {"1", "d", A}, {"2", "e", A},
-                                     {"1", "d", W},  {"2", "e", W},  {"1", "d", X}, {"2", "e", X}};
+                                    {"1", "d", W},  {"2", "e", W},  {"1", "d", X}, {"2", "e", X}};
         for (size_t i = 0; i < 8; i++) {
             struct ride r = ride_of(&steps[i]);
             r.rider_id = SLICE("ann");
@@ -204,7 +204,7 @@ static void who_ends_one_between_two_looks_is_no_suspect(void **state) {
     struct audit *a = audit_create();
     struct rides_fold *f = rides_fold_create();
     const struct txn steps[] = {{"1", NULL, R}, {"1", "d", A},  {"2", NULL, R}, {"2", "d", A},
-                                 {"1", "d", X},  {"3", NULL, R}, {"3", "d", A}};
+                                {"1", "d", X},  {"3", NULL, R}, {"3", "d", A}};
     for (size_t i = 0; i < 4; i++) {
         struct ride r = ride_of(&steps[i]);
         rides_fold_ride(f, a, (struct audit_at){r.id.data[0] - '0', 0}, 0, &r);

@@ -114,13 +114,13 @@ static void on_group(struct txn *txn, const struct event *in) {
     count_in(&c, in);
     txn_put(txn, &sums, SLICE_NONE, &c);
     txn_emit(txn, &topic_toy_sums, in->key,
-              &(struct toy_total){.count = c.count,
-                                  .hash = c.hash,
-                                  .topic = slice_of(in->topic->name),
-                                  .partition = in->partition,
-                                  .offset = in->offset,
-                                  .price = i->price,
-                                  .known = i->known});
+             &(struct toy_total){.count = c.count,
+                                 .hash = c.hash,
+                                 .topic = slice_of(in->topic->name),
+                                 .partition = in->partition,
+                                 .offset = in->offset,
+                                 .price = i->price,
+                                 .known = i->known});
 }
 
 /* ---- what clients write ---- */

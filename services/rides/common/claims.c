@@ -26,8 +26,8 @@ bool claims_command(struct txn *txn, const struct claims *claims, const struct r
     return free;
 }
 
-bool claims_answer(struct txn *txn, const struct claims *claims, const struct claim_answer *answer, int64_t at,
-                   struct ride_claim *claim) {
+bool claims_answer(struct txn *txn, const struct claims *claims, const struct claim_answer *answer,
+                   int64_t at, struct ride_claim *claim) {
     *claim = get(txn, claims);
     bool same = claim->ride_id.data != NULL && slice_equal(claim->ride_id, answer->ride_id) &&
                 claim->claim == answer->claim;

@@ -24,5 +24,5 @@ bool claims_command(struct txn *txn, const struct claims *claims, const struct r
 
 /* A ride's answer, which came `at`. True when the claim that was there is gone, or another has taken its
  * place: see *claim. */
-bool claims_answer(struct txn *txn, const struct claims *claims, const struct claim_answer *answer, int64_t at,
-                   struct ride_claim *claim);
+bool claims_answer(struct txn *txn, const struct claims *claims, const struct claim_answer *answer,
+                   int64_t at, struct ride_claim *claim);

@@ -51,7 +51,7 @@ static void present(struct txn *txn, const struct ride_claim *claim, int64_t at)
         txn_delete(txn, &driver_presence, SLICE_NONE);
     else
         txn_put(txn, &driver_presence, SLICE_NONE,
-                 &(struct driver_presence){.ride_id = claim->ride_id, .claim = claim->claim, .seen_at = at});
+                &(struct driver_presence){.ride_id = claim->ride_id, .claim = claim->claim, .seen_at = at});
 }
 
 static void on_command(struct txn *txn, const struct event *in) {
@@ -88,12 +88,12 @@ static void on_position(struct txn *txn, const struct event *in) {
 static void on_silence(struct txn *txn, const struct event *in) {
     const struct driver_presence *p = in->value;
     txn_emit(txn, &topic_ride_commands, p->ride_id,
-              &(struct ride_command){
-                  .id = arena_printf(txn_arena(txn), "gone:" SLICE_FMT ":%lld", SLICE_ARG(in->key),
-                                     (long long)p->claim),
-                  .action = RIDE_ACTION_GIVE_BACK,
-                  .ride_id = p->ride_id,
-                  .driver_id = in->key,
-                  .claim = p->claim,
-              });
+             &(struct ride_command){
+                 .id = arena_printf(txn_arena(txn), "gone:" SLICE_FMT ":%lld", SLICE_ARG(in->key),
+                                    (long long)p->claim),
+                 .action = RIDE_ACTION_GIVE_BACK,
+                 .ride_id = p->ride_id,
+                 .driver_id = in->key,
+                 .claim = p->claim,
+             });
 }

@@ -17,10 +17,10 @@ static void on_pair(struct txn *txn, const struct event *order, const struct eve
     const struct order *o = order->value;
     const struct payment *p = payment->value;
     txn_emit(txn, &topic_paid_orders, o->id,
-              &(struct paid_order){.order_id = o->id,
-                                   .customer_id = o->customer_id,
-                                   .payment_id = p->id,
-                                   .amount_cents = p->amount_cents});
+             &(struct paid_order){.order_id = o->id,
+                                  .customer_id = o->customer_id,
+                                  .payment_id = p->id,
+                                  .amount_cents = p->amount_cents});
 }
 
 static const struct join pairs = {&kept_orders, &kept_payments, WITHIN_MS, on_pair};
@@ -30,8 +30,8 @@ static void on_order(struct txn *txn, const struct event *in) {
     const struct order *o = in->value;
     if (o->state != ORDER_STATE_CREATED)
         return;
-    /* TODO: join_left(txn, &pairs, in, what tells it from others of the same key and time). stream/join.h says
-     *       more. */
+    /* TODO: join_left(txn, &pairs, in, what tells it from others of the same key and time). stream/join.h
+     * says more. */
     (void)txn;
 }
 

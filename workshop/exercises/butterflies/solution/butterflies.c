@@ -6,7 +6,7 @@
 static void on_caterpillar(struct txn *txn, const struct event *in) {
     const struct caterpillar *c = in->value;
     txn_emit(txn, &topic_butterflies, in->key,
-              &(struct butterfly){.name = c->name, .wingspan = 2 * c->length});
+             &(struct butterfly){.name = c->name, .wingspan = 2 * c->length});
 }
 
 const struct topology butterflies = {

@@ -11,14 +11,14 @@ static void on_click(struct txn *txn, const struct event *in) {
     if (!txn_lookup(txn, &customers, c->user_id, &who) || who.level != CUSTOMER_LEVEL_PLATINUM)
         return;
     txn_emit(txn, &topic_vip_actions, in->key,
-              &(struct vip_action){
-                  .user_id = c->user_id,
-                  .page = c->page,
-                  .action = c->action,
-                  .level = who.level,
-                  .name = arena_printf(txn_arena(txn), SLICE_FMT " " SLICE_FMT, SLICE_ARG(who.first_name),
-                                       SLICE_ARG(who.last_name)),
-              });
+             &(struct vip_action){
+                 .user_id = c->user_id,
+                 .page = c->page,
+                 .action = c->action,
+                 .level = who.level,
+                 .name = arena_printf(txn_arena(txn), SLICE_FMT " " SLICE_FMT, SLICE_ARG(who.first_name),
+                                      SLICE_ARG(who.last_name)),
+             });
 }
 
 const struct topology vips = {

@@ -7,7 +7,7 @@ static void on_caterpillar(struct txn *txn, const struct event *in) {
     const struct caterpillar *c = in->value;
     for (int wing = 0; wing < 2; wing++) /* each wing an event: nobody asked for that */
         txn_emit(txn, &topic_butterflies, in->key,
-                  &(struct butterfly){.name = c->name, .wingspan = 2 * c->length});
+                 &(struct butterfly){.name = c->name, .wingspan = 2 * c->length});
 }
 
 const struct topology butterflies = {

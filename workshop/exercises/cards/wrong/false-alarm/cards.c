@@ -22,10 +22,10 @@ static void on_authorization(struct txn *txn, const struct event *in) {
     txn_put(txn, &windows, sub, &row);
     if (row.count > HAVING_MORE_THAN)
         txn_emit(txn, &topic_possible_fraud, in->key,
-                  &(struct possible_fraud){.card_token = in->key,
-                                           .count = row.count,
-                                           .window_start = window.start,
-                                           .window_end = window.end});
+                 &(struct possible_fraud){.card_token = in->key,
+                                          .count = row.count,
+                                          .window_start = window.start,
+                                          .window_end = window.end});
 }
 
 const struct topology cards = {

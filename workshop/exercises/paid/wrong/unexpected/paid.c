@@ -16,10 +16,10 @@ static void on_pair(struct txn *txn, const struct event *order, const struct eve
     const struct order *o = order->value;
     const struct payment *p = payment->value;
     txn_emit(txn, &topic_paid_orders, o->id,
-              &(struct paid_order){.order_id = o->id,
-                                   .customer_id = o->customer_id,
-                                   .payment_id = p->id,
-                                   .amount_cents = p->amount_cents});
+             &(struct paid_order){.order_id = o->id,
+                                  .customer_id = o->customer_id,
+                                  .payment_id = p->id,
+                                  .amount_cents = p->amount_cents});
 }
 
 static const struct join pairs = {&kept_orders, &kept_payments, KEEP_MS, on_pair};
