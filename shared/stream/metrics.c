@@ -110,7 +110,7 @@ static void show_lag(struct stream *s, struct metrics *m) {
                                              : LOG_CHANGELOGS; /* inputs: by partition, source */
         int64_t position = atomic_load_explicit(&at->position, memory_order_relaxed), end = -1;
         if (position >= 0)
-            end = LOG(s, seen_end, q, at->topic, at->partition);
+            end = CALL(s, seen_end, q, at->topic, at->partition);
         if (end < 0)
             continue;
         char partition[12];

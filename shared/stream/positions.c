@@ -1,20 +1,76 @@
-/* What is known of positions beside the offsets: where a task's inputs are, as its state has it, and how old
- * the position is up to which the store holds a partition. */
-#include "base/cleanup.h"
+/* What the store says of positions: how far it holds a partition, how old that is, and where a task's
+ * inputs are. And where the log's ends are. */
 #include "stream/runtime.h"
+
+#include "base/cleanup.h"
 #include "transaction/transaction.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 enum {
-    RENEW_FIRST_MS = 60 * 1000,
-    RENEW_MS = 60 * 60 * 1000,
     STALE_MS = 12 * 60 * 60 * 1000, /* Kafka keeps tombstones for a day, unless the topic says otherwise */
     TRUST_MS = 24 * 60 * 60 * 1000, /* a clock that is set back by more than this was wrong before */
 };
 
-/* ---- inputs ---- */
+int64_t time_of_day(struct stream *s) {
+    int64_t now = now_ms(s), ahead = CALL0(s, time_ms) - now;
+    s->clock = ahead > s->clock ? ahead : s->clock;
+    return now + s->clock;
+}
+
+bool log_ends(struct stream *s, struct log_position *positions, size_t n, bool committed, struct err *e) {
+    return n == 0 || GUARDED(s, CALL(s, ends, positions, n, committed, e));
+}
+
+bool log_ends_or_later(struct stream *s, struct log_position *at, size_t *n, bool committed, struct err *e) {
+    if (log_ends(s, at, *n, committed, e))
+        return true;
+    *n = 0;
+    return e->kind == ERR_RETRY;
+}
+
+bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e) {
+    _cleanup_(arena_free) struct arena a = {0};
+    struct slice value;
+    TRY(store_get(s->o.store, buf_slice(key), &a, &value, e));
+    *position = -1;
+    if (value.size == sizeof *position)
+        memcpy(position, value.data, sizeof *position);
+    return true;
+}
+
+void position_put(struct overlay *o, const struct buf *key, int64_t position) {
+    struct slice value = arena_copy(&o->arena, (struct slice){(const char *)&position, sizeof position});
+    overlay_put(o, buf_slice(key), value, NULL, NULL);
+}
+
+static bool found(void *context, struct slice key, struct slice value) {
+    (void)key, (void)value;
+    *(bool *)context = true;
+    return false;
+}
+
+bool any_with(struct stream *s, const struct buf *key, bool *any, struct err *e) {
+    *any = false;
+    return store_scan(s->o.store, buf_slice(key), SLICE_NONE, false, found, any, e);
+}
+
+bool sweep(struct stream *s, const struct buf *key, struct err *e) {
+    bool any;
+    TRY(any_with(s, key, &any, e));
+    return !any || store_delete_prefix(s->o.store, buf_slice(key), e);
+}
+
+bool note_reindexed(struct stream *s, const struct table *t, const struct buf *positions, struct err *e) {
+    bool any;
+    TRY(any_with(s, positions, &any, e));
+    if (!any)
+        return true;
+    counter_add(&s->reindexed, 1);
+    notice(s, "table %s: its index is another one now, so it is read anew from %s", t->name, t->topic->name);
+    return true;
+}
 
 void inputs_write(const struct stream *s, int32_t p, struct buf *out) {
     const struct task *task = &s->tasks[p];
@@ -108,8 +164,6 @@ void inputs_compare(struct stream *s, int32_t p) {
     }
 }
 
-/* ---- ages ---- */
-
 bool age_check(struct stream *s, const struct topic *t, int32_t p, const struct buf *key,
                const struct cursor *c, bool *stale, struct err *e) {
     int64_t current, now = time_of_day(s), limit = s->o.stale_ms > 0 ? s->o.stale_ms : STALE_MS;
@@ -132,30 +186,13 @@ bool age_check(struct stream *s, const struct topic *t, int32_t p, const struct 
     return true;
 }
 
-/* Once an hour, so that nothing looks older than it is: the group's offsets, of which a broker forgets those
- * that are not of the topic to which the group subscribes, and the ages of what the store has. */
-bool renew(struct stream *s, struct err *e) {
-    int64_t now = time_of_day(s);
+void task_put_positions(struct stream *s, int32_t p, struct overlay *o) {
+    struct task *task = &s->tasks[p];
     _cleanup_(buf_free) struct buf key = {0};
-    if (s->renew_at == INT64_MIN)
-        s->renew_at = now_ms(s) + RENEW_FIRST_MS;
-    if (now_ms(s) < s->renew_at)
-        return true;
-    TRY(tables_renew(s, e) && standbys_renew(s, e));
-    for (int32_t p = 0; p < s->partitions; p++) {
-        struct task *task = &s->tasks[p];
-        if (task->state != TASK_RUNNING)
-            continue;
-        for (size_t i = 0; i < s->source_count; i++) {
-            if (task->inputs[i] >= 0 && s->dirty_since == 0)
-                s->dirty_since = now_ms(s);
-            task->committed[i] = task->inputs[i] >= 0 ? -1 : task->committed[i];
-        }
-        for (size_t i = 0; i < s->view_count; i++) {
-            store_key_view_age(&key, s->topology->views[i], p);
-            position_put(&s->hydrated, &key, now);
-        }
+    inputs_put(s, p, o);
+    for (size_t i = 0; i < s->view_count; i++) {
+        const struct log_delivered *d = &task->changelogs[i];
+        store_key_view_position(&key, s->topology->views[i], p);
+        position_put(o, &key, d->was != 0 ? -1 : d->foreign ? d->known : d->next);
     }
-    s->renew_at = now_ms(s) + RENEW_MS;
-    return overlay_apply(&s->hydrated, e);
 }

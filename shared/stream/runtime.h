@@ -1,12 +1,21 @@
-/* The inside of a running topology (stream.h), shared by
- *   stream.c       transactions, the group, the round
- *   tasks.c        what a task has: restoring it, standing by for it
- *   stream_time.c  event time: what is due goes, ticks
- *   tables.c       tables: hydrating them, and how far they are
- *   positions.c    what state says of positions: where the inputs are, how old it is
- *   recognise.c    whether the registry is the one of before
- *   stream_read.c  what other threads read and see
- * Everything here is for the stream's thread, unless it says otherwise. */
+/* The inside of a topology that runs (stream.h): one thread, which owns all of this, goes round in stream.c.
+ *
+ *   stream.c    the round, in its order; what ends it, and what it goes on from
+ *   start.c     getting to know topics and registry, tables, the group    (recognise.c: is it the registry of
+ *               before?)
+ *   group.c     tasks come and go; what is lost with a transaction
+ *   inputs.c    inputs through their handlers    (time.c: what is due before them, and ticks)
+ *   aside.c     what is read beside the inputs, into the store:
+ *   tasks.c     a task's state, restored from its changelogs, and standing by for another instance's;
+ *   tables.c    tables, hydrated from their topics    (aims.c: up to where)
+ *   commit.c    the transaction of Kafka, then the store's    (search.c: which input a refused record is of)
+ *   positions.c what the store says of positions: of tables, changelogs, inputs; where the log's ends are
+ *   notes.c     what people are told; report.c, metrics.c, digest.c what others see; read.c what other
+ *               threads read
+ * Each uses those below it and no other. A task is a partition of all sources with its state: NEW until it
+ * can be restored, RESTORING, RUNNING while it takes inputs, or FOLLOWING what another instance runs.
+ *
+ * Everything is for the stream's thread, unless it says otherwise. */
 #pragma once
 
 #include "base/metrics.h"
@@ -21,7 +30,14 @@
 
 #include <stdatomic.h>
 
-enum { BATCH = 1000 }; /* records a poll */
+enum {
+    BATCH = 1000, /* records a poll */
+    RETRY_MS = 200,
+    TRANSACTION_MS = 300,
+    BUSY_MS = 40, /* as long a transaction waits for more, under load: a commit costs the broker the same for
+                     one record and for all */
+    LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
+};
 
 /* The reader's place in one partition of a table or a changelog. */
 struct cursor {
@@ -101,13 +117,13 @@ struct search {
 };
 
 /* What must happen before the next transaction. */
-enum mend { MEND_NONE, MEND_ABORT, MEND_INIT };
+enum recovery { RECOVER_NOTHING, RECOVER_BY_ABORT, RECOVER_BY_INIT };
 
 struct stream {
     struct stream_options o;
     const struct topology *topology;
     struct txn *txn;
-    struct overlay hydrated; /* of tables and changelogs, applied at the end of each poll */
+    struct overlay incoming; /* of tables and changelogs, applied at the end of each poll */
     struct log_record records[BATCH], aside[BATCH]; /* of a round, and of tables while inputs wait */
 
     size_t source_count, view_count, table_count;
@@ -116,11 +132,11 @@ struct stream {
     struct cursor **cursors; /* by table, then partition */
     int32_t *table_partitions;
     bool *forgotten;                  /* by table: as a whole, because its log is shorter; it starts anew */
-    size_t step_started;              /* how far start() got */
+    size_t started_to;                /* how far start() got */
     bool subscribed, joined, expires; /* expires: a view has a retention */
     bool serves;                      /* a view is served */
 
-    enum mend mend;
+    enum recovery recovery;
     bool in_transaction;
     size_t transaction_records;
     int64_t transaction_since_us;
@@ -156,8 +172,8 @@ struct stream {
     struct status status;
 };
 
-#define LOG0(s, f) ((s)->o.log->ops->f((s)->o.log))
-#define LOG(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
+#define CALL0(s, f) ((s)->o.log->ops->f((s)->o.log))
+#define CALL(s, f, ...) ((s)->o.log->ops->f((s)->o.log, __VA_ARGS__))
 
 static inline enum log_queue source_queue(const struct source *source) {
     return source->yields ? LOG_BACKLOG : LOG_INPUTS;
@@ -165,7 +181,7 @@ static inline enum log_queue source_queue(const struct source *source) {
 
 /* Milliseconds of the log's clock. */
 static inline int64_t now_ms(struct stream *s) {
-    return LOG0(s, now_ms);
+    return CALL0(s, now_ms);
 }
 
 /* Which of the topology's views it is. */
@@ -248,16 +264,18 @@ WARN_UNUSED bool expire_due(struct stream *s, size_t source, const struct log_re
 WARN_UNUSED bool ticks_write(struct stream *s, struct err *e);
 
 /* The ends of topics, see log.h; n may be 0. */
-WARN_UNUSED bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed,
-                      struct err *e);
+WARN_UNUSED bool log_ends(struct stream *s, struct log_position *positions, size_t n, bool committed,
+                          struct err *e);
 
 /* ---- tasks.c ---- */
 
+/* What a task owns. */
+void task_free(struct task *task);
 /* The task reads nothing any more. */
 void task_halt(struct stream *s, int32_t p, enum task_state next);
 /* Begins to restore the new ones, ends what is restored, looks after those that run. */
 WARN_UNUSED bool tasks_progress(struct stream *s, struct err *e);
-/* One record of a changelog, or news of its reader, into s->hydrated. */
+/* One record of a changelog, or news of its reader, into s->incoming. */
 WARN_UNUSED bool task_restore(struct stream *s, const struct log_record *r, struct err *e);
 /* After trouble the reader starts again behind the last record that is in the store. */
 void tasks_reread(struct stream *s);
@@ -287,5 +305,74 @@ WARN_UNUSED bool tables_renew(struct stream *s, struct err *e);
 WARN_UNUSED bool tables_reread(struct stream *s, struct err *e);
 /* Those that were forgotten start anew. */
 WARN_UNUSED bool tables_restart(struct stream *s, struct err *e);
-/* One record of a table, or news of its reader, into s->hydrated. */
+/* One record of a table, or news of its reader, into s->incoming. */
 WARN_UNUSED bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e);
+
+/* ---- positions.c ---- */
+
+/* A question that can as well be asked later. */
+WARN_UNUSED bool log_ends_or_later(struct stream *s, struct log_position *at, size_t *n, bool committed,
+                                   struct err *e);
+
+/* ---- search.c ---- */
+
+/* This transaction is refused; it is still as it was. */
+void search_narrow(struct stream *s, const struct err *why);
+/* This transaction is not. */
+void search_passed(struct stream *s);
+/* Whether the broker has taken what follows from it, as far as is known. */
+WARN_UNUSED bool search_takes(struct stream *s, const struct log_record *r, struct err *e);
+
+/* ---- commit.c ---- */
+
+/* What became of what was handled since the last time. */
+void observe_end(struct stream *s, bool committed);
+/* One partition after the other, so that each gets few large requests instead of many small ones. */
+WARN_UNUSED bool produce_emissions(struct stream *s, struct err *e);
+/* Has anything followed from the inputs since the last commit? */
+bool has_output(struct stream *s);
+/* May somebody wait for it? */
+bool awaited(struct stream *s);
+bool commit_is_due(struct stream *s, bool drained);
+
+/* ---- aside.c ---- */
+
+/* The records of tables and changelogs, into the store. */
+WARN_UNUSED bool aside_absorb(struct stream *s, const struct log_record *records, size_t n, struct err *e);
+/* Polls tables and changelogs only, for up to `wait_ms`. */
+WARN_UNUSED bool aside_poll(struct stream *s, int wait_ms, struct err *e);
+
+/* ---- inputs.c ---- */
+
+/* Inputs flow again from behind the last record processed. */
+WARN_UNUSED bool inputs_reread(struct stream *s, struct err *e);
+WARN_UNUSED bool inputs_process(struct stream *s, size_t n, struct err *e);
+
+/* ---- group.c ---- */
+
+/* The transaction is lost. */
+void give_up(struct stream *s, const struct err *why);
+/* What was served is held on to, until somebody says otherwise. */
+void task_give(struct stream *s, int32_t p);
+void on_assigned(void *context, const int32_t *tasks, size_t n);
+void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost);
+
+/* ---- start.c ---- */
+
+/* Gets to know the topics; one step after the other, each taken once. */
+WARN_UNUSED bool stream_begin(struct stream *s, struct err *e);
+bool stream_started(const struct stream *s);
+
+/* ---- aims.c ---- */
+
+/* One aim after the other: each is reached, however fast others write and ask. */
+WARN_UNUSED bool aims_refresh(struct stream *s, struct err *e);
+uint64_t aims_left(const struct stream *s);
+/* What is aimed at never comes where a log has lost it since somebody asked for its end: now and then the
+ * aims come back to where the logs end. */
+WARN_UNUSED bool aims_lower(struct stream *s, struct err *e);
+
+/* ---- report.c ---- */
+
+void places_update(struct stream *s);
+void report(struct stream *s);

@@ -1,50 +1,9 @@
-#include "transaction/table.h"
+/* Tables: a store is hydrated from their topics. */
+#include "stream/runtime.h"
 
 #include "base/cleanup.h"
-#include "stream/runtime.h"
+#include "transaction/table.h"
 #include "transaction/transaction.h"
-
-bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e) {
-    _cleanup_(arena_free) struct arena a = {0};
-    struct slice value;
-    TRY(store_get(s->o.store, buf_slice(key), &a, &value, e));
-    *position = -1;
-    if (value.size == sizeof *position)
-        memcpy(position, value.data, sizeof *position);
-    return true;
-}
-
-void position_put(struct overlay *o, const struct buf *key, int64_t position) {
-    struct slice value = arena_copy(&o->arena, (struct slice){(const char *)&position, sizeof position});
-    overlay_put(o, buf_slice(key), value, NULL, NULL);
-}
-
-static bool found(void *context, struct slice key, struct slice value) {
-    (void)key, (void)value;
-    *(bool *)context = true;
-    return false;
-}
-
-bool any_with(struct stream *s, const struct buf *key, bool *any, struct err *e) {
-    *any = false;
-    return store_scan(s->o.store, buf_slice(key), SLICE_NONE, false, found, any, e);
-}
-
-bool sweep(struct stream *s, const struct buf *key, struct err *e) {
-    bool any;
-    TRY(any_with(s, key, &any, e));
-    return !any || store_delete_prefix(s->o.store, buf_slice(key), e);
-}
-
-bool note_reindexed(struct stream *s, const struct table *t, const struct buf *positions, struct err *e) {
-    bool any;
-    TRY(any_with(s, positions, &any, e));
-    if (!any)
-        return true;
-    counter_add(&s->reindexed, 1);
-    notice(s, "table %s: its index is another one now, so it is read anew from %s", t->name, t->topic->name);
-    return true;
-}
 
 /* The positions go first: without them whatever a crash leaves of the rest is swept at the next start. */
 static bool forget_table(struct stream *s, const struct table *t, struct err *e) {
@@ -58,7 +17,7 @@ static bool forget_table(struct stream *s, const struct table *t, struct err *e)
 }
 
 /* Is it one that counts: when tables are to be as far as their topics? */
-static bool counts(const struct stream *s, size_t i, bool only_fresh) {
+static bool is_aimed_at(const struct stream *s, size_t i, bool only_fresh) {
     return !only_fresh || s->topology->tables[i]->fresh;
 }
 
@@ -81,29 +40,25 @@ uint64_t table_left(const struct stream *s, size_t i, int32_t p) {
     return owner == NULL ? 1 : stream_behind(owner, t, p, c->target);
 }
 
-bool ends(struct stream *s, struct log_position *positions, size_t n, bool committed, struct err *e) {
-    return n == 0 || GUARDED(s, LOG(s, ends, positions, n, committed, e));
-}
-
 bool tables_aim(struct stream *s, bool only_fresh, struct err *e) {
     size_t n = 0, total = 0;
     for (size_t i = 0; i < s->table_count; i++)
         total += (size_t)s->table_partitions[i];
     struct log_position positions[total + 1];
     for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; counts(s, i, only_fresh) && p < s->table_partitions[i]; p++)
+        for (int32_t p = 0; is_aimed_at(s, i, only_fresh) && p < s->table_partitions[i]; p++)
             positions[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
-    TRY(ends(s, positions, n, true, e));
+    TRY(log_ends(s, positions, n, true, e));
     n = 0;
     for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; counts(s, i, only_fresh) && p < s->table_partitions[i]; p++)
+        for (int32_t p = 0; is_aimed_at(s, i, only_fresh) && p < s->table_partitions[i]; p++)
             s->cursors[i][p].target = positions[n++].offset;
     return true;
 }
 
 bool tables_reached(const struct stream *s, bool only_fresh) {
     for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; counts(s, i, only_fresh) && p < s->table_partitions[i]; p++)
+        for (int32_t p = 0; is_aimed_at(s, i, only_fresh) && p < s->table_partitions[i]; p++)
             if (s->forgotten[i] || table_left(s, i, p) > 0)
                 return false;
     return true;
@@ -114,17 +69,15 @@ static bool age_begin(struct stream *s, const struct table *t, int32_t p, const 
                       struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
     store_key_age(&key, t->name, p);
-    position_put(&s->hydrated, &key, c->mark_at);
-    return overlay_apply(&s->hydrated, e);
+    position_put(&s->incoming, &key, c->mark_at);
+    return overlay_apply(&s->incoming, e);
 }
 
 /* Where nothing is known yet, the log may begin anywhere. */
 static bool read_from(struct stream *s, const struct topic *t, int32_t p, int64_t position, struct err *e) {
     struct log_position from = {t, p, position > 0 ? position : -1};
-    return LOG(s, read, LOG_TABLES, &from, e);
+    return CALL(s, read, LOG_TABLES, &from, e);
 }
-
-/* ---- tables ---- */
 
 bool table_start(struct stream *s, size_t i, struct err *e) {
     const struct table *t = s->topology->tables[i];
@@ -170,14 +123,14 @@ bool tables_renew(struct stream *s, struct err *e) {
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; reads(s, i) && p < s->table_partitions[i]; p++)
             positions[n++] = (struct log_position){s->topology->tables[i]->topic, p, -1};
-    TRY(ends(s, positions, n, true, e));
+    TRY(log_ends(s, positions, n, true, e));
     n = 0;
     for (size_t i = 0; i < s->table_count; i++)
         for (int32_t p = 0; reads(s, i) && p < s->table_partitions[i]; p++) {
             struct cursor *c = &s->cursors[i][p];
             store_key_age(&key, s->topology->tables[i]->name, p);
             if (c->position >= c->mark)
-                position_put(&s->hydrated, &key, c->mark_at);
+                position_put(&s->incoming, &key, c->mark_at);
             c->mark = positions[n++].offset;
             c->mark_at = now;
         }
@@ -187,9 +140,9 @@ bool tables_renew(struct stream *s, struct err *e) {
 /* What is in the store may be of records that the log has lost: all of it goes, and is read anew. */
 static bool table_forget(struct stream *s, size_t i, struct err *e) {
     const struct table *t = s->topology->tables[i];
-    TRY(overlay_apply(&s->hydrated, e));
+    TRY(overlay_apply(&s->incoming, e));
     for (int32_t p = 0; p < s->table_partitions[i]; p++) {
-        LOG(s, unread, LOG_TABLES, t->topic, p);
+        CALL(s, unread, LOG_TABLES, t->topic, p);
         s->cursors[i][p] = (struct cursor){0};
     }
     s->forgotten[i] = true;
@@ -222,7 +175,7 @@ static bool table_moved(struct stream *s, size_t i, const struct log_record *r, 
     note_moved(s, r);
     c->position = r->offset;
     store_key_table_position(&key, s->topology->tables[i], r->partition);
-    position_put(&s->hydrated, &key, r->offset);
+    position_put(&s->incoming, &key, r->offset);
     return true;
 }
 
@@ -232,7 +185,7 @@ bool tables_reread(struct stream *s, struct err *e) {
             const struct topic *t = s->topology->tables[i]->topic;
             if (!reads(s, i) || s->forgotten[i])
                 continue;
-            LOG(s, unread, LOG_TABLES, t, p);
+            CALL(s, unread, LOG_TABLES, t, p);
             TRY(read_from(s, t, p, s->cursors[i][p].position, e));
         }
     return true;
@@ -249,7 +202,7 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
         if (r->moved || r->offset < c->position)
             continue;
         if (!r->end) {
-            if (!table_put(t, &s->hydrated, s->o.schemas, r, s->table_partitions[i], e)) {
+            if (!table_put(t, &s->incoming, s->o.schemas, r, s->table_partitions[i], e)) {
                 if (e->kind != ERR_POISON)
                     return false;
                 counter_add(&s->counts[r->topic->index].skipped, 1);
@@ -257,7 +210,7 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
             counter_add(&s->counts[r->topic->index].hydrated, 1);
             _cleanup_(buf_free) struct buf key = {0};
             store_key_table_position(&key, t, r->partition);
-            position_put(&s->hydrated, &key, r->offset + 1);
+            position_put(&s->incoming, &key, r->offset + 1);
         }
         c->position = r->offset + !r->end;
     }

@@ -7,11 +7,22 @@
 #include "transaction/table.h"
 #include "transaction/transaction.h"
 
-enum { RETRY_MS = 200 };
+#include <stdlib.h>
+
+void task_free(struct task *task) {
+    free(task->inputs);
+    free(task->read);
+    free(task->committed);
+    free(task->cuts);
+    free(task->changelogs);
+    free(task->restore);
+    free(task->applied);
+    free(task->wanted);
+}
 
 static void changelogs_unread(struct stream *s, int32_t p) {
     for (size_t i = 0; i < s->view_count; i++)
-        LOG(s, unread, LOG_CHANGELOGS, s->topology->views[i]->changelog, p);
+        CALL(s, unread, LOG_CHANGELOGS, s->topology->views[i]->changelog, p);
 }
 
 void task_halt(struct stream *s, int32_t p, enum task_state next) {
@@ -24,7 +35,7 @@ void task_halt(struct stream *s, int32_t p, enum task_state next) {
         changelogs_unread(s, p);
     if (task->state == TASK_RUNNING)
         for (size_t i = 0; i < s->source_count; i++)
-            LOG(s, unread, source_queue(&s->topology->sources[i]), s->topology->sources[i].topic, p);
+            CALL(s, unread, source_queue(&s->topology->sources[i]), s->topology->sources[i].topic, p);
     task->state = next;
     txn_task_gone(s->txn);
 }
@@ -58,17 +69,6 @@ static bool view_forget(struct stream *s, const struct view *v, int32_t p, struc
     return sweep(s, &key, e);
 }
 
-void task_put_positions(struct stream *s, int32_t p, struct overlay *o) {
-    struct task *task = &s->tasks[p];
-    _cleanup_(buf_free) struct buf key = {0};
-    inputs_put(s, p, o);
-    for (size_t i = 0; i < s->view_count; i++) {
-        const struct log_delivered *d = &task->changelogs[i];
-        store_key_view_position(&key, s->topology->views[i], p);
-        position_put(o, &key, d->was != 0 ? -1 : d->foreign ? d->known : d->next);
-    }
-}
-
 /* ---- restoring ---- */
 
 /* Where the store is in a changelog; it begins anew where that is no place of this log. *same_log: what it
@@ -99,12 +99,12 @@ static bool view_begin(struct stream *s, size_t i, int32_t p, int64_t end, int64
         TRY(view_forget(s, v, p, e));
         task->changelogs[i].was = 0;
         c->position = 0;
-        position_put(&s->hydrated, &key, c->mark_at);
+        position_put(&s->incoming, &key, c->mark_at);
     }
     if (task->ours && c->position >= target)
         return true;
     at.offset = c->position > 0 ? c->position : -1;
-    return LOG(s, read, LOG_CHANGELOGS, &at, e);
+    return CALL(s, read, LOG_CHANGELOGS, &at, e);
 }
 
 /* Stable input offsets first, then the changelogs up to where open transactions may still reach. Who stands
@@ -115,11 +115,11 @@ static bool restore_begin(struct stream *s, int32_t p, struct err *e) {
     struct log_position changelogs[s->view_count + 1], targets[s->view_count + 1];
     for (size_t i = 0; i < s->source_count; i++)
         inputs[i] = (struct log_committed){s->topology->sources[i].topic, p, -1, 0, 0};
-    TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));
+    TRY(!task->ours || GUARDED(s, CALL(s, committed, inputs, s->source_count, e)));
     for (size_t i = 0; i < s->view_count; i++)
         targets[i] = changelogs[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
-    TRY(task->ours || ends(s, targets, s->view_count, true, e));
-    TRY(ends(s, changelogs, s->view_count, false, e));
+    TRY(task->ours || log_ends(s, targets, s->view_count, true, e));
+    TRY(log_ends(s, changelogs, s->view_count, false, e));
     task->time = (struct task_time){.due = INT64_MIN};
     for (size_t i = 0; i < s->source_count; i++) {
         task->inputs[i] = task->committed[i] = inputs[i].offset;
@@ -131,7 +131,7 @@ static bool restore_begin(struct stream *s, int32_t p, struct err *e) {
         TRY(view_begin(s, i, p, changelogs[i].offset, task->ours ? changelogs[i].offset : targets[i].offset,
                        &same_log, e));
     task->state = TASK_RESTORING;
-    return overlay_apply(&s->hydrated, e) && (!same_log || inputs_load(s, p, e));
+    return overlay_apply(&s->incoming, e) && (!same_log || inputs_load(s, p, e));
 }
 
 static bool restore_end(struct stream *s, int32_t p, struct err *e) {
@@ -158,7 +158,7 @@ static bool restore_end(struct stream *s, int32_t p, struct err *e) {
     inputs_compare(s, p);
     for (size_t i = 0; i < s->source_count; i++) {
         struct log_position from = {s->topology->sources[i].topic, p, task->inputs[i]};
-        TRY(LOG(s, read, source_queue(&s->topology->sources[i]), &from, e));
+        TRY(CALL(s, read, source_queue(&s->topology->sources[i]), &from, e));
     }
     return true;
 }
@@ -212,7 +212,7 @@ bool tasks_progress(struct stream *s, struct err *e) {
 /* As the step put it that wrote the record. */
 static bool restore_row(struct stream *s, const struct view *v, const struct log_record *r, struct err *e) {
     _cleanup_(buf_free) struct buf key = {0}, row = {0};
-    struct overlay *o = &s->hydrated;
+    struct overlay *o = &s->incoming;
     int64_t stamp = r->timestamp > 0 ? r->timestamp : 0;
     struct slice old = SLICE_NONE, new = SLICE_NONE;
     store_key_view(&key, v, r->partition, r->key);
@@ -241,7 +241,7 @@ static bool changelog_moved(struct stream *s, size_t i, const struct log_record 
     _cleanup_(buf_free) struct buf key = {0};
     if (r->offset < c->position) {
         note_ahead(s, v->name, &(struct log_position){r->topic, r->partition, r->offset}, r->was);
-        TRY(overlay_apply(&s->hydrated, e) && inputs_forget(s, r->partition, e) &&
+        TRY(overlay_apply(&s->incoming, e) && inputs_forget(s, r->partition, e) &&
             view_forget(s, v, r->partition, e));
         task_halt(s, r->partition, TASK_NEW);
         return true;
@@ -249,7 +249,7 @@ static bool changelog_moved(struct stream *s, size_t i, const struct log_record 
     note_moved(s, r);
     c->position = r->offset;
     store_key_view_position(&key, v, r->partition);
-    position_put(&s->hydrated, &key, r->offset);
+    position_put(&s->incoming, &key, r->offset);
     return true;
 }
 
@@ -285,7 +285,7 @@ static bool is_misplaced(const struct stream *s, const struct view *v, const str
 static bool restore_record(struct stream *s, const struct view *v, const struct log_record *r,
                            struct err *e) {
     _cleanup_(buf_free) struct buf key = {0};
-    struct arena *a = &s->hydrated.arena;
+    struct arena *a = &s->incoming.arena;
     void *check = arena_alloc(a, r->topic->value->size);
     bool none = r->key.size == 0 || (r->value.data == NULL && !r->topic->tombstones) || is_misplaced(s, v, r);
     if (none ||
@@ -302,10 +302,10 @@ static bool restore_record(struct stream *s, const struct view *v, const struct 
     struct slice inputs = s->o.log->ops->header(r, INPUTS_HEADER);
     if (inputs.data != NULL && is_own(s, r)) {
         inputs_raise(s, r->partition, inputs);
-        inputs_put(s, r->partition, &s->hydrated);
+        inputs_put(s, r->partition, &s->incoming);
     }
     store_key_view_position(&key, v, r->partition);
-    position_put(&s->hydrated, &key, r->offset + 1);
+    position_put(&s->incoming, &key, r->offset + 1);
     return true;
 }
 
@@ -351,12 +351,12 @@ bool standbys_renew(struct stream *s, struct err *e) {
             continue;
         for (size_t i = 0; i < s->view_count; i++)
             at[i] = (struct log_position){s->topology->views[i]->changelog, p, -1};
-        TRY(ends(s, at, s->view_count, true, e));
+        TRY(log_ends(s, at, s->view_count, true, e));
         for (size_t i = 0; i < s->view_count; i++) {
             struct cursor *c = &s->tasks[p].restore[i];
             store_key_view_age(&key, s->topology->views[i], p);
             if (c->position >= c->mark)
-                position_put(&s->hydrated, &key, c->mark_at);
+                position_put(&s->incoming, &key, c->mark_at);
             c->mark = at[i].offset;
             c->mark_at = time_of_day(s);
         }
@@ -375,7 +375,7 @@ static bool find_parts(struct stream *s, const struct view *v, struct partitions
     size_t n = 0;
     for (int32_t p = 0; p < s->partitions; p++)
         at[p] = (struct log_position){v->changelog, p, -1};
-    TRY(ends(s, at, (size_t)s->partitions, false, e));
+    TRY(log_ends(s, at, (size_t)s->partitions, false, e));
     for (int32_t p = 0; p < s->partitions; p++) {
         int64_t position;
         store_key_view_position(&key, v, p);

@@ -2,12 +2,6 @@
 #include "stream/runtime.h"
 #include "transaction/transaction.h"
 
-int64_t time_of_day(struct stream *s) {
-    int64_t now = now_ms(s), ahead = LOG0(s, time_ms) - now;
-    s->clock = ahead > s->clock ? ahead : s->clock;
-    return now + s->clock;
-}
-
 /* What is due at the time of this record goes before it is handled, however much that is: in as many
  * transactions as it takes. Stream time moves with the record only, so that a crash in between comes back
  * here. The record's offset goes along although it does not move yet: it is by the offsets that Kafka knows
@@ -62,10 +56,10 @@ bool ticks_write(struct stream *s, struct err *e) {
     if (t->ticks == NULL || now_ms(s) < s->tick_at)
         return true;
     s->tick_at = now_ms(s) + t->tick_ms;
-    int64_t time = LOG0(s, time_ms);
+    int64_t time = CALL0(s, time_ms);
     struct log_position positions[(size_t)s->partitions * s->source_count];
     size_t n = late_tasks(s, time, positions);
-    TRY(ends(s, positions, n, true, e));
+    TRY(log_ends(s, positions, n, true, e));
     for (size_t k = 0; k < n;) {
         int32_t p = positions[k].partition;
         bool all = true;

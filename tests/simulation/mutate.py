@@ -7,9 +7,42 @@ every one of them, and a test of the store those in the store's files. Fails whe
 
 import sys
 
-FILES = {  # others: stream/stream.c
+FILES = {
+    "offsets_outside": "stream/commit.c",
+    "position_outside": "stream/commit.c",
+    "store_before_commit": "stream/commit.c",
+    "no_rewind": "stream/group.c",
+    "restore_committed_end": "stream/tasks.c",
+    "end_before_offsets": "stream/tasks.c",
+    "position_before_record": "stream/inputs.c",
+    "fenced_goes_on": "stream/stream.c",
+    "revoke_without_commit": "stream/group.c",
+    "letter_outside": "stream/inputs.c",
+    "unknown_is_abort": "stream/group.c",
+    "unknown_is_success": "stream/commit.c",
+    "away_is_poison": "stream/inputs.c",
+    "deletion_unheard": "stream/inputs.c",
+    "beginning_is_zero": "stream/tables.c",
+    "input_loss_unheard": "stream/inputs.c",
+    "cuts_uncounted": "stream/inputs.c",
+    "table_loss_unheard": "stream/tables.c",
+    "changelog_loss_unheard": "stream/tasks.c",
+    "changelog_loss_unsought": "stream/stream.c",
+    "changelog_loss_forgotten": "stream/tasks.c",
+    "lost_aim": "stream/stream.c",
+    "deleted_rows_return": "stream/positions.c",
+    "registry_believed": "events/schemas.c",
+    "stale_lookup": "stream/inputs.c",
+    "stale_store": "stream/tasks.c",
     "rows_before_position": "stream/tables.c",
+    "incoming_reused": "store/rocksdb.c",
+    "batch_split": "store/buffered.c",
+    "lost_without_abort": "stream/group.c",
+    "no_restore": "stream/tasks.c",
+    "time_forgotten": "stream/commit.c",
     "expiry_without_offset": "stream/time.c",
+    "index_not_restored": "stream/tasks.c",
+    "restored_anew": "stream/tasks.c",
     "stamp_of_event": "transaction/handle.c",
     "renewed_entry_lost": "transaction/handle.c",
     "renewed_row_expires": "transaction/handle.c",
@@ -17,27 +50,18 @@ FILES = {  # others: stream/stream.c
     "expiry_stops_short": "transaction/handle.c",
     "expiry_of_stored_only": "transaction/retention.c",
     "each_of_stored_only": "transaction/txn.c",
-    "batch_split": "store/buffered.c",
+    "inputs_untold": "stream/commit.c",
+    "inputs_unheard": "stream/tasks.c",
+    "inputs_not_stored": "stream/positions.c",
+    "inputs_of_another_log": "stream/positions.c",
     "poison_moves_time": "transaction/handle.c",
     "poison_expires": "stream/time.c",
-    "inputs_of_another_log": "stream/positions.c",
-    "registry_believed": "events/schemas.c",
-    "incoming_reused": "store/rocksdb.c",
-    "table_loss_unheard": "stream/tables.c",
-    "deleted_rows_return": "stream/positions.c",
-    "beginning_is_zero": "stream/tables.c",
-    "restore_committed_end": "stream/tasks.c",
-    "end_before_offsets": "stream/tasks.c",
-    "changelog_loss_unheard": "stream/tasks.c",
-    "changelog_loss_forgotten": "stream/tasks.c",
-    "stale_store": "stream/tasks.c",
-    "no_restore": "stream/tasks.c",
-    "index_not_restored": "stream/tasks.c",
-    "restored_anew": "stream/tasks.c",
-    "inputs_unheard": "stream/tasks.c",
-    "inputs_not_stored": "stream/tasks.c",
-    "position_guessed": "stream/tasks.c",
+    "time_unbounded": "stream/inputs.c",
+    "refused_again": "stream/group.c",
+    "refused_blames_any": "stream/search.c",
+    "position_guessed": "stream/positions.c",
     "zombie_answers": "stream/read.c",
+    "seen_too_soon": "stream/commit.c",
     "foreign_unheard": "stream/tasks.c",
     "old_index_stays": "transaction/transaction.c",
     "index_not_followed": "stream/tasks.c",
@@ -62,21 +86,21 @@ MUTATIONS = {
     TRY(overlay_write(changes, e));
 """)],
     # The store is written before the commit.
-    "store_before_commit": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
+    "store_before_commit": [("    TRY(GUARDED(s, CALL(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
                              """    if (txn_overlay(s->txn)->count > 0)
         TRY(overlay_apply(txn_overlay(s->txn), e));
-    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)));""")],
+    TRY(GUARDED(s, CALL(s, commit, inputs, n, e)));""")],
     # An abort does not take the tasks back to what is committed.
     "no_rewind": [("        if (s->tasks[p].ours)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);",
                    "        if (s->tasks[p].state == TASK_RESTORING)\n            task_halt(s, p, TASK_NEW);\n    counter_add(&s->rewinds, 1);")],
     # Restoring ends where committed readers end: a transaction whose markers are late is not waited for.
-    "restore_committed_end": [("TRY(ends(s, changelogs, s->view_count, false, e));",
-                               "TRY(ends(s, changelogs, s->view_count, true, e));")],
+    "restore_committed_end": [("TRY(log_ends(s, changelogs, s->view_count, false, e));",
+                               "TRY(log_ends(s, changelogs, s->view_count, true, e));")],
     # The end of the changelog is asked before the offsets are stable.
-    "end_before_offsets": [("    TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n", ""),
-                           ("    TRY(ends(s, changelogs, s->view_count, false, e));\n",
-                            "    TRY(ends(s, changelogs, s->view_count, false, e));\n"
-                            "    TRY(!task->ours || GUARDED(s, LOG(s, committed, inputs, s->source_count, e)));\n")],
+    "end_before_offsets": [("    TRY(!task->ours || GUARDED(s, CALL(s, committed, inputs, s->source_count, e)));\n", ""),
+                           ("    TRY(log_ends(s, changelogs, s->view_count, false, e));\n",
+                            "    TRY(log_ends(s, changelogs, s->view_count, false, e));\n"
+                            "    TRY(!task->ours || GUARDED(s, CALL(s, committed, inputs, s->source_count, e)));\n")],
     # The place in the input moves on before the record is processed.
     "position_before_record": [("    struct slice trace = s->o.log->ops->header(r, \"traceparent\");",
                                 "    s->tasks[r->partition].inputs[source] = r->offset + 1;\n"
@@ -90,17 +114,17 @@ MUTATIONS = {
     "letter_outside": [("        bad_record(s, r, e->text);",
                         """        bad_record(s, r, e->text);
         TRY(produce_emissions(s, e));
-        TRY(GUARDED(s, LOG(s, commit, NULL, 0, e)));
+        TRY(GUARDED(s, CALL(s, commit, NULL, 0, e)));
         s->in_transaction = false;""")],
     # An unknown result counts as an abort: no new epoch, so what is still under way can hit the next transaction.
-    "unknown_is_abort": [("    rewind_tasks(s, why->kind == ERR_UNKNOWN ? MEND_INIT : MEND_ABORT);",
-                          "    rewind_tasks(s, MEND_ABORT);")],
+    "unknown_is_abort": [("    rewind_tasks(s, why->kind == ERR_UNKNOWN ? RECOVER_BY_INIT : RECOVER_BY_ABORT);",
+                          "    rewind_tasks(s, RECOVER_BY_ABORT);")],
     # An unknown result counts as a success.
-    "unknown_is_success": [("    TRY(GUARDED(s, LOG(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
-                            """    if (!GUARDED(s, LOG(s, commit, inputs, n, e))) {
+    "unknown_is_success": [("    TRY(GUARDED(s, CALL(s, commit, inputs, n, e)) || spoilt(e, ERR_UNKNOWN));",
+                            """    if (!GUARDED(s, CALL(s, commit, inputs, n, e))) {
         if (e->kind != ERR_UNKNOWN)
             return false;
-        s->mend = MEND_INIT;
+        s->recovery = RECOVER_BY_INIT;
     }""")],
     # A registry that is away makes poison of good records.
     "away_is_poison": [("        if (e->kind != ERR_POISON)\n            return false;\n        bad_record",
@@ -151,7 +175,7 @@ MUTATIONS = {
     }
     pthread_mutex_unlock(&b->lock);""")],
     # A lost assignment is given back as if it were still ours, with what was begun for it.
-    "lost_without_abort": [("        if (s->dirty_since != 0)\n            rewind_tasks(s, MEND_ABORT);", "        ;")],
+    "lost_without_abort": [("        if (s->dirty_since != 0)\n            rewind_tasks(s, RECOVER_BY_ABORT);", "        ;")],
     # The store is restored from the end of what is committed without what it lacks: nothing is replayed.
     "no_restore": [("    if (task->ours && c->position >= target)\n        return true;\n",
                     "    c->target = task->ours ? c->position : target;\n    if (task->ours)\n        return true;\n")],
@@ -204,13 +228,13 @@ MUTATIONS = {
                           """        struct log_delivered *d = &task->changelogs[i];
         struct log_position end = {s->topology->views[i]->changelog, p, -1};
         struct err unheard;
-        if (ends(s, &end, 1, false, &unheard))
+        if (log_ends(s, &end, 1, false, &unheard))
             d->next = end.offset;
 """)],
     # Who reads a view is answered by whoever believes that it owns the task,
     "zombie_answers": [("    if (atomic_load(place) >= end)\n        return 0;\n", "    if (atomic_load(place) >= 0)\n        return 0;\n")],
     # or sees what others do not see yet,
-    "seen_too_soon": [("    return n == 0 || GUARDED(s, LOG(s, visible, at, n, e));", "    (void)e;\n    return n < 100000;")],
+    "seen_too_soon": [("    return n == 0 || GUARDED(s, CALL(s, visible, at, n, e));", "    (void)e;\n    return n < 100000;")],
     # or finds, and never looks again, that it does not.
     "foreign_unheard": [("    return d->foreign || (!d->open", "    return false && (!d->open")],
     # A row that is put again is found by what it was before, too,
@@ -223,10 +247,10 @@ MUTATIONS = {
 
 def main():
     if sys.argv[1:] == ["list"]:
-        print("\n".join(f"{name}:{FILES.get(name, 'stream/stream.c')}" for name in MUTATIONS))
+        print("\n".join(f"{name}:{FILES[name]}" for name in MUTATIONS))
         return
     name, directory, out = sys.argv[1:]
-    source = f"{directory}/{FILES.get(name, 'stream/stream.c')}"
+    source = f"{directory}/{FILES[name]}"
     text = open(source, encoding="utf-8").read()
     for old, new in MUTATIONS[name]:
         if text.count(old) != 1:
