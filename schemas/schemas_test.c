@@ -19,7 +19,7 @@ static void every_topic_goes_round(void **state) {
     struct err err = {0};
     for (size_t t = 0; t < topics_count; t++) {
         const struct event_type *type = topics[t]->value;
-        assert_int_equal(topics[t]->index, t);
+        assert_int_equal(topics[t]->number, t);
         assert_true(schemas_register(s, topics[t], &err));
         for (int i = 0; i < 50; i++) {
             _cleanup_(arena_free) struct arena arena = {0};

@@ -110,13 +110,13 @@ static void expect_told(const char *notes) {
 }
 
 static int64_t committed(const struct fixture *f, const struct topic *t) {
-    return f->log->parts[t->index][0].group;
+    return f->log->parts[t->number][0].group;
 }
 
 static size_t count_of(const struct fixture *f, const struct topic *t) {
     size_t n = 0;
-    for (size_t i = 0; i < f->log->parts[t->index][0].count; i++)
-        n += f->log->parts[t->index][0].entries[i].state == ENTRY_COMMITTED;
+    for (size_t i = 0; i < f->log->parts[t->number][0].count; i++)
+        n += f->log->parts[t->number][0].entries[i].state == ENTRY_COMMITTED;
     return n;
 }
 
@@ -190,7 +190,7 @@ static void one_that_has_to_wait_holds_up_no_other(void **state) {
     expect_told("a b c ");
     assert_int_equal(committed(f, &topic_deposits), 3);
     assert_int_equal(count_of(f, &topic_transfers), 1);
-    const struct entry *moved = &f->log->parts[topic_transfers.index][0].entries[0];
+    const struct entry *moved = &f->log->parts[topic_transfers.number][0].entries[0];
     assert_slice(moved->key, "ann");
     assert_string_equal(moved->headers[0].name, "attempt");
     assert_slice(moved->headers[0].value, "1");
@@ -215,7 +215,7 @@ static void one_that_has_to_wait_holds_up_no_other(void **state) {
 
 static void expect_letter(struct fixture *f, const char *topic, const char *reason) {
     assert_int_equal(count_of(f, &topic_letters), 1);
-    const struct entry *entry = &f->log->parts[topic_letters.index][0].entries[0];
+    const struct entry *entry = &f->log->parts[topic_letters.number][0].entries[0];
     const struct letter *l = bank_value(f->bank, &topic_letters, entry->value);
     assert_slice(l->topic, topic);
     assert_slice(l->reason, reason);
@@ -248,7 +248,7 @@ static void what_is_refused_is_noted(void **state) {
     pass(f, 60 * 1000);
     expect_told("a a "); /* twice more */
     expect_letter(f, "transfers", "waiting for the world: ?4");
-    assert_slice(f->log->parts[topic_letters.index][0].entries[0].key, "transfers/0/2");
+    assert_slice(f->log->parts[topic_letters.number][0].entries[0].key, "transfers/0/2");
 }
 
 static void what_is_impossible_is_noted_at_once(void **state) {
@@ -305,7 +305,7 @@ static void a_failed_commit_repeats_nothing(void **state) {
         for (size_t k = 0; k < 2; k++) {
             if (done == 1 && kinds[k] == ERR_ABORT)
                 continue; /* an abort says that it was not done */
-            int64_t before = (int64_t)f->log->parts[topic_deposits.index][0].count;
+            int64_t before = (int64_t)f->log->parts[topic_deposits.number][0].count;
             memory_log_fail(f->log, CALL_COMMIT, kinds[k], 1, done == 1);
             send(f, "a");
             send(f, "b");
@@ -364,7 +364,7 @@ static void what_cannot_be_moved_is_undelivered(void **state) {
     struct fixture *f = *state;
     outside.note = "one that is too long for the topic";
     outside.to_note = DELIVERY_LATER;
-    f->log->value_max[topic_transfers.index] = 20;
+    f->log->value_max[topic_transfers.number] = 20;
     send(f, outside.note);
     send(f, "b");
     steps(f, 20);

@@ -302,7 +302,7 @@ class Topic:
 
         e = self.entry
         return (f"const struct topic topic_{self.c} = {{\n    .name = {c_string(self.name)},\n    .key = {c_string(e['key'])},\n"
-                f"    .value = &{self.value.c}_type,\n    .index = {index},\n    .partitions = {self.partitions},\n"
+                f"    .value = &{self.value.c}_type,\n    .number = {index},\n    .partitions = {self.partitions},\n"
                 f"    .compacted = {flag(e['cleanup'] == 'compact')},\n    .tombstones = {flag(e['tombstones'])},\n"
                 f"    .internal = {flag(e.get('internal'))},\n    .retention_ms = {self.retention},\n"
                 f"    .dead_letters = {c_string(self.dead_letters) if self.dead_letters else 'NULL'},\n"
@@ -335,7 +335,7 @@ def header(types, topics):
     out += '#include "events/topic.h"\n\n'
     out += "\n".join(t.declaration() for t in types.built.values()) + "\n"
     out += "".join(f"extern const struct topic topic_{t.c}; /* {t.name} */\n" for t in topics)
-    return out + ("\n/* All of them, in the catalogue's order: topics[i]->index == i. NULL behind the last. */\n"
+    return out + ("\n/* All of them, in the catalogue's order: topics[i]->number == i. NULL behind the last. */\n"
                   "extern const struct topic *const topics[];\nextern const size_t topics_count;\n")
 
 

@@ -214,7 +214,7 @@ bool schemas_recognise(struct schemas *s, const struct schema_known *known, size
 
 static const struct registered *find_registered(struct schemas *s, const struct topic *topic) {
     const struct registered *r =
-        atomic_load_explicit(&s->registered[topic->index % BUCKETS], memory_order_acquire);
+        atomic_load_explicit(&s->registered[topic->number % BUCKETS], memory_order_acquire);
     while (r != NULL && r->topic != topic)
         r = r->next;
     return r;
@@ -256,7 +256,7 @@ bool schemas_register(struct schemas *s, const struct topic *topic, struct err *
         !note_registered(s, id, err))
         return err_prefix(err, "schema of %s", subject.data);
     struct registered *r = xmalloc(sizeof *r);
-    struct registered *_Atomic *head = &s->registered[topic->index % BUCKETS];
+    struct registered *_Atomic *head = &s->registered[topic->number % BUCKETS];
     *r = (struct registered){*head, topic, id};
     atomic_store_explicit(head, r, memory_order_release);
     return true;

@@ -8,7 +8,7 @@ struct topic {
     const char *name;
     const char *key;                /* what the key is, in words: "order id" */
     const struct event_type *value; /* its Avro record */
-    int index;                      /* in the catalogue's table */
+    int number;                     /* in the catalogue's table */
     int partitions;                 /* 0: as the setting says */
     bool compacted;
     bool tombstones;            /* a null value is a fact here (deleted), not a bad record */

@@ -143,16 +143,16 @@ bool kafka_client(rd_kafka_type_t type, struct kafka_link *link, const struct ka
 /* ---- topics ---- */
 
 rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const struct topic *t) {
-    if (handles[t->index] == NULL) {
+    if (handles[t->number] == NULL) {
         rd_kafka_topic_conf_t *conf = rd_kafka_default_topic_conf_dup(rk);
         rd_kafka_topic_conf_set_opaque(conf, (void *)(uintptr_t)t);
         /* By itself it is "largest": without a word to the end. */
         rd_kafka_topic_conf_set(conf, "auto.offset.reset", "error", NULL, 0);
-        handles[t->index] = rd_kafka_topic_new(rk, t->name, conf);
-        if (handles[t->index] == NULL)
+        handles[t->number] = rd_kafka_topic_new(rk, t->name, conf);
+        if (handles[t->number] == NULL)
             abort(); /* a name that cannot be one: the catalogue was checked */
     }
-    return handles[t->index];
+    return handles[t->number];
 }
 
 void kafka_topics_destroy(rd_kafka_topic_t **handles, size_t count) {

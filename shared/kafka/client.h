@@ -41,7 +41,7 @@ void kafka_answered(struct kafka_link *l);
 /* Whether the broker knows who asks, and does not let them. Whoever gives them the right mends it. */
 bool kafka_forbids(rd_kafka_resp_err_t error);
 
-/* The client's handle of a topic, made at its first use in `handles`, a table by the topic's index. */
+/* The client's handle of a topic, made at its first use in `handles`, a table by the topic's number. */
 rd_kafka_topic_t *kafka_topic(rd_kafka_t *rk, rd_kafka_topic_t **handles, const struct topic *t);
 void kafka_topics_destroy(rd_kafka_topic_t **handles, size_t count);
 

@@ -58,7 +58,7 @@ struct kafka {
     int event; /* an eventfd: something happened on a queue, or log_wake */
     size_t topic_count;
     const struct topic *const *patient;
-    rd_kafka_topic_t **topics[READERS], **producer_topics, **asker_topics; /* by the topic's index */
+    rd_kafka_topic_t **topics[READERS], **producer_topics, **asker_topics; /* by the topic's number */
     int32_t *partitions;                                                   /* likewise; 0: not known */
     struct readings *readings[READERS];                                    /* likewise */
     size_t lost;                                                           /* readings that are */

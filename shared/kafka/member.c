@@ -121,12 +121,12 @@ static bool reclaim_tasks(struct kafka *k, const rd_kafka_ConsumerGroupDescripti
         if (tasks != NULL && tasks->cnt > 0 && is_stranger(k, instance))
             snprintf(k->strangers, sizeof k->strangers,
                      "waiting for the group %s: %d of its %d tasks are with a stranger, %s at %s", k->group,
-                     tasks->cnt, k->partitions[k->lead->index], rd_kafka_MemberDescription_client_id(member),
+                     tasks->cnt, k->partitions[k->lead->number], rd_kafka_MemberDescription_client_id(member),
                      rd_kafka_MemberDescription_host(member));
         first = first && (instance == NULL || strcmp(k->identity, instance) <= 0);
     }
     bool lacks = rd_kafka_ConsumerGroupDescription_state(group) == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
-                 had < k->partitions[k->lead->index];
+                 had < k->partitions[k->lead->number];
     k->lacking = lacks ? k->lacking + 1 : 0;
     if (k->lacking < LACKING_LOOKS || !first || !is_free(k, group, k->member_id, e))
         return true;
@@ -159,7 +159,7 @@ void kafka_member_look(struct kafka *k) {
     } else if (k->lead != NULL && now >= k->look_at) {
         k->look_at = now + LOOK_MS * (int64_t)1000;
         note_member_id(k, k->member);
-        if (k->tasks < k->partitions[k->lead->index])
+        if (k->tasks < k->partitions[k->lead->number])
             (void)!kafka_group_ask(k, &k->look, &e);
         else
             k->strangers[0] = 0;

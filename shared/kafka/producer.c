@@ -34,7 +34,7 @@ struct producer {
     atomic_bool stopping;
     pthread_mutex_t lock; /* of topics */
     rd_kafka_topic_t **topics;
-    struct target *targets; /* by the topic's index, as `topics` */
+    struct target *targets; /* by the topic's number, as `topics` */
     atomic_bool unknown;    /* whether it may write them */
     struct status status;   /* trouble: a topic that may not be written */
 };
@@ -219,14 +219,14 @@ bool producer_prepare(struct producer *p, const struct topic *t, struct err *e) 
     if (count == 0)
         return kafka_away(&p->link, NULL, rd_kafka_err2str(error), e);
     kafka_answered(&p->link);
-    p->targets[t->index].topic = t;
-    atomic_store(&p->targets[t->index].partitions, count);
+    p->targets[t->number].topic = t;
+    atomic_store(&p->targets[t->number].partitions, count);
     atomic_store(&p->unknown, true);
     return true;
 }
 
 bool producer_send(struct producer *p, const struct log_message *m, void *ticket, struct err *e) {
-    int32_t count = atomic_load(&p->targets[m->topic->index].partitions);
+    int32_t count = atomic_load(&p->targets[m->topic->number].partitions);
     if (count == 0)
         return err_set(e, ERR_RETRY, "Kafka at %s was not there yet", p->options.brokers);
     pthread_rwlock_rdlock(&p->use);

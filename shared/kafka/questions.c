@@ -47,12 +47,12 @@ static bool away(struct kafka *k, struct err *e, const char *what) {
 
 bool kafka_partitions(struct log *l, const struct topic *t, int32_t *count, struct err *e) {
     struct kafka *k = kafka_of(l);
-    if (k->partitions[t->index] == 0) {
+    if (k->partitions[t->number] == 0) {
         rd_kafka_t *rk;
         rd_kafka_resp_err_t error;
         if (!kafka_asker(k, &rk, e))
             return false;
-        k->partitions[t->index] =
+        k->partitions[t->number] =
             kafka_partition_count(rk, kafka_topic(rk, k->asker_topics, t), CALL_MS, &error);
         if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
             return err_set(e, ERR_RETRY, "waiting for the topic %s, which is not there yet", t->name);
@@ -63,7 +63,7 @@ bool kafka_partitions(struct log *l, const struct topic *t, int32_t *count, stru
             return away(k, e, rd_kafka_err2str(error));
         kafka_answered(&k->link);
     }
-    *count = k->partitions[t->index];
+    *count = k->partitions[t->number];
     return true;
 }
 

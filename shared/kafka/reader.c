@@ -129,12 +129,12 @@ void kafka_readers_destroy(struct kafka *k) {
 
 /* NULL: it never did. */
 static struct reading *reading_of(const struct kafka *k, int q, const struct topic *t, int32_t partition) {
-    struct readings *all = k->readings[q] == NULL ? NULL : &k->readings[q][t->index];
+    struct readings *all = k->readings[q] == NULL ? NULL : &k->readings[q][t->number];
     return all == NULL || partition >= all->count ? NULL : &all->at[partition];
 }
 
 static struct reading *reading_add(struct kafka *k, int q, const struct topic *t, int32_t partition) {
-    struct readings *all = &k->readings[q][t->index];
+    struct readings *all = &k->readings[q][t->number];
     all->topic = t;
     if (partition >= all->count) {
         all->at = xrealloc(all->at, (size_t)(partition + 1) * sizeof *all->at);
@@ -201,7 +201,7 @@ void kafka_unread(struct log *l, enum log_queue queue, const struct topic *t, in
     struct reading *r = reading_of(k, q, t, partition);
     if (r == NULL || !r->active)
         return;
-    rd_kafka_consume_stop(k->topics[q][t->index], partition);
+    rd_kafka_consume_stop(k->topics[q][t->number], partition);
     trouble_over(k, r);
     k->lost -= r->lost;
     r->lost = r->active = false;
@@ -319,7 +319,7 @@ static void locate(struct kafka *k, int q, const struct topic *t, int32_t partit
         moves->away = true;
         return;
     }
-    rd_kafka_consume_stop(k->topics[q][t->index], partition);
+    rd_kafka_consume_stop(k->topics[q][t->number], partition);
     r->position = r->seen = to;
     if (!reading_start(k, q, t, partition, &e)) {
         r->position = was;

@@ -199,7 +199,7 @@ static int handle_deposits(void) {
     memory_log_append(l, &topic_deposits, -1, SLICE("a"), bank_deposit(b, 6, ""));
     begin();
     bool done = run_stream(b, l);
-    const struct memory_partition *p = &l->parts[topic_receipts.index][0];
+    const struct memory_partition *p = &l->parts[topic_receipts.number][0];
     for (int again = 0; !done && again < 3; again++) {
         memory_log_revoke(l, 0, true);
         done = run_stream(b, l);

@@ -319,7 +319,7 @@ static void worker_destroy(struct worker *w) {
 
 static size_t count_topics(const struct service *service) {
     size_t count = 0;
-#define SEE(t) (count = (size_t)(t)->index + 1 > count ? (size_t)(t)->index + 1 : count)
+#define SEE(t) (count = (size_t)(t)->number + 1 > count ? (size_t)(t)->number + 1 : count)
     for (const struct topology *const *t = service->topologies; *t != NULL; t++)
         count = topology_topics(*t) > count ? topology_topics(*t) : count;
     for (const struct topic *const *o = service->publishes; o != NULL && *o != NULL; o++)

@@ -60,13 +60,13 @@ static bool produce(struct stream *s, const struct emission *m, struct slice inp
     if (message.delivered != NULL)
         log_send(message.delivered);
     TRY(CALL(s, produce, &message, e) || spoilt(e, ERR_ABORT));
-    counter_add(&s->counts[m->topic->index].out, 1);
+    counter_add(&s->counts[m->topic->number].out, 1);
     return true;
 }
 
 static int by_partition(const void *a, const void *b) {
     const struct emission *x = *(struct emission *const *)a, *y = *(struct emission *const *)b;
-    int order = x->topic->index - y->topic->index;
+    int order = x->topic->number - y->topic->number;
     order = order != 0 ? order : x->partition - y->partition;
     return order != 0 ? order : x < y ? -1 : 1;
 }

@@ -17,7 +17,7 @@ static void bad_record(struct stream *s, const struct log_record *r, const char 
     const struct topology *t = s->topology;
     if (t->dead_letters == NULL || r->topic->dead_letters == NULL ||
         strcmp(r->topic->dead_letters, t->name) != 0) {
-        counter_add(&s->counts[r->topic->index].skipped, 1);
+        counter_add(&s->counts[r->topic->number].skipped, 1);
         return;
     }
     struct log_header kept[64];
@@ -25,7 +25,7 @@ static void bad_record(struct stream *s, const struct log_record *r, const char 
     txn_dead_letter(s->txn, r, kept, n, reason);
     if (s->o.dead_letter != NULL)
         s->o.dead_letter(s->o.context, r, reason, s->o.log->ops->header(r, "traceparent"));
-    counter_add(&s->counts[r->topic->index].dead_letters, 1);
+    counter_add(&s->counts[r->topic->number].dead_letters, 1);
 }
 
 /* What is far ahead of the clock is by a wrong one, and would make everything late that comes after it. */
@@ -103,7 +103,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
     if (s->dirty_since == 0)
         s->dirty_since = now_ms(s);
     s->transaction_records++;
-    counter_add(&s->counts[r->topic->index].in, 1);
+    counter_add(&s->counts[r->topic->number].in, 1);
     /* Last: whatever fails here, what follows from the record is kept, and the record does not come again. */
     return txn_pending(s->txn) < s->o.held_outputs || produce_emissions(s, e);
 }

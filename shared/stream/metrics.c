@@ -53,8 +53,8 @@ static const struct metric reconciled = {"insideout_tasks_reconciled_total", MET
                                          "written there or a transaction had come to nothing."};
 
 static struct topic_counts *counts_of(struct topic_counts *all, const struct topic *t) {
-    all[t->index].topic = t;
-    return &all[t->index];
+    all[t->number].topic = t;
+    return &all[t->number];
 }
 
 struct topic_counts *topic_counts_create(const struct topology *t) {

@@ -82,7 +82,7 @@ static void expect(struct buf *text, const char *expected) {
 }
 
 static int64_t group_of(const struct fixture *f, const struct topic *t) {
-    return f->log->parts[t->index][0].group;
+    return f->log->parts[t->number][0].group;
 }
 
 static void deposit(struct fixture *f, const char *account, int64_t amount, const char *note) {
@@ -128,7 +128,7 @@ static void settle(struct fixture *f) {
 }
 
 static int64_t latest_balance(struct fixture *f) {
-    const struct memory_partition *p = &f->log->parts[topic_balances.index][0];
+    const struct memory_partition *p = &f->log->parts[topic_balances.number][0];
     for (size_t i = p->count; i-- > 0;)
         if (p->entries[i].state == ENTRY_COMMITTED)
             return *(const int64_t *)bank_value(f->bank, &topic_balances, p->entries[i].value);
@@ -297,7 +297,7 @@ static void a_changelog_whose_front_is_deleted(void **state) {
     crash(f);
     store_close(f->bank->store);
     f->bank->store = before;
-    int64_t end = (int64_t)f->log->parts[topic_balances.index][0].count;
+    int64_t end = (int64_t)f->log->parts[topic_balances.number][0].count;
     memory_log_trim(f->log, &topic_balances, 0, end);
     start(f);
     expect_moved(f, &topic_balances, 1, 0);
@@ -335,7 +335,7 @@ static void an_empty_changelog_that_does_not_begin_at_0(void **state) {
     struct fixture *f = *state;
     deposit(f, "a", 1, "");
     start(f);
-    int64_t end = (int64_t)f->log->parts[topic_balances.index][0].count;
+    int64_t end = (int64_t)f->log->parts[topic_balances.number][0].count;
     assert_true(end > 0);
     memory_log_trim(f->log, &topic_balances, 0, end);
     restore(f);
@@ -351,7 +351,7 @@ static void a_changelog_that_does_not_end_with_a_record(void **state) {
     deposit(f, "a", 1, "");
     start(f);
     for (int commits = 0; commits < 2; commits++) {
-        struct slice value = f->log->parts[topic_balances.index][0].entries[0].value;
+        struct slice value = f->log->parts[topic_balances.number][0].entries[0].value;
         memory_log_open(f->log, &topic_balances, 0, SLICE("b"), value);
         memory_log_end(f->log, commits);
         restore(f);
@@ -384,7 +384,7 @@ static void a_changelog_that_loses_its_last_records_while_its_task_runs(void **s
     settle(f);
     deposit(f, "b", 5, "");
     settle(f);
-    int64_t end = (int64_t)f->log->parts[topic_balances.index][0].count;
+    int64_t end = (int64_t)f->log->parts[topic_balances.number][0].count;
     assert_int_equal(balance_in_store(f, "b"), 7);
     memory_log_cut(f->log, &topic_balances, 0, end - 2); /* a record, and its marker */
     deposit(f, "a", 1, "");

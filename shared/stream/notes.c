@@ -18,7 +18,7 @@ void notice(struct stream *s, const char *fmt, ...) {
 }
 
 void note_moved(struct stream *s, const struct log_record *r) {
-    struct topic_counts *c = &s->counts[r->topic->index];
+    struct topic_counts *c = &s->counts[r->topic->number];
     char text[300];
     counter_add(r->offset > r->was ? &c->deleted : &c->lost, 1);
     log_moved_text(r, text, sizeof text);
@@ -26,7 +26,7 @@ void note_moved(struct stream *s, const struct log_record *r) {
 }
 
 void note_ahead(struct stream *s, const char *what, const struct log_position *end, int64_t position) {
-    counter_add(&s->counts[end->topic->index].lost, 1);
+    counter_add(&s->counts[end->topic->number].lost, 1);
     notice(s, "%s/%d: it was read up to %lld and %s %lld; %s is read anew", end->topic->name, end->partition,
            (long long)position,
            position > end->offset ? "ends at" : "has lost some of that, and ends again at",

@@ -113,7 +113,7 @@ static void deposit(struct fixture *f, int64_t amount, const char *traceparent) 
 
 /* Of the last committed record of a topic; data NULL: it has no such header. */
 static struct slice header(struct fixture *f, const struct topic *t, const char *name) {
-    const struct memory_partition *p = &f->log->parts[t->index][0];
+    const struct memory_partition *p = &f->log->parts[t->number][0];
     for (size_t i = p->count; i-- > 0;)
         if (p->entries[i].state == ENTRY_COMMITTED) {
             for (size_t k = 0; k < p->entries[i].header_count; k++)

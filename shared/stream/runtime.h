@@ -160,7 +160,7 @@ struct stream {
     atomic_int_least64_t deadline;
     atomic_uint_fast64_t left; /* see struct stream_progress */
     atomic_uint_fast64_t refresh_wanted, refresh_done;
-    struct topic_counts *counts; /* by the topic's index */
+    struct topic_counts *counts; /* by the topic's number */
     counter commits, aborts, rewinds, refusals, expired, reindexed, recovered, outdated, reconciled;
     struct histogram transaction_us, transaction_inputs;
     _Atomic(struct places *) places;     /* NULL before the topics are known */

@@ -136,9 +136,9 @@ static void owner(struct fixture *f, const char *account, const char *name) {
 /* What a committed reader finds in the topic, over all partitions: "key:text=amount " of each record. */
 static void assert_topic(struct fixture *f, const struct topic *t, const char *expected) {
     struct buf all = {0};
-    for (int32_t k = 0; k < f->log->partitions[t->index]; k++)
+    for (int32_t k = 0; k < f->log->partitions[t->number]; k++)
         for (int64_t i = 0; i < memory_log_stable_end(f->log, t, k); i++) {
-            const struct entry *entry = &f->log->parts[t->index][k].entries[i];
+            const struct entry *entry = &f->log->parts[t->number][k].entries[i];
             if (entry->state != ENTRY_COMMITTED)
                 continue;
             buf_printf(&all, SLICE_FMT, SLICE_ARG(entry->key));
@@ -163,7 +163,7 @@ static void assert_receipts(struct fixture *f, const char *expected) {
 }
 
 static int64_t group_offset(struct fixture *f, const struct topic *t) {
-    return f->log->parts[t->index][0].group;
+    return f->log->parts[t->number][0].group;
 }
 
 /* ---- what may not be ---- */
@@ -193,11 +193,11 @@ static void says_what_it_waits_for(void **state) {
     create(f);
     assert_string_equal(status_of(f), "starting");
     assert_false(in_trouble(f));
-    f->log->partitions[topic_balances.index] = 0;
+    f->log->partitions[topic_balances.number] = 0;
     rounds(f, 2);
     assert_true(in_trouble(f));
     assert_string_equal(status_of(f), "waiting for the topic balances");
-    f->log->partitions[topic_balances.index] = 1;
+    f->log->partitions[topic_balances.number] = 1;
     memory_log_fail(f->log, CALL_ENDS, ERR_RETRY, 1, false);
     rounds(f, 1);
     assert_string_equal(status_of(f), "waiting for Kafka: ends fails");
@@ -272,7 +272,7 @@ static void refuses_other_partition_counts(void **state) {
 
 static void refuses_sources_that_are_not_copartitioned(void **state) {
     struct fixture *f = *state;
-    f->log->partitions[topic_balances.index] = 2;
+    f->log->partitions[topic_balances.number] = 2;
     assert_refused(f, "topology bank: deposits has 4 partitions, balances has 2; they must be the same");
 }
 
@@ -309,11 +309,11 @@ static void each_partition_is_a_task(void **state) {
         }
     rounds(f, 1);
     for (int i = 0; i < 4; i++) {
-        const struct memory_partition *p = &f->log->parts[topic_deposits.index][i];
+        const struct memory_partition *p = &f->log->parts[topic_deposits.number][i];
         assert_true(p->count > 0);
         assert_int_equal(p->group, p->count);
-        for (size_t k = 0; k < f->log->parts[topic_balances.index][i].count; k++) {
-            const struct entry *entry = &f->log->parts[topic_balances.index][i].entries[k];
+        for (size_t k = 0; k < f->log->parts[topic_balances.number][i].count; k++) {
+            const struct entry *entry = &f->log->parts[topic_balances.number][i].entries[k];
             if (entry->state == ENTRY_COMMITTED)
                 assert_int_equal(
                     ((const struct balance *)bank_value(f->bank, &topic_balances, entry->value))->amount, 2);
@@ -1056,7 +1056,7 @@ static void tasks_do_not_wait_for_each_other(void **state) {
     rounds(f, 20);
     assert_false(stream_ready(f->stream));
     for (int k = 0; k < 4; k++) {
-        const struct memory_partition *p = &f->log->parts[topic_deposits.index][k];
+        const struct memory_partition *p = &f->log->parts[topic_deposits.number][k];
         assert_int_equal(p->group, k < 2 ? -1 : (int64_t)p->count);
     }
     f->log->unstable_tasks = 0;
@@ -1395,7 +1395,7 @@ static void other_tasks_go_on_over_a_revoke(void **state) {
     }
     rounds(f, 2);
     for (int k = 0; k < 4; k++) {
-        const struct memory_partition *p = &f->log->parts[topic_deposits.index][k];
+        const struct memory_partition *p = &f->log->parts[topic_deposits.number][k];
         assert_true(p->count > 0);
         assert_int_equal(p->group, k == 0 ? -1 : (int64_t)p->count);
     }
@@ -1672,8 +1672,8 @@ static void what_is_far_ahead_of_the_clock_does_not_move_time(void **state) {
 /* Of an older version, or by a clock that was wrong. */
 static void a_committed_time_far_ahead_is_not_for_ever(void **state) {
     struct fixture *f = *state;
-    f->log->parts[topic_deposits.index][0].group = 0;
-    f->log->parts[topic_deposits.index][0].group_time = T + (int64_t)1000 * HOUR_MS + 30000;
+    f->log->parts[topic_deposits.number][0].group = 0;
+    f->log->parts[topic_deposits.number][0].group_time = T + (int64_t)1000 * HOUR_MS + 30000;
     start(f);
     f->log->time += HOUR_MS;
     deposit(f, "a", 5, "");
@@ -1809,9 +1809,9 @@ static void offsets_are_renewed(void **state) {
 
 /* As compaction does with a tombstone, some time after it has taken away what that deletes. */
 static void compact(struct fixture *f, const struct topic *t, size_t from) {
-    for (size_t i = from; i < f->log->parts[t->index][0].count; i++)
-        if (f->log->parts[t->index][0].entries[i].value.data == NULL)
-            f->log->parts[t->index][0].entries[i].state = ENTRY_MARKER;
+    for (size_t i = from; i < f->log->parts[t->number][0].count; i++)
+        if (f->log->parts[t->number][0].entries[i].value.data == NULL)
+            f->log->parts[t->number][0].entries[i].state = ENTRY_MARKER;
 }
 
 static void what_was_elsewhere_for_long_is_read_anew(void **state) {
@@ -1822,7 +1822,7 @@ static void what_was_elsewhere_for_long_is_read_anew(void **state) {
     deposit(f, "there", 7, "");
     rounds(f, 10);
     for (int hours = 11; hours <= 13; hours += 2) {
-        struct memory_partition *changelog = &f->log->parts[topic_balances.index][0];
+        struct memory_partition *changelog = &f->log->parts[topic_balances.number][0];
         memory_log_revoke(f->log, 0, false);
         rounds(f, 2);
         memory_log_append(f->log, &topic_balances, 0, SLICE("gone"), SLICE_NONE); /* by another instance */
@@ -1855,7 +1855,7 @@ static void a_table_that_is_too_old_is_read_anew(void **state) {
     memory_log_append(f->log, &topic_owners, -1, SLICE("gone"), SLICE_NONE);
     owner(f, "other", "Ole");
     compact(f, &topic_owners, 0);
-    f->log->parts[topic_owners.index][0].entries[0].state = ENTRY_MARKER;
+    f->log->parts[topic_owners.number][0].entries[0].state = ENTRY_MARKER;
     f->log->now += 14 * HOUR_MS;
     start(f);
     assert_int_equal(bank_metric(f->stream, "outdated_partitions_total"), 1);
@@ -1887,14 +1887,14 @@ static void send_many(struct fixture *f, int from, int to) {
 
 static size_t count_records(struct fixture *f, const struct topic *t) {
     size_t n = 0;
-    for (size_t i = 0; i < f->log->parts[t->index][0].count; i++)
-        n += f->log->parts[t->index][0].entries[i].state == ENTRY_COMMITTED;
+    for (size_t i = 0; i < f->log->parts[t->number][0].count; i++)
+        n += f->log->parts[t->number][0].entries[i].state == ENTRY_COMMITTED;
     return n;
 }
 
 static void what_the_broker_refuses_is_found(void **state) {
     struct fixture *f = *state;
-    f->log->value_max[topic_receipts.index] = 40;
+    f->log->value_max[topic_receipts.number] = 40;
     owner(f, "big", "whose name is too long for what receipts may be");
     start(f);
     send_many(f, 0, 150);
@@ -1917,12 +1917,12 @@ static void what_the_broker_refuses_is_found(void **state) {
 
 /* Until an input is known from which something follows that is refused; nobody has read it again yet. */
 static void refuse_one(struct fixture *f, const char *account) {
-    f->log->value_max[topic_receipts.index] = 1;
+    f->log->value_max[topic_receipts.number] = 1;
     deposit(f, account, 7, "");
     while (bank_metric(f->stream, "refused_transactions_total") < 2)
         rounds(f, 1);
     f->log->unstable_tasks = LOG_PARTITIONS_MAX;
-    f->log->value_max[topic_receipts.index] = 0;
+    f->log->value_max[topic_receipts.number] = 0;
 }
 
 /* Another record may have its offset by then. */
@@ -1955,13 +1955,13 @@ static void what_others_shall_handle_is_not_looked_for(void **state) {
 /* As when the broker's clock is wrong. */
 static void what_cannot_even_be_a_letter_is_waited_for(void **state) {
     struct fixture *f = *state;
-    f->log->value_max[topic_receipts.index] = f->log->value_max[topic_letters.index] = 1;
+    f->log->value_max[topic_receipts.number] = f->log->value_max[topic_letters.number] = 1;
     start(f);
     deposit(f, "a", 7, "");
     rounds(f, 60);
     assert_true(in_trouble(f));
     assert_string_equal(status_of(f), "Kafka refuses a record");
-    f->log->value_max[topic_receipts.index] = f->log->value_max[topic_letters.index] = 0;
+    f->log->value_max[topic_receipts.number] = f->log->value_max[topic_letters.number] = 0;
     rounds(f, 10);
     assert_receipts(f, "a:nobody=7 ");
     assert_topic(f, &topic_letters, "");
@@ -1971,7 +1971,7 @@ static void a_row_that_expires_can_be_refused_too(void **state) {
     struct fixture *f = *state;
     start(f);
     rounds(f, 8);
-    f->log->value_max[topic_receipts.index] = 1;
+    f->log->value_max[topic_receipts.number] = 1;
     deposit(f, "a", 5, "");
     deposit(f, "b", 6, "");
     rounds(f, 3);

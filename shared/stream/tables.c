@@ -205,9 +205,9 @@ bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e) 
             if (!table_put(t, &s->incoming, s->o.schemas, r, s->table_partitions[i], e)) {
                 if (e->kind != ERR_POISON)
                     return false;
-                counter_add(&s->counts[r->topic->index].skipped, 1);
+                counter_add(&s->counts[r->topic->number].skipped, 1);
             }
-            counter_add(&s->counts[r->topic->index].hydrated, 1);
+            counter_add(&s->counts[r->topic->number].hydrated, 1);
             _cleanup_(buf_free) struct buf key = {0};
             store_key_table_position(&key, t, r->partition);
             position_put(&s->incoming, &key, r->offset + 1);

@@ -263,7 +263,7 @@ static bool wait_for_own(struct stream *s, const struct log_record *r, struct er
     if (same_place(&s->unreadable, r))
         return false;
     s->unreadable = (struct log_position){r->topic, r->partition, r->offset};
-    counter_add(&s->counts[r->topic->index].unreadable, 1);
+    counter_add(&s->counts[r->topic->number].unreadable, 1);
     notice(s, "%s; it waits", e->text);
     return false;
 }
@@ -294,11 +294,11 @@ static bool restore_record(struct stream *s, const struct view *v, const struct 
             return false;
         if (!none && is_own(s, r))
             return wait_for_own(s, r, e);
-        counter_add(&s->counts[r->topic->index].skipped, 1);
+        counter_add(&s->counts[r->topic->number].skipped, 1);
     } else {
         TRY(restore_row(s, v, r, e));
     }
-    counter_add(&s->counts[r->topic->index].restored, 1);
+    counter_add(&s->counts[r->topic->number].restored, 1);
     struct slice inputs = s->o.log->ops->header(r, INPUTS_HEADER);
     if (inputs.data != NULL && is_own(s, r)) {
         inputs_raise(s, r->partition, inputs);

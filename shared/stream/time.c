@@ -22,7 +22,7 @@ bool expire_due(struct stream *s, size_t source, const struct log_record *r, str
             s->dirty_since = now_ms(s); /* what is done of a portion that fails is committed too */
         TRY(txn_expire(s->txn, r, trace, alone ? 1 : s->o.expiry_rows, &task->time, &x, e));
         counter_add(&s->expired, x.rows);
-        counter_add(&s->counts[r->topic->index].skipped, x.rejected);
+        counter_add(&s->counts[r->topic->number].skipped, x.rejected);
         TRY((!x.more && !alone) || commit(s, e));
         if (x.silent)
             q->culprit = (struct suspect){0};

@@ -75,7 +75,7 @@ struct tail_fetch {
 struct tail {
     struct tail_options o;
     pthread_mutex_t lock;      /* of all below, but not while the log is asked */
-    struct tail_part ***parts; /* by the topic's index, then partition; what is there stays */
+    struct tail_part ***parts; /* by the topic's number, then partition; what is there stays */
     struct tail_part *_Atomic all;
     struct tail_fetch *queue, **queue_end;
     atomic_uint_fast64_t opened; /* how often somebody wanted to know an end */
@@ -83,7 +83,7 @@ struct tail {
     int64_t retry_at, fetch_at; /* not before; 0: nothing to try again */
     struct {
         counter deleted, lost;
-    } * moved; /* positions, by the topic's index */
+    } * moved; /* positions, by the topic's number */
     struct log_record records[BATCH];
     atomic_bool stopping;
 };
@@ -280,14 +280,14 @@ static size_t ring_find(const struct tail_part *p, int64_t offset) {
 
 /* NULL: nobody has ever asked for it. */
 static struct tail_part *part_find(struct tail *t, const struct topic *topic, int32_t partition) {
-    return t->parts[topic->index] == NULL ? NULL : t->parts[topic->index][partition];
+    return t->parts[topic->number] == NULL ? NULL : t->parts[topic->number][partition];
 }
 
 static struct tail_part *part_of(struct tail *t, const struct topic *topic, int32_t partition) {
     assert(partition >= 0 && partition < PARTITIONS_MAX);
-    if (t->parts[topic->index] == NULL)
-        t->parts[topic->index] = xcalloc(PARTITIONS_MAX, sizeof(struct tail_part *));
-    struct tail_part **slot = &t->parts[topic->index][partition];
+    if (t->parts[topic->number] == NULL)
+        t->parts[topic->number] = xcalloc(PARTITIONS_MAX, sizeof(struct tail_part *));
+    struct tail_part **slot = &t->parts[topic->number][partition];
     if (*slot == NULL) {
         struct tail_part *p = xcalloc(1, sizeof *p);
         *p = (struct tail_part){.next_part = atomic_load(&t->all), .topic = topic, .partition = partition};
@@ -530,7 +530,8 @@ static bool know(struct tail *t, const struct log_record *r) {
 }
 
 static void count_moved(struct tail *t, const struct log_record *r) {
-    counter_add(r->offset < r->was ? &t->moved[r->topic->index].lost : &t->moved[r->topic->index].deleted, 1);
+    counter_add(r->offset < r->was ? &t->moved[r->topic->number].lost : &t->moved[r->topic->number].deleted,
+                1);
 }
 
 /* What is in memory is not deleted for whoever reads that. */

@@ -254,14 +254,14 @@ static void a_topic_that_is_not_there_yet(void **state) {
     struct fixture *f = *state;
     struct tail_cursor c = cursor(TAIL_NOW, NULL), there = cursor(0, NULL);
     there.topic = &topic_owners;
-    f->log->partitions[topic_deposits.index] = 0;
+    f->log->partitions[topic_deposits.number] = 0;
     memory_log_append(f->log, &topic_owners, 0, SLICE("o"), bank_owner(f->bank, "Ann", "Rome"));
     tail_open(f->tail, &c);
     tail_open(f->tail, &there);
     rounds(f, 2);
     assert_int_equal(read_tail(f, &c), TAIL_STARTING);
     assert_read(f, &there, "o@0 ");
-    f->log->partitions[topic_deposits.index] = 1;
+    f->log->partitions[topic_deposits.number] = 1;
     rounds(f, 10);
     assert_read(f, &c, "");
     deposit(f, "a", 1);
@@ -311,7 +311,7 @@ static void the_registry_is_away(void **state) {
 static void nothing_is_read_for_nobody(void **state) {
     struct fixture *f = *state;
     struct tail_cursor c = cursor(TAIL_NOW, NULL);
-    const bool *reading = &f->log->parts[topic_deposits.index][0].readers[LOG_TABLES].reading;
+    const bool *reading = &f->log->parts[topic_deposits.number][0].readers[LOG_TABLES].reading;
     rounds(f, 2);
     assert_false(*reading);
     tail_open(f->tail, &c);
@@ -348,7 +348,7 @@ static void once(void **state) {
     assert_int_equal(read_tail(f, &c), TAIL_COMING);
     rounds(f, 2);
     assert_read(f, &c, "a@5 a@6 ");
-    assert_false(f->log->parts[topic_deposits.index][0].readers[LOG_TABLES].reading);
+    assert_false(f->log->parts[topic_deposits.number][0].readers[LOG_TABLES].reading);
     tail_close(f->tail, &c);
     c = cursor(0, NULL);
     c.once = 3;

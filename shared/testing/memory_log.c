@@ -16,8 +16,8 @@ static struct memory_log *of(struct log *l) {
 }
 
 static struct memory_partition *part(struct memory_log *l, const struct topic *t, int32_t partition) {
-    assert_in_range(partition, 0, l->partitions[t->index] - 1);
-    return &l->parts[t->index][partition];
+    assert_in_range(partition, 0, l->partitions[t->number] - 1);
+    return &l->parts[t->number][partition];
 }
 
 /* Whether the call goes on; `*fails` whether it then fails. */
@@ -72,7 +72,7 @@ static int64_t append(struct memory_partition *p, const struct entry *e) {
 }
 
 static int32_t place(const struct memory_log *l, const struct topic *t, int32_t partition, struct slice key) {
-    return partition >= 0 ? partition : partition_of(key, l->partitions[t->index]);
+    return partition >= 0 ? partition : partition_of(key, l->partitions[t->number]);
 }
 
 int64_t memory_log_append_with(struct memory_log *l, const struct topic *t, int32_t partition,
@@ -133,7 +133,7 @@ void memory_log_cut(struct memory_log *l, const struct topic *t, int32_t partiti
 }
 
 int64_t memory_log_stable_end(const struct memory_log *l, const struct topic *t, int32_t partition) {
-    const struct memory_partition *p = &l->parts[t->index][partition];
+    const struct memory_partition *p = &l->parts[t->number][partition];
     size_t i = 0;
     while (i < p->count && p->entries[i].state != ENTRY_OPEN)
         i++;
@@ -151,9 +151,9 @@ static int64_t log_time_ms(struct log *log) {
 }
 
 static bool log_partitions(struct log *log, const struct topic *t, int32_t *count, struct err *e) {
-    if (of(log)->partitions[t->index] == 0)
+    if (of(log)->partitions[t->number] == 0)
         return err_set(e, ERR_RETRY, "waiting for the topic %s", t->name);
-    *count = of(log)->partitions[t->index];
+    *count = of(log)->partitions[t->number];
     return true;
 }
 
@@ -371,7 +371,7 @@ static bool log_produce(struct log *log, const struct log_message *m, struct err
     if (!enter(l, CALL_PRODUCE, &fails, e) || fails)
         return false;
     assert_true(l->in_transaction);
-    size_t max = l->value_max[m->topic->index];
+    size_t max = l->value_max[m->topic->number];
     if ((max > 0 && m->value.size > max) ||
         (l->clock_behind > 0 && m->timestamp > l->time - l->clock_behind + 60 * 60 * 1000)) {
         l->refused = true; /* the producer hears of it later */

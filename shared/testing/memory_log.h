@@ -50,7 +50,7 @@ struct memory_partition {
 
 struct memory_log {
     struct log log;
-    int32_t partitions[LOG_TOPICS_MAX]; /* by the topic's index; 0: there is no such topic */
+    int32_t partitions[LOG_TOPICS_MAX]; /* by the topic's number; 0: there is no such topic */
     struct memory_partition parts[LOG_TOPICS_MAX][LOG_PARTITIONS_MAX];
     int64_t now;  /* of the monotonic clock */
     int64_t time; /* of day, and of records that are appended; 0: they have 1000 + offset */

@@ -13,7 +13,7 @@ static void topic_names_json(struct json *j, const char *key, const struct topic
 
 size_t topology_topics(const struct topology *t) {
     int top = -1;
-#define SEE(t) (top = (t) != NULL && (t)->index > top ? (t)->index : top)
+#define SEE(t) (top = (t) != NULL && (t)->number > top ? (t)->number : top)
     for (const struct source *s = t->sources; s != NULL && s->topic != NULL; s++)
         SEE(s->topic);
     for (const struct view *const *v = t->views; v != NULL && *v != NULL; v++)

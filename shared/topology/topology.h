@@ -124,7 +124,7 @@ const struct table *topology_served(const struct topology *t);
 /* Whether it has this table. */
 bool topology_has_table(const struct topology *t, const struct table *table);
 
-/* One more than the highest index of the topics that it names: the size of a table by topic->index. */
+/* One more than the highest index of the topics that it names: the size of a table by topic->number. */
 size_t topology_topics(const struct topology *t);
 
 /* Writes the declared graph as one JSON object: name, sources, views, tables, outputs. */

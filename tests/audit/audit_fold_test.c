@@ -37,7 +37,7 @@ static int teardown(void **state) {
 }
 
 static struct audit_at next(struct world *w, const struct topic *t) {
-    return (struct audit_at){0, w->next[t->index]++};
+    return (struct audit_at){0, w->next[t->number]++};
 }
 
 static struct order order_of(const char *id, int32_t quantity, enum order_state state) {

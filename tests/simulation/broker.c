@@ -5,12 +5,12 @@
 #include <stdlib.h>
 
 struct partition *broker_partition(struct broker *b, const struct topic *t, int32_t partition) {
-    if (b->topics[t->index] == NULL) {
-        b->topics[t->index] = xcalloc(MAX_PARTITIONS, sizeof(struct partition));
+    if (b->topics[t->number] == NULL) {
+        b->topics[t->number] = xcalloc(MAX_PARTITIONS, sizeof(struct partition));
         for (int32_t i = 0; i < MAX_PARTITIONS; i++)
-            b->topics[t->index][i] = (struct partition){.topic = t, .number = i};
+            b->topics[t->number][i] = (struct partition){.topic = t, .number = i};
     }
-    return &b->topics[t->index][partition];
+    return &b->topics[t->number][partition];
 }
 
 int64_t broker_append(struct broker *b, struct partition *p, const struct entry *e, struct txn *txn) {

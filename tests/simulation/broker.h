@@ -98,7 +98,7 @@ struct late_end {
 struct broker {
     struct world *world;
     struct arena *arena;
-    struct partition *topics[64]; /* by the topic's index */
+    struct partition *topics[64]; /* by the topic's number */
     int32_t partition_count;
     struct group groups[MAX_GROUPS];
     int group_count;

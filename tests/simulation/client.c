@@ -62,7 +62,7 @@ static int64_t client_time_ms(struct log *l) {
 
 static bool client_partitions(struct log *l, const struct topic *t, int32_t *count, struct err *e) {
     struct client *c = of(l);
-    uint64_t bit = UINT64_C(1) << t->index;
+    uint64_t bit = UINT64_C(1) << t->number;
     if ((c->known_topics & bit) == 0) {
         POINT(c, "partitions");
         if (world_away(world_of(c)))

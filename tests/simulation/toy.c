@@ -58,7 +58,7 @@ static void by_count(struct index *to, const struct event *row) {
 }
 
 static int64_t mix(int64_t hash, const struct topic *t, int32_t partition, int64_t offset) {
-    uint64_t seed = (uint64_t)hash ^ (uint64_t)offset << 16 ^ (uint64_t)partition << 8 ^ (uint64_t)t->index;
+    uint64_t seed = (uint64_t)hash ^ (uint64_t)offset << 16 ^ (uint64_t)partition << 8 ^ (uint64_t)t->number;
     return (int64_t)random_next(&seed);
 }
 

@@ -521,7 +521,7 @@ static void catalogue_is_a_table(void **state) {
     assert_int_equal(t->retention_ms, 7 * 86400 * 1000LL);
     assert_int_equal(d->retention_ms, -1);
     assert_int_equal(d->partitions, 1);
-    assert_int_equal(d->index, 1);
+    assert_int_equal(d->number, 1);
     assert_true(d->compacted && d->tombstones && d->internal);
     assert_false(t->compacted || t->tombstones || t->internal);
     assert_string_equal(t->dead_letters, "viewer");

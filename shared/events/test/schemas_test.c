@@ -218,7 +218,7 @@ static void threads_share(void **state) {
     assert_int_equal(shared.failures, 0);
 }
 
-static const struct topic topic_other = {.name = "other", .value = &inner_type, .index = 1};
+static const struct topic topic_other = {.name = "other", .value = &inner_type, .number = 1};
 
 /* It is lost and begins anew: another schema comes first, so that the ids are others. */
 static struct registry *lose_registry(void) {
