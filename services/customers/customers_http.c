@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "http/body.h"
-#include "service/page.h"
+#include "instance/page.h"
 
 enum { NAME_MAX_BYTES = 200, EMAIL_MAX_BYTES = 254, ADDRESS_MAX_BYTES = 1000, PAGE = 50, PAGE_MAX = 500 };
 

@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "service/feed.h"
-#include "service/page.h"
+#include "feeds/feed.h"
+#include "instance/page.h"
 
 enum { PAGE_MAX = 500 };
 

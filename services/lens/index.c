@@ -3,9 +3,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "causes.h"
+#include "process/logger.h"
 #include "reader.h"
 #include "record.h"
-#include "service/logger.h"
 #include "store/store.h"
 
 #include <inttypes.h>

@@ -3,8 +3,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "events/registry.h"
+#include "process/settings.h"
 #include "schemas/schemas.gen.h"
-#include "service/settings.h"
 
 #include <inttypes.h>
 #include <poll.h>

@@ -1,9 +1,9 @@
 #include "lens.h"
 
 #include "base/clock.h"
+#include "feeds/feed.h"
 #include "http/events.h"
 #include "schemas/schemas.gen.h"
-#include "service/feed.h"
 
 #include <inttypes.h>
 

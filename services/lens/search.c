@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "feeds/vector.h"
 #include "log/partitions.h"
-#include "service/vector.h"
 #include "topology/topology.h"
 
 #include <jansson.h>

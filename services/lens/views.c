@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "service/vector.h"
+#include "feeds/vector.h"
 
 #include <inttypes.h>
 #include <stdio.h>

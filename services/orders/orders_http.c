@@ -4,10 +4,10 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "feeds/feed.h"
 #include "http/body.h"
-#include "service/feed.h"
-#include "service/list.h"
-#include "service/partitioned.h"
+#include "partitions/list.h"
+#include "partitions/served.h"
 
 #include <stdlib.h>
 

@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "card.h"
 #include "http/body.h"
+#include "process/settings.h"
 #include "service/service.h"
-#include "service/settings.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "feeds/feed.h"
 #include "http/body.h"
-#include "service/feed.h"
 #include "service/service.h"
 #include "stream/stream.h"
 

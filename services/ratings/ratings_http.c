@@ -3,10 +3,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "feeds/feed.h"
 #include "http/body.h"
 #include "ratings_rules.h"
 #include "ratings_simulation.h"
-#include "service/feed.h"
 #include "service/service.h"
 
 #include <inttypes.h>

@@ -1,8 +1,9 @@
 /* What a view comes to, to be compared with a copy of it that was made from the log: /digest/{topic}. */
-#include "service/instance.h"
+#include "service/health.h"
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "instance/inside.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,7 +78,7 @@ static enum http_result get_digest(struct http_exchange *x, void *context) {
     if (w->stream == NULL) {
         w->stream = find_stream(i, topic);
         if (w->stream == NULL || topic.size >= sizeof name)
-            return http_reply_problem(x, 404, "topic", "%s has no view over " SLICE_FMT, i->service->name,
+            return http_reply_problem(x, 404, "topic", "%s has no view over " SLICE_FMT, i->name,
                                       SLICE_ARG(topic));
         w->partition = -1;
     }

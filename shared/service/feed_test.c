@@ -1,8 +1,12 @@
 /* Streams of a table and of a log: both in memory and driven by the test, and a real HTTP server in front. */
-#include "service/feed_internal.h"
+#include "feeds/feed.h"
 
 #include "base/clock.h"
+#include "feeds/feeds.h"
 #include "http/test_client.h"
+#include "service/service.h"
+#include "service/worker.h"
+#include "tail/tail.h"
 #include "testing/bank.h"
 #include "testing/memory_log.h"
 
@@ -70,13 +74,16 @@ static int setup(void **state) {
     struct err e = {0};
     f->bank = bank_create();
     f->log = memory_log_create(1);
-    f->instance = (struct instance){.service = &service,
+    f->instance = (struct instance){.name = "bank",
+                                    .service = &service,
                                     .settings = {.partitions = 1},
                                     .schemas = f->bank->schemas,
                                     .workers = &f->worker,
                                     .worker_count = 1};
     f->worker.instance = &f->instance;
     f->worker.topology = &bank_topology;
+    f->worker.store = f->bank->store;
+    f->worker.log = &f->log->log;
     f->worker.name = "bank";
     status_init(&f->worker.status, "starting");
     f->instance.feeds = feeds_create(&f->instance);
@@ -84,14 +91,8 @@ static int setup(void **state) {
     http_server_mount(f->instance.http, routes, &f->instance);
     if (!http_server_start(f->instance.http, &e))
         fail_msg("%s", e.text);
-    atomic_store(&f->worker.stream, stream_create(&(struct stream_options){.topology = &bank_topology,
-                                                                           .schemas = f->bank->schemas,
-                                                                           .store = f->bank->store,
-                                                                           .log = &f->log->log,
-                                                                           .context = &f->worker,
-                                                                           .changed = instance_row_changed,
-                                                                           .reread = instance_table_reread,
-                                                                           .refreshed = instance_refreshed}));
+    struct stream_options options = worker_stream_options(&f->worker);
+    atomic_store(&f->worker.stream, stream_create(&options));
     *state = f;
     return 0;
 }

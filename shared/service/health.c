@@ -1,9 +1,10 @@
 /* Whether a process lives and is ready, and where in the log it is: /livez, /readyz, /progress. */
-#include "service/instance.h"
+#include "service/health.h"
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "service/assignments.h"
+#include "partitions/assignments.h"
+#include "service/service.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -12,25 +13,6 @@
 static enum http_result livez(struct http_exchange *x, void *context) {
     (void)context;
     return http_reply_json(x, 200, SLICE("{\"status\":\"live\"}"));
-}
-
-bool worker_ready(struct worker *w) {
-    struct stream *s = atomic_load(&w->stream);
-    struct deliverer *d = atomic_load(&w->deliverer);
-    return (s != NULL && stream_ready(s)) || (d != NULL && deliverer_ready(d));
-}
-
-bool worker_status(struct worker *w, char *text, size_t size) {
-    struct stream *s = atomic_load(&w->stream);
-    struct deliverer *d = atomic_load(&w->deliverer);
-    return d != NULL   ? deliverer_status(d, text, size)
-           : s != NULL ? stream_status(s, text, size)
-                       : status_read(&w->status, text, size);
-}
-
-bool instance_hindered(struct instance *i, char *text, size_t size) {
-    *text = 0;
-    return i->producer != NULL && producer_status(i->producer, text, size);
 }
 
 static enum http_result readyz(struct http_exchange *x, void *context) {

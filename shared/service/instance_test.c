@@ -1,9 +1,12 @@
 /* What routes see of a running service: a stream over a log in memory, driven by the test, and a real HTTP
  * server in front of its tables. */
-#include "service/instance.h"
+#include "instance/inside.h"
 
 #include "base/json.h"
-#include "service/page.h"
+#include "instance/page.h"
+#include "service/health.h"
+#include "service/service.h"
+#include "service/worker.h"
 
 #include "http/test_client.h"
 #include "testing/bank.h"
@@ -119,10 +122,15 @@ static int setup(void **state) {
     struct err e = {0};
     f->bank = bank_create();
     f->log = memory_log_create(1);
-    f->instance = (struct instance){
-        .service = &service, .schemas = f->bank->schemas, .workers = &f->worker, .worker_count = 1};
+    f->instance = (struct instance){.name = "bank",
+                                    .service = &service,
+                                    .schemas = f->bank->schemas,
+                                    .workers = &f->worker,
+                                    .worker_count = 1};
     f->worker.instance = &f->instance;
     f->worker.topology = &bank_topology;
+    f->worker.store = f->bank->store;
+    f->worker.log = &f->log->log;
     f->worker.name = bank_topology.name;
     status_init(&f->worker.status, "waiting for the store");
     f->instance.http = http_server_create(&(struct http_config){0});
@@ -146,13 +154,8 @@ static int teardown(void **state) {
 }
 
 static void start_stream(struct fixture *f) {
-    atomic_store(&f->worker.stream, stream_create(&(struct stream_options){.topology = &bank_topology,
-                                                                           .schemas = f->bank->schemas,
-                                                                           .store = f->bank->store,
-                                                                           .log = &f->log->log,
-                                                                           .context = &f->worker,
-                                                                           .changed = instance_row_changed,
-                                                                           .refreshed = instance_refreshed}));
+    struct stream_options options = worker_stream_options(&f->worker);
+    atomic_store(&f->worker.stream, stream_create(&options));
 }
 
 static void rounds(struct fixture *f, int n) {

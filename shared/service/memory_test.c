@@ -4,9 +4,12 @@
  * nothing crashes, hangs, or comes to another result, nor leaves one behind.
  */
 #include "events/schemas.h"
+#include "feeds/feed.h"
+#include "feeds/feeds.h"
 #include "http/body.h"
 #include "http/server.h"
-#include "service/feed_internal.h"
+#include "service/service.h"
+#include "service/worker.h"
 #include "store/directory.h"
 #include "store/store.h"
 
@@ -230,8 +233,9 @@ static int follow_a_table(void) {
     static const char request[] = "GET /owners HTTP/1.1\r\nHost: localhost\r\n\r\n";
     struct bank *b = bank_create();
     struct memory_log *l = memory_log_create(1);
-    struct worker worker = {.topology = &bank_topology, .name = "bank"};
-    struct instance i = {.service = &service,
+    struct worker worker = {.topology = &bank_topology, .name = "bank", .store = b->store, .log = &l->log};
+    struct instance i = {.name = "bank",
+                         .service = &service,
                          .settings = {.partitions = 1},
                          .schemas = b->schemas,
                          .workers = &worker,
@@ -247,14 +251,8 @@ static int follow_a_table(void) {
     i.feeds = feeds_create(&i);
     i.http = http_server_create(&(struct http_config){0});
     http_server_mount(i.http, routes, &i);
-    atomic_store(&worker.stream, stream_create(&(struct stream_options){.topology = &bank_topology,
-                                                                        .schemas = b->schemas,
-                                                                        .store = b->store,
-                                                                        .log = &l->log,
-                                                                        .context = &worker,
-                                                                        .changed = instance_row_changed,
-                                                                        .reread = instance_table_reread,
-                                                                        .refreshed = instance_refreshed}));
+    struct stream_options options = worker_stream_options(&worker);
+    atomic_store(&worker.stream, stream_create(&options));
     ok = http_server_start(i.http, &e);
     int fd = ok ? client_connect(i.http) : -1;
     if (ok)

@@ -1,10 +1,12 @@
 /* /metrics: what all parts of the process have counted, and the process itself, as Prometheus' clients have
  * it. */
-#include "kafka/kafka.h"
-#include "service/assignments.h"
+#include "service/health.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "feeds/feeds.h"
+#include "kafka/kafka.h"
+#include "partitions/assignments.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -111,7 +113,7 @@ enum http_result metrics_answer(struct http_exchange *x, void *context) {
     _cleanup_(buf_free) struct buf out = {0};
     char slot[12];
     snprintf(slot, sizeof slot, "%d", i->settings.slot);
-    metrics_add(&m, &build, 1, "version", INSIDEOUT_VERSION, "service", i->service->name, "slot", slot, NULL);
+    metrics_add(&m, &build, 1, "version", INSIDEOUT_VERSION, "service", i->name, "slot", slot, NULL);
     show_workers(i, &m);
     if (i->producer != NULL)
         producer_metrics(i->producer, &m);

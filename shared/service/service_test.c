@@ -1,7 +1,7 @@
 /* A service's process from outside: its arguments, its exit codes and its log. */
 #include "service/service.h"
 
-#include "service/logger.h"
+#include "process/logger.h"
 #include "testing/bank.h"
 
 #include <pty.h>

@@ -2,7 +2,7 @@
 #include "fuzz.h"
 #include "peer.h"
 
-#include "service/relay.h"
+#include "partitions/relay.h"
 
 #include <pthread.h>
 

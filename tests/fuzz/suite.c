@@ -4,6 +4,7 @@
 #include "customers/customers.h"
 #include "email/email.h"
 #include "fuzz.h"
+#include "instance/inside.h"
 #include "inventory/inventory.h"
 #include "orders/orders.h"
 #include "payments/payments.h"
@@ -11,7 +12,6 @@
 #include "ratings/ratings.h"
 #include "rides/driver/driver.h"
 #include "rides/rider/rider.h"
-#include "service/instance.h"
 #include "shipping/shipping.h"
 
 #include <arpa/inet.h>
@@ -26,8 +26,7 @@ static const struct http_route *const services[] = {
     orders_routes,      payments_routes,  ratings_routes, possible_fraud_routes,
     driver_routes,      rider_routes,     shipping_routes};
 
-static const struct service service = {.name = "suite"};
-static struct instance instance = {.service = &service};
+static struct instance instance = {.name = "suite"};
 static struct http_route routes[ROUTES_MAX + 1];
 static size_t route_count;
 

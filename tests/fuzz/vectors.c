@@ -4,9 +4,9 @@
 #include "fuzz.h"
 
 #include "base/id.h"
+#include "feeds/vector.h"
 #include "orders/orders.h"
-#include "service/merge.h"
-#include "service/vector.h"
+#include "partitions/merge.h"
 
 static void put(void *context, struct slice topic, int32_t partition, int64_t offset) {
     char name[256];

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "feeds/feed.h"
 #include "positions.h"
-#include "service/feed.h"
 #include "tables.h"
 
 enum { VIEW_M = 5000, RECEIPT_MS = 10 * 60 * 1000 };
