@@ -4,6 +4,8 @@
  *   --hold        for a flood that is in the log already: the services are stopped; once it has said
  *                 "written", start them and close its standard input. The time counts from the first of
  *                 its records in `orders`, otherwise from the first request written.
+ *   --rate N      N requests a second, whatever becomes of those before; prints how many ms each took from
+ *                 when it was due until a committed reader had its outcome
  *   --timeout S   gives up when not all are decided by then (300)
  *   --peer        for bench/peers/streams: through its topics, peer-order-requests and peer-orders
  * Environment: KAFKA_BROKERS (localhost:9092), REGISTRY_URL, LEGACY_URL: customers and products are those of
@@ -12,24 +14,24 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
-#include "kafka/producer.h"
 #include "options.h"
 #include "processes.h"
 #include "reader.h"
+#include "samples.h"
 #include "shop.h"
+#include "writer.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { STOCK_MS = 30000, UNACKNOWLEDGED_MAX = 30000, LOOK_MS = 200, IDLE_MS = 10000 };
+enum { STOCK_MS = 30000, LOOK_MS = 200 };
 
 static const char *const services[] = {"orders", "inventory", "fraud", "order-details", "customers", NULL};
 
 struct flood {
-    double count, timeout_s;
+    double count, timeout_s, rate; /* rate: 0: all at once */
     bool hold, json, peer;
     struct topic requests, orders; /* whose they are; all else is as in the catalogue */
     const struct where *suite;
@@ -37,7 +39,7 @@ struct flood {
     struct reader *reader;
     bool stocked;
     struct arena arena;
-    atomic_size_t acknowledged, lost;
+    struct samples us; /* at a rate */
     size_t created, validated, failed;
     int64_t write_us;          /* how long that took */
     int64_t start_us, last_us; /* see above; the last outcome */
@@ -74,71 +76,38 @@ static bool restock(struct flood *f, struct err *err) {
     return true;
 }
 
-static void on_done(void *context, void *ticket, int64_t offset) {
-    struct flood *f = context;
-    (void)ticket;
-    if (offset < 0)
-        atomic_fetch_add(&f->lost, 1);
-    atomic_fetch_add(&f->acknowledged, 1);
-}
-
-/* To a topic, in the schema of another, which is the same or that of the catalogue. */
-static bool write_record(struct flood *f, struct producer *p, const struct topic *t,
-                         const struct topic *schema, struct slice key, const void *value, size_t sent,
-                         struct err *err) {
-    static struct buf payload;
-    buf_clear(&payload);
-    if (!schemas_encode(reader_schemas(f->reader), schema, value, &payload, err))
-        return false;
-    struct log_message m = {
-        .topic = t, .timestamp = clock_wall_ms(), .key = key, .value = buf_slice(&payload)};
-    int64_t deadline = clock_mono_us() + IDLE_MS * INT64_C(1000);
-    while (sent - atomic_load(&f->acknowledged) >= UNACKNOWLEDGED_MAX)
-        pause_ms(1);
-    while (!producer_send(p, &m, NULL, err)) {
-        if (err->kind != ERR_RETRY || clock_mono_us() > deadline)
-            return false;
-        pause_ms(5);
-    }
-    return true;
-}
-
-static bool write_all(struct flood *f, struct producer *p, struct err *err) {
-    size_t sent = 0, count = (size_t)f->count;
-    for (size_t n = 0; n < SHOP_CUSTOMERS; n++, sent++, arena_reset(&f->arena)) {
-        struct customer c = shop_customer(n, &f->arena);
-        if (!write_record(f, p, &topic_customers, &topic_customers, c.id, &c, sent, err))
-            return false;
-    }
-    f->start_us = clock_mono_us();
-    for (size_t n = 0; n < count; n++, sent++, arena_reset(&f->arena)) {
-        struct order_request r = shop_order(n, &f->arena);
-        r.id = arena_printf(&f->arena, "%s-%zu", f->run, n);
-        if (!write_record(f, p, &f->requests, &topic_order_requests, r.id, &r, sent, err))
-            return false;
-    }
-    while (atomic_load(&f->acknowledged) < sent)
-        pause_ms(1);
-    f->write_us = clock_mono_us() - f->start_us;
-    return atomic_load(&f->lost) == 0 ||
-           err_set(err, ERR_RETRY, "%zu records were not written", atomic_load(&f->lost));
-}
-
-static bool write_flood(struct flood *f, struct err *err) {
-    struct producer *p;
-    if (!restock(f, err) || !schemas_register(reader_schemas(f->reader), &topic_customers, err) ||
-        !schemas_register(reader_schemas(f->reader), &topic_order_requests, err) ||
-        !producer_create(&(struct producer_options){.brokers = f->suite->brokers,
-                                                    .properties = f->suite->properties,
-                                                    .topic_count = topics_count,
-                                                    .done = on_done,
-                                                    .context = f},
-                         &p, err))
-        return false;
-    bool ok = producer_prepare(p, &topic_customers, err) && producer_prepare(p, &f->requests, err) &&
-              write_all(f, p, err);
-    producer_destroy(p);
+/* The nth request, of this moment. */
+static bool write_request(struct flood *f, struct writer *w, size_t n, int64_t timestamp, struct err *err) {
+    struct order_request r = shop_order(n, &f->arena);
+    r.id = arena_printf(&f->arena, "%s-%zu", f->run, n);
+    bool ok = writer_write(w, &f->requests, &topic_order_requests, r.id, &r, timestamp, err);
+    arena_reset(&f->arena);
     return ok;
+}
+
+static bool write_customers(struct flood *f, struct writer *w, struct err *err) {
+    bool ok = true;
+    for (size_t n = 0; n < SHOP_CUSTOMERS && ok; n++, arena_reset(&f->arena)) {
+        struct customer c = shop_customer(n, &f->arena);
+        ok = writer_write(w, &topic_customers, &topic_customers, c.id, &c, clock_wall_ms(), err);
+    }
+    return ok && writer_flush(w, err);
+}
+
+static bool write_all(struct flood *f, struct writer *w, struct err *err) {
+    bool ok = write_customers(f, w, err);
+    f->start_us = clock_mono_us();
+    for (size_t n = 0; n < (size_t)f->count && ok; n++)
+        ok = write_request(f, w, n, clock_wall_ms(), err);
+    ok = ok && writer_flush(w, err);
+    f->write_us = clock_mono_us() - f->start_us;
+    return ok;
+}
+
+static bool open_writer(struct flood *f, struct writer **w, struct err *err) {
+    return restock(f, err) && writer_create(f->suite, reader_schemas(f->reader), topics_count, w, err) &&
+           writer_prepare(*w, &topic_customers, &topic_customers, err) &&
+           writer_prepare(*w, &f->requests, &topic_order_requests, err);
 }
 
 /* ---- waiting ---- */
@@ -158,6 +127,8 @@ static bool on_order(void *context, const struct log_record *r, struct err *err)
     f->created += o.state == ORDER_STATE_CREATED;
     f->validated += o.state == ORDER_STATE_VALIDATED;
     f->failed += o.state == ORDER_STATE_FAILED;
+    if (f->rate > 0 && o.state != ORDER_STATE_CREATED) /* what follows has its request's timestamp */
+        samples_add(&f->us, (clock_wall_ms() - r->timestamp) * 1000);
     return true;
 }
 
@@ -184,6 +155,24 @@ static bool wait_flood(struct flood *f, struct err *err) {
     if (terminal)
         fprintf(stderr, "\r\033[K");
     return true;
+}
+
+/* Open loop: each request when it is due, with that for its timestamp; in between who looks on. */
+static bool pace_flood(struct flood *f, struct writer *w, struct err *err) {
+    int64_t start_ms = clock_wall_ms(), deadline = start_ms + (int64_t)(f->timeout_s * 1000);
+    size_t sent = 0, count = (size_t)f->count;
+    while (decided(f) < count) {
+        int64_t now = clock_wall_ms(), due;
+        for (; sent < count && (due = start_ms + (int64_t)((double)sent * 1000 / f->rate)) <= now; sent++)
+            if (!write_request(f, w, sent, due, err))
+                return false;
+        if (!reader_follow(f->reader, &f->orders, 1, on_order, f, err))
+            return false;
+        if (now > deadline)
+            return err_set(err, ERR_RETRY, "%zu of %zu orders were decided within %.0f s", decided(f), count,
+                           f->timeout_s);
+    }
+    return writer_flush(w, err);
 }
 
 /* ---- reporting ---- */
@@ -222,6 +211,13 @@ static void report(const struct flood *f) {
     printf(SLICE_FMT "\n", SLICE_ARG(buf_slice(&out)));
 }
 
+static void report_pace(struct flood *f) {
+    _cleanup_(buf_free) struct buf out = {0};
+    struct json j = {.out = &out};
+    samples_json(&f->us, &j);
+    printf(SLICE_FMT "\n", SLICE_ARG(buf_slice(&out)));
+}
+
 static void name_run(struct flood *f) {
     char uuid[UUID_SIZE];
     uuid_make(uuid, clock_wall_ms());
@@ -250,8 +246,16 @@ static bool run(struct flood *f, struct err *err) {
     if (!reader_aim(f->reader, &f->orders, false, err))
         return false;
     reader_skip(f->reader, &f->orders);
-    if (!write_flood(f, err))
+    struct writer *w = NULL;
+    bool ok = open_writer(f, &w, err) &&
+              (f->rate > 0 ? write_customers(f, w, err) && pace_flood(f, w, err) : write_all(f, w, err));
+    writer_destroy(w);
+    if (!ok)
         return false;
+    if (f->rate > 0) {
+        report_pace(f);
+        return true;
+    }
     fprintf(stderr, "%.0f requests written in %.2f s\n", f->count, (double)f->write_us / 1e6);
     if (f->hold)
         hold(f);
@@ -267,13 +271,14 @@ int main(int argc, char **argv) {
     const struct option_spec options[] = {
         {.name = "count", .min = 1, .max = 10000000, .number = &f.count},
         {.name = "timeout", .min = 1, .max = 86400, .number = &f.timeout_s},
+        {.name = "rate", .min = 0.1, .max = 100000, .number = &f.rate},
         {.name = "hold", .flag = &f.hold},
         {.name = "peer", .flag = &f.peer},
         {.name = "json", .flag = &f.json},
         {0},
     };
     if (!options_parse(argc, argv, options)) {
-        fprintf(stderr, "usage: flood [--count N] [--hold] [--timeout S] [--peer] [--json]\n");
+        fprintf(stderr, "usage: flood [--count N] [--hold] [--rate N] [--timeout S] [--peer] [--json]\n");
         return 2;
     }
     f.suite = where_suite_is(&err);
@@ -282,5 +287,6 @@ int main(int argc, char **argv) {
         fprintf(stderr, "flood: %s\n", err.text);
     reader_destroy(f.reader);
     arena_free(&f.arena);
+    samples_free(&f.us);
     return ok ? 0 : 1;
 }

@@ -14,8 +14,8 @@
 #include "events/schemas.h"
 #include "kafka/producer.h"
 #include "options.h"
-#include "posts.h"
 #include "processes.h"
+#include "requests.h"
 #include "samples.h"
 #include "schemas/schemas.gen.h"
 #include "where.h"
@@ -34,7 +34,7 @@ enum { REQUEST_MS = 15000, DRAIN_MS = 15000, CONNECTIONS = 64, WARM_S = 3 };
 struct bench {
     double cars, seconds;
     bool http, json;
-    struct posts *posts;
+    struct requests *requests;
     struct producer *producer;
     struct registry *registry;
     struct schemas *schemas;
@@ -87,7 +87,7 @@ static bool send_post(struct bench *b, const struct position *r, int64_t due_us)
     snprintf(path, sizeof path, "/v1/drivers/" SLICE_FMT "/position", SLICE_ARG(r->id));
     int size = snprintf(body, sizeof body, "{\"lat\":%.6f,\"lon\":%.6f,\"heading\":%.1f,\"simulated\":true}",
                         r->lat, r->lon, r->heading.value);
-    return posts_send(b->posts, path, (struct slice){body, (size_t)size}, due_us);
+    return requests_send(b->requests, path, (struct slice){body, (size_t)size}, due_us);
 }
 
 static size_t ended(const struct bench *b) {
@@ -113,7 +113,7 @@ static bool send_due(struct bench *b, struct err *err) {
 
 static void pause_a_little(struct bench *b) {
     if (b->http)
-        posts_wait(b->posts, 2);
+        requests_wait(b->requests, 2);
     else
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
@@ -227,8 +227,8 @@ static bool open_all(struct bench *b, struct err *err) {
                                        .done = on_acknowledged,
                                        .context = b};
     if (b->http)
-        return posts_create(setting("GATEWAY_URL", "http://localhost:8000"), CONNECTIONS, on_answer, b,
-                            &b->posts, err);
+        return requests_create(setting("GATEWAY_URL", "http://localhost:8000"), CONNECTIONS, on_answer, b,
+                               &b->requests, err);
     b->registry = registry_http_create(&suite->registry);
     b->schemas = schemas_create(b->registry);
     return schemas_register(b->schemas, &topic_driver_positions, err) &&
@@ -277,7 +277,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "positions: %s\n", err.text);
     else if (missing > 0)
         fprintf(stderr, "positions: %zu of %zu reports were not taken\n", missing, b.sent);
-    posts_destroy(b.posts);
+    requests_destroy(b.requests);
     producer_destroy(b.producer);
     schemas_destroy(b.schemas);
     registry_destroy(b.registry);

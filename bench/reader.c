@@ -173,6 +173,27 @@ bool reader_read(struct reader *r, reader_each *each, void *context, struct err 
     return true;
 }
 
+bool reader_follow(struct reader *r, const struct topic *t, int timeout_ms, reader_each *each, void *context,
+                   struct err *err) {
+    size_t left = 0, n;
+    bool ok = true;
+    for (size_t i = 0; i < r->lane_count && ok; i++) {
+        struct lane *l = &r->lanes[i];
+        if (l->topic != t || l->reading)
+            continue;
+        struct log_position from = {t, l->partition, l->position > 0 ? l->position : -1};
+        ok = r->log->ops->read(r->log, LOG_TABLES, &from, err);
+        l->reading = true;
+        l->aim = INT64_MAX;
+    }
+    if (!ok || !r->log->ops->poll(r->log, false, r->records, BATCH, timeout_ms, &n, err))
+        return false;
+    for (size_t i = 0; i < n && ok; i++)
+        ok = take(r, &r->records[i], &left, each, context, err);
+    r->log->ops->release(r->log, r->records, n);
+    return ok;
+}
+
 bool reader_has_header(struct reader *r, const struct log_record *record, const char *name) {
     return r->log->ops->header(record, name).data != NULL;
 }

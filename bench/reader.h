@@ -32,6 +32,11 @@ void reader_skip(struct reader *r, const struct topic *t);
  * ends it too. */
 WARN_UNUSED bool reader_read(struct reader *r, reader_each *each, void *context, struct err *err);
 
+/* What comes to a topic from here on, beyond any aim: waits up to `timeout_ms` for the first. All other
+ * topics are left alone from the first call on. */
+WARN_UNUSED bool reader_follow(struct reader *r, const struct topic *t, int timeout_ms, reader_each *each,
+                               void *context, struct err *err);
+
 int32_t reader_partitions(const struct reader *r, const struct topic *t);
 bool reader_has_header(struct reader *r, const struct log_record *record, const char *name);
 

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 
 import org.apache.avro.Schema;
@@ -23,6 +24,7 @@ import org.apache.avro.io.DecoderFactory;
 import org.apache.avro.io.EncoderFactory;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.Serde;
@@ -32,6 +34,7 @@ import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
+import org.apache.kafka.streams.processor.StateRestoreListener;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.ProcessorSupplier;
@@ -45,6 +48,8 @@ import org.apache.kafka.streams.state.Stores;
  * suite's stock and customers. Four applications in one process, which costs less than four would.
  *
  * Says "topics" once they are there, begins at the next line of its standard input, says "running", and ends with its input.
+ * With the argument "restore": one application, whose store is restored from peer-restore-kept-changelog, and which says how
+ * many records in how many seconds.
  * Environment: KAFKA_BROKERS, REGISTRY_URL, STATE_DIR, PARTITIONS (4), COMMIT_MS (100). */
 public final class Peer {
     static final String REGISTRY = System.getenv("REGISTRY_URL");
@@ -480,10 +485,13 @@ public final class Peer {
         return p;
     }
 
-    static void topics(Admin admin) throws Exception {
+    static final int PARTITIONS = Integer.parseInt(setting("PARTITIONS", "4"));
+
+    static void topics(Admin admin, String... names) throws Exception {
         List<NewTopic> all = new ArrayList<>();
-        for (String name : List.of(REQUESTS, ORDERS, VALIDATIONS, BY_PRODUCT, BY_CUSTOMER))
-            all.add(new NewTopic(name, Integer.parseInt(setting("PARTITIONS", "4")), (short) 1));
+        for (String name : names)
+            all.add(new NewTopic(name, PARTITIONS, (short) 1)
+                        .configs(name.endsWith("-changelog") ? Map.of("cleanup.policy", "compact") : Map.of()));
         for (var made : admin.createTopics(all).values().values())
             try {
                 made.get();
@@ -493,29 +501,91 @@ public final class Peer {
             }
     }
 
+    static KafkaStreams started(Topology topology, Properties properties, CountDownLatch running, StateRestoreListener listener) {
+        KafkaStreams s = new KafkaStreams(topology, properties);
+        s.setStateListener((now, before) -> {
+            if (now == KafkaStreams.State.RUNNING)
+                running.countDown();
+        });
+        s.setGlobalStateRestoreListener(listener);
+        s.setUncaughtExceptionHandler(e -> {
+            e.printStackTrace();
+            Runtime.getRuntime().halt(1);
+            return StreamThreadExceptionResponse.SHUTDOWN_APPLICATION;
+        });
+        s.start();
+        return s;
+    }
+
+    /** Counts what is restored, and the partitions that are. */
+    static final class Restored implements StateRestoreListener {
+        final AtomicLong records = new AtomicLong();
+        final CountDownLatch left = new CountDownLatch(PARTITIONS);
+
+        @Override
+        public void onRestoreStart(TopicPartition of, String store, long from, long to) {
+        }
+
+        @Override
+        public void onBatchRestored(TopicPartition of, String store, long to, long count) {
+            records.addAndGet(count);
+        }
+
+        @Override
+        public void onRestoreEnd(TopicPartition of, String store, long total) {
+            left.countDown();
+        }
+    }
+
+    static final class Keep extends Step<byte[]> {
+        @Override
+        public void process(Record<String, byte[]> in) {
+            KeyValueStore<String, byte[]> kept = store("kept");
+            kept.put(in.key(), in.value());
+        }
+    }
+
+    static void restore() throws Exception {
+        Topology t = new Topology();
+        t.addSource("in", TEXT.deserializer(), Serdes.ByteArray().deserializer(), "peer-restore-input")
+            .addProcessor("keep", Keep::new, "in")
+            .addStateStore(kept("kept", Serdes.ByteArray()), "keep");
+        Properties p = properties("restore");
+        p.put("restore.consumer.max.poll.records", 20000);
+        p.put("restore.consumer.max.partition.fetch.bytes", 8 << 20);
+        Restored restored = new Restored();
+        CountDownLatch running = new CountDownLatch(1);
+        long start = System.nanoTime();
+        KafkaStreams s = started(t, p, running, restored);
+        running.await();
+        restored.left.await();
+        double seconds = (System.nanoTime() - start) / 1e9;
+        System.out.println("{\"records\":" + restored.records.get() + ",\"seconds\":" + seconds + "}");
+        while (System.in.read() >= 0)
+            ;
+        s.close();
+    }
+
     public static void main(String[] arguments) throws Exception {
+        boolean restoring = List.of(arguments).contains("restore");
         try (Admin admin = Admin.create(properties("topics"))) {
-            topics(admin);
+            if (restoring)
+                topics(admin, "peer-restore-input", "peer-restore-kept-changelog");
+            else
+                topics(admin, REQUESTS, ORDERS, VALIDATIONS, BY_PRODUCT, BY_CUSTOMER);
         }
         System.out.println("topics");
         if (System.in.read() < 0)
             return;
+        if (restoring) {
+            restore();
+            return;
+        }
         List<KafkaStreams> running = new ArrayList<>();
         Map<String, Topology> all = topologies();
         CountDownLatch starting = new CountDownLatch(all.size());
         for (var one : all.entrySet()) {
-            KafkaStreams s = new KafkaStreams(one.getValue(), properties(one.getKey()));
-            s.setStateListener((now, before) -> {
-                if (now == KafkaStreams.State.RUNNING)
-                    starting.countDown();
-            });
-            s.setUncaughtExceptionHandler(e -> {
-                e.printStackTrace();
-                Runtime.getRuntime().halt(1);
-                return StreamThreadExceptionResponse.SHUTDOWN_APPLICATION;
-            });
-            s.start();
-            running.add(s);
+            running.add(started(one.getValue(), properties(one.getKey()), starting, new Restored()));
         }
         starting.await();
         System.out.println("running");

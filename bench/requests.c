@@ -1,4 +1,4 @@
-#include "posts.h"
+#include "requests.h"
 
 #include "base/buf.h"
 
@@ -23,10 +23,10 @@ struct connection {
     char answer[ANSWER_MAX]; /* as far as it has come */
 };
 
-struct posts {
+struct requests {
     struct addrinfo *address;
     char *host;
-    posts_done *done;
+    requests_done *done;
     void *context;
     int epoll;
     struct connection *all, *free;
@@ -34,7 +34,7 @@ struct posts {
     struct buf request;
 };
 
-static bool reconnect(struct posts *p, struct connection *c) {
+static bool reconnect(struct requests *p, struct connection *c) {
     static const int on = 1;
     if (c->fd >= 0)
         close(c->fd);
@@ -50,7 +50,7 @@ static bool reconnect(struct posts *p, struct connection *c) {
     return false;
 }
 
-static bool resolve(struct posts *p, const char *url, struct err *e) {
+static bool resolve(struct requests *p, const char *url, struct err *e) {
     const char *host = url + strlen("http://"), *port = strrchr(url, ':');
     if (strncmp(url, "http://", 7) != 0 || port <= host || strspn(port + 1, "0123456789") != strlen(port + 1))
         return err_set(e, ERR_CONFIG, "\"%s\" is not http://host:port", url);
@@ -62,9 +62,9 @@ static bool resolve(struct posts *p, const char *url, struct err *e) {
     return failed == 0 || err_set(e, ERR_RETRY, "%s: %s", url, gai_strerror(failed));
 }
 
-bool posts_create(const char *url, size_t connections, posts_done *done, void *context, struct posts **out,
-                  struct err *e) {
-    struct posts *p = xcalloc(1, sizeof *p);
+bool requests_create(const char *url, size_t connections, requests_done *done, void *context,
+                     struct requests **out, struct err *e) {
+    struct requests *p = xcalloc(1, sizeof *p);
     p->done = done;
     p->context = context;
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -78,14 +78,14 @@ bool posts_create(const char *url, size_t connections, posts_done *done, void *c
         ok = reconnect(p, c) || err_set(e, ERR_RETRY, "%s: %s", url, strerror(errno));
     }
     if (!ok) {
-        posts_destroy(p);
+        requests_destroy(p);
         return false;
     }
     *out = p;
     return true;
 }
 
-void posts_destroy(struct posts *p) {
+void requests_destroy(struct requests *p) {
     if (p == NULL)
         return;
     for (size_t i = 0; i < p->count; i++)
@@ -100,7 +100,7 @@ void posts_destroy(struct posts *p) {
     free(p);
 }
 
-static void end(struct posts *p, struct connection *c, int status) {
+static void end(struct requests *p, struct connection *c, int status) {
     c->busy = false;
     c->size = 0;
     c->next = p->free;
@@ -108,7 +108,7 @@ static void end(struct posts *p, struct connection *c, int status) {
     p->done(p->context, status, c->due_us);
 }
 
-bool posts_send(struct posts *p, const char *path, struct slice body, int64_t due_us) {
+bool requests_send(struct requests *p, const char *path, struct slice body, int64_t due_us) {
     struct connection *c = p->free;
     if (c == NULL)
         return false;
@@ -116,10 +116,11 @@ bool posts_send(struct posts *p, const char *path, struct slice body, int64_t du
     c->busy = true;
     c->due_us = due_us;
     buf_clear(&p->request);
-    buf_printf(
-        &p->request,
-        "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path,
-        p->host, body.size);
+    buf_printf(&p->request, "%s %s HTTP/1.1\r\nHost: %s\r\n", body.data == NULL ? "GET" : "POST", path,
+               p->host);
+    if (body.data != NULL)
+        buf_printf(&p->request, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body.size);
+    buf_append_slice(&p->request, SLICE("\r\n"));
     buf_append_slice(&p->request, body);
     if (c->fd < 0 && !reconnect(p, c))
         end(p, c, 0);
@@ -145,7 +146,7 @@ static int status_of(const struct connection *c) {
     return atoi(c->answer + strlen("HTTP/1.1 "));
 }
 
-static void receive(struct posts *p, struct connection *c) {
+static void receive(struct requests *p, struct connection *c) {
     ssize_t n = read(c->fd, c->answer + c->size, ANSWER_MAX - c->size);
     if (n > 0 && c->busy) {
         c->size += (size_t)n;
@@ -164,7 +165,7 @@ static void receive(struct posts *p, struct connection *c) {
         end(p, c, 0);
 }
 
-void posts_wait(struct posts *p, int timeout_ms) {
+void requests_wait(struct requests *p, int timeout_ms) {
     struct epoll_event events[EVENTS];
     int n = epoll_wait(p->epoll, events, EVENTS, timeout_ms);
     for (int i = 0; i < n; i++)
