@@ -80,11 +80,14 @@ static void append_quoted(struct buf *out, struct slice s) {
     buf_append_byte(out, '"');
 }
 
-void json_key(struct json *j, const char *key) {
-    before_value(j);
-    append_quoted(j->out, slice_of(key));
+void json_key_slice(struct json *j, struct slice key) {
+    json_put_string(j, key);
     buf_append_byte(j->out, ':');
     j->comma = false;
+}
+
+void json_key(struct json *j, const char *key) {
+    json_key_slice(j, slice_of(key));
 }
 
 void json_put_string(struct json *j, struct slice s) {

@@ -26,6 +26,8 @@ void json_begin_array(struct json *j);
 void json_end_array(struct json *j);
 /* The key of the value that follows. */
 void json_key(struct json *j, const char *key);
+/* The same, of any bytes that are UTF-8. */
+void json_key_slice(struct json *j, struct slice key);
 /* A string; data NULL is an empty one. */
 void json_put_string(struct json *j, struct slice s);
 /* Beyond 2^53, where a browser would round it, as a string. */

@@ -157,9 +157,9 @@ static bool read_index(struct in *in, const char *what, size_t count, size_t *in
     return true;
 }
 
-/* One block of an array or a map. */
+/* Where a reader is in the blocks of an array or a map. Zero: before the first. */
 struct block {
-    size_t count;       /* 0: that was the last */
+    size_t count, left; /* of the block's items; count 0: that was the last block */
     const uint8_t *end; /* as it says itself; NULL when it does not */
 };
 
@@ -179,12 +179,22 @@ static bool read_block(struct in *in, struct block *block) {
     if ((uint64_t)count > left(in) || (uint64_t)count > in->items)
         return fail_at(in, at, "a block of %" PRId64 " items in %zu bytes", count, left(in));
     in->items -= (size_t)count;
-    *block = (struct block){(size_t)count, sized ? in->at + size : NULL};
+    *block = (struct block){(size_t)count, (size_t)count, sized ? in->at + size : NULL};
     return true;
 }
 
-static bool end_block(struct in *in, const struct block *block) {
-    return block->end == NULL || block->end == in->at || FAIL(in, "a block is not as long as it says");
+/* Goes to the next item, and past a map's key. *any false: that was the last. */
+static bool next_item(struct in *in, const struct node *n, struct block *block, struct slice *key,
+                      bool *any) {
+    if (block->left == 0 && block->end != NULL && block->end != in->at)
+        return FAIL(in, "a block is not as long as it says");
+    if (block->left == 0 && !read_block(in, block))
+        return false;
+    *any = block->left > 0;
+    if (!*any)
+        return true;
+    block->left--;
+    return n->op != NODE_MAP || read_slice(in, true, key);
 }
 
 static bool enter(struct in *in) {
@@ -273,29 +283,22 @@ static char *add_item(struct in *in, struct items *items, size_t wanted, size_t 
 
 static bool decode_array(struct in *in, const struct node *n, struct event_array *array) {
     struct items items = {0};
-    struct block block;
+    struct block block = {0};
+    struct slice key;
+    bool any;
     if (!enter(in))
         return false;
-    for (;;) {
-        if (!read_block(in, &block))
-            return false;
-        if (block.count == 0)
-            break;
-        for (size_t i = 0; i < block.count; i++) {
-            char *item = n->to == NODE_SKIP ? NULL : add_item(in, &items, block.count, n->size);
-            struct slice key;
-            if (n->op == NODE_MAP && !read_slice(in, true, &key))
-                return false;
-            if (!decode(in, n->children, item))
-                return false;
+    while (next_item(in, n, &block, &key, &any)) {
+        if (!any) {
+            in->depth--;
+            if (n->to != NODE_SKIP)
+                *array = (struct event_array){items.data, items.count};
+            return true;
         }
-        if (!end_block(in, &block))
+        if (!decode(in, n->children, n->to == NODE_SKIP ? NULL : add_item(in, &items, block.count, n->size)))
             return false;
     }
-    in->depth--;
-    if (n->to != NODE_SKIP)
-        *array = (struct event_array){items.data, items.count};
-    return true;
+    return false;
 }
 
 static bool decode_text(struct in *in, const struct node *n, struct slice *value) {
@@ -416,39 +419,24 @@ static bool record_to_json(struct in *in, const struct node *n, struct json *j) 
 }
 
 static bool items_to_json(struct in *in, const struct node *n, struct json *j) {
-    struct block block;
+    struct block block = {0};
+    struct slice key;
+    bool any, map = n->op == NODE_MAP;
     if (!enter(in))
         return false;
-    if (n->op == NODE_MAP)
-        json_begin_object(j);
-    else
-        json_begin_array(j);
-    for (;;) {
-        if (!read_block(in, &block))
-            return false;
-        if (block.count == 0)
-            break;
-        for (size_t i = 0; i < block.count; i++) {
-            struct slice key;
-            if (n->op == NODE_MAP) {
-                if (!read_slice(in, true, &key))
-                    return false;
-                json_put_string(j, key);
-                buf_append_byte(j->out, ':');
-                j->comma = false;
-            }
-            if (!to_json(in, n->children, j))
-                return false;
+    (map ? json_begin_object : json_begin_array)(j);
+    while (next_item(in, n, &block, &key, &any)) {
+        if (!any) {
+            (map ? json_end_object : json_end_array)(j);
+            in->depth--;
+            return true;
         }
-        if (!end_block(in, &block))
+        if (map)
+            json_key_slice(j, key);
+        if (!to_json(in, n->children, j))
             return false;
     }
-    if (n->op == NODE_MAP)
-        json_end_object(j);
-    else
-        json_end_array(j);
-    in->depth--;
-    return true;
+    return false;
 }
 
 static bool to_json(struct in *in, const struct node *n, struct json *j) {

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "store/filter.h"
 #include "store/key_table.h"
+#include "store/merge.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -177,15 +178,13 @@ static bool buffered_apply(struct store *s, const struct store_change *changes, 
 
 struct scan {
     struct buffered *b;
+    struct merge merge;
     struct slice prefix, from;
-    bool reverse;
-    store_visit *visit;
-    void *ctx;
     struct slice after; /* where the last chunk ended; data NULL: this is the first */
     struct store_change *chunk;
     size_t count, given, room;
-    bool more;    /* there are entries behind the chunk */
-    bool stopped; /* by the visitor */
+    store_visit *visit;
+    void *ctx;
 };
 
 /* Copies the next entries of the range. */
@@ -195,7 +194,7 @@ static void gather(struct scan *scan, struct arena *arena) {
     LOCKED(b);
     sort(b);
     size_t low = bound(b, b->count, scan->prefix, false), high = bound(b, b->count, scan->prefix, true);
-    if (from.data != NULL && !scan->reverse) {
+    if (from.data != NULL && !scan->merge.reverse) {
         size_t at = bound(b, b->count, from, false);
         low = at > low ? at : low;
     } else if (from.data != NULL) {
@@ -208,35 +207,23 @@ static void gather(struct scan *scan, struct arena *arena) {
     scan->room = scan->room == 0 ? CHUNK : scan->room * 2; /* each chunk is a scan below */
     scan->chunk = arena_alloc(arena, scan->room * sizeof *scan->chunk);
     for (size_t i = 0; i < n && scan->count < scan->room; i++) {
-        const struct entry *e = &b->entries[b->sorted[scan->reverse ? high - 1 - i : low + i]];
+        const struct entry *e = &b->entries[b->sorted[scan->merge.reverse ? high - 1 - i : low + i]];
         if (scan->after.data == NULL || !slice_equal(e->key, scan->after))
             scan->chunk[scan->count++] =
                 (struct store_change){arena_copy(arena, e->key), arena_copy(arena, e->value)};
     }
-    scan->more = scan->count == scan->room;
+    scan->merge.part = scan->count == scan->room; /* there may be entries behind the chunk */
 }
 
-static bool give(struct scan *scan, struct slice key, struct slice value) {
-    scan->stopped = value.data != NULL && !scan->visit(scan->ctx, key, value);
-    return !scan->stopped;
-}
-
-/* Merges what is below with the chunk, whose entries count where both have a key. */
-static bool visit_below(void *ctx, struct slice key, struct slice value) {
+static const struct store_change *next_of(void *ctx) {
     struct scan *scan = ctx;
-    if (scan->after.data != NULL && slice_equal(key, scan->after))
-        return true;
-    for (; scan->given < scan->count; scan->given++) {
-        const struct store_change *c = &scan->chunk[scan->given];
-        int order = slice_compare(c->key, key);
-        if (order == 0)
-            return scan->given++, give(scan, c->key, c->value);
-        if ((order > 0) != scan->reverse)
-            return give(scan, key, value);
-        if (!give(scan, c->key, c->value))
-            return false;
-    }
-    return !scan->more && give(scan, key, value);
+    return scan->given < scan->count ? &scan->chunk[scan->given++] : NULL;
+}
+
+/* What the last chunk ended with was given with it. */
+static bool visit_after(void *ctx, struct slice key, struct slice value) {
+    struct scan *scan = ctx;
+    return (scan->after.data != NULL && slice_equal(key, scan->after)) || scan->visit(scan->ctx, key, value);
 }
 
 static bool buffered_scan(struct store *s, struct slice prefix, struct slice from, bool reverse,
@@ -247,21 +234,18 @@ static bool buffered_scan(struct store *s, struct slice prefix, struct slice fro
     pthread_mutex_unlock(&b->lock);
     if (below_only)
         return store_scan(b->below, prefix, from, reverse, visit, ctx, err);
-    struct scan scan = {
-        .b = b, .prefix = prefix, .from = from, .reverse = reverse, .visit = visit, .ctx = ctx};
+    struct scan scan = {.b = b, .prefix = prefix, .from = from, .visit = visit, .ctx = ctx};
+    scan.merge = (struct merge){
+        .reverse = reverse, .next = next_of, .context = &scan, .visit = visit_after, .visitor = &scan};
     _cleanup_(arena_free) struct arena arena = {0};
     do {
         gather(&scan, &arena);
-        if (!store_scan(b->below, prefix, scan.after.data != NULL ? scan.after : from, reverse, visit_below,
-                        &scan, err))
+        struct slice first = scan.after.data != NULL ? scan.after : from;
+        if (!merge_scan(&scan.merge, b->below, prefix, first, err))
             return false;
-        while (!scan.stopped && scan.given < scan.count) {
-            const struct store_change *c = &scan.chunk[scan.given++];
-            give(&scan, c->key, c->value);
-        }
         if (scan.count > 0)
             scan.after = scan.chunk[scan.count - 1].key;
-    } while (scan.more && !scan.stopped);
+    } while (scan.merge.part && !scan.merge.stopped);
     return true;
 }
 

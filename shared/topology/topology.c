@@ -153,6 +153,9 @@ static bool names_check(const struct topology *t, struct err *e) {
                 return twice(t, "views called", (*v)->name, e);
             if ((*o)->changelog == (*v)->changelog)
                 return twice(t, "views over the changelog", (*v)->changelog->name, e);
+            if ((*o)->served != NULL && (*v)->served != NULL &&
+                strcmp((*o)->served->name, (*v)->served->name) == 0)
+                return twice(t, "views served as", (*v)->served->name, e);
         }
     for (const struct table *const *r = tables; *r != NULL; r++) {
         for (const struct table *const *o = tables; o < r; o++)

@@ -64,6 +64,7 @@ static bool nothing_replaced(const struct event *row, void *value) {
     return false;
 }
 
+static const struct table namesakes_rows;
 static const struct view
     plain = {.name = "plain", .changelog = &topic_balances},
     namesake = {.name = "plain", .changelog = &topic_kept_deposits},
@@ -71,6 +72,7 @@ static const struct view
     expires = {.name = "expires", .changelog = &topic_deposits, .retention_ms = 1},
     events = {.name = "events", .changelog = &topic_balances, .events = true, .retention_ms = 1},
     idle = {.name = "idle", .changelog = &topic_balances, .expired = on_expired},
+    twin = {.name = "twin", .changelog = &topic_owners, .served = &namesakes_rows},
     forgets = {.name = "forgets", .changelog = &topic_ticks},
     keeps = {.name = "keeps", .changelog = &topic_balances, .retention_ms = 1, .expired = on_expired};
 static const struct table rows = {.name = "plain", .topic = &topic_owners},
@@ -85,6 +87,7 @@ static const struct view served = {.name = "served", .changelog = &topic_balance
 static const struct table shown = {.name = "shown", .topic = &topic_balances, .view = &served},
                           fresh = {.name = "fresh", .topic = &topic_balances, .view = &hasty, .fresh = true},
                           of_another = {.name = "of another", .topic = &topic_owners, .view = &elsewhere},
+                          namesakes_rows = {.name = "shown", .topic = &topic_owners},
                           aimless = {.name = "aimless", .topic = &topic_owners, .replaced = nothing_replaced};
 static const struct {
     struct topology t;
@@ -94,6 +97,7 @@ static const struct {
     {{SOURCES(deposits), VIEWS(&plain, &namesake)}, "two views called plain"},
     {{SOURCES(deposits), VIEWS(&plain, &sibling)}, "two views over the changelog balances"},
     {{SOURCES(deposits), VIEWS(&plain), TABLES(&rows)}, "two things called plain"},
+    {{SOURCES(deposits), VIEWS(&served, &twin)}, "two views served as shown"},
     {{TABLES(&rows, &rows)}, "two tables called plain"},
     {{VIEWS(&plain)}, "view plain over balances: without a source nothing ever changes it"},
     {{SOURCES(transfers), VIEWS(&expires)},

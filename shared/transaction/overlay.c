@@ -1,5 +1,7 @@
 #include "transaction/overlay.h"
 
+#include "store/merge.h"
+
 #include <stdlib.h>
 
 void overlay_free(struct overlay *o) {
@@ -103,43 +105,23 @@ static void sort_new(struct overlay *o) {
     }
 }
 
-/* A scan of the store into which the overlay's changes are merged. */
-struct merge {
-    struct overlay *o;
+/* The overlay's changes of a range, in the order of keys. */
+struct range {
+    const struct overlay *o;
     size_t next; /* in o->sorted */
     struct slice prefix;
-    store_visit *visit;
-    void *context;
-    bool stopped;
 };
 
-/* Visits the overlay's own keys below `key` (SLICE_NONE: all that are left). Returns the change of that key,
- * or NULL. */
-static const struct store_change *visit_below(struct merge *m, struct slice key) {
-    const struct overlay *o = m->o;
-    for (; !m->stopped && m->next < o->sorted_count; m->next++) {
-        uint32_t i = o->sorted[m->next];
-        const struct store_change *c = &o->changes[i];
-        int order = key.data != NULL ? slice_compare(c->key, key) : -1;
-        if (order == 0 && o->live[i])
-            return c;
-        if (order > 0 || !slice_starts_with(c->key, m->prefix))
+static const struct store_change *next_in(void *context) {
+    struct range *r = context;
+    while (r->next < r->o->sorted_count) {
+        uint32_t i = r->o->sorted[r->next++];
+        if (!slice_starts_with(r->o->changes[i].key, r->prefix))
             break;
-        if (order < 0 && o->live[i] && c->value.data != NULL)
-            m->stopped = !m->visit(m->context, c->key, c->value);
+        if (r->o->live[i])
+            return &r->o->changes[i];
     }
     return NULL;
-}
-
-static bool visit_merged(void *context, struct slice key, struct slice value) {
-    struct merge *m = context;
-    const struct store_change *changed = visit_below(m, key);
-    if (changed != NULL)
-        value = changed->value;
-    if (!m->stopped && value.data != NULL)
-        m->stopped = !m->visit(m->context, key, value);
-    m->next += changed != NULL;
-    return !m->stopped;
 }
 
 bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, store_visit *visit,
@@ -148,11 +130,9 @@ bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, sto
         return store_scan(o->store, prefix, from, false, visit, context, e);
     sort_new(o);
     struct slice first = from.data != NULL && slice_compare(from, prefix) > 0 ? from : prefix;
-    struct merge m = {o, lower_bound(o, first), prefix, visit, context, false};
-    if (!store_scan(o->store, prefix, from, false, visit_merged, &m, e))
-        return false;
-    visit_below(&m, SLICE_NONE);
-    return true;
+    struct range range = {o, lower_bound(o, first), prefix};
+    return merge_scan(&(struct merge){.next = next_in, .context = &range, .visit = visit, .visitor = context},
+                      o->store, prefix, from, e);
 }
 
 bool overlay_write(struct overlay *o, struct err *e) {
