@@ -111,22 +111,3 @@ struct city_point city_place(uint64_t n) {
     return city_spot_point((struct city_spot){a.lat + (int32_t)((b.lat - a.lat) * part / 1000),
                                               a.lon + (int32_t)((b.lon - a.lon) * part / 1000)});
 }
-
-/* --- what a way costs --- */
-
-void city_trip(struct city_point from, struct city_point to, double *distance_m, double *duration_s) {
-    struct arena a = {0};
-    struct city_route r;
-    if (city_route(from, to, &a, &r)) {
-        *distance_m = r.distance_m;
-        *duration_s = r.duration_s;
-    } else {
-        *distance_m = 1.3 * city_distance(from, to);
-        *duration_s = *distance_m / (30 / 3.6);
-    }
-    arena_free(&a);
-}
-
-int64_t city_fare_cents(double distance_m, double duration_s) {
-    return 250 + (int64_t)floor(distance_m * 0.110 + duration_s * 0.5 + 0.5);
-}

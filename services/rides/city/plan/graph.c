@@ -14,13 +14,6 @@ size_t area_count;
 
 enum { ONE_JUNCTION = 15 /* metres within which crossings are one */, NEAR_NODE = 8, DEAD_END = 45 };
 
-double line_length(const struct line *l) {
-    double sum = 0;
-    for (size_t i = 0; i + 1 < l->count; i++)
-        sum += distance(l->at[i], l->at[i + 1]);
-    return sum;
-}
-
 /* --- fewer points: Douglas and Peucker --- */
 
 static void keep(const struct line *l, size_t from, size_t to, double tolerance, bool *kept) {
