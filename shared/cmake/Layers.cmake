@@ -1,4 +1,4 @@
-# io_library(NAME SOURCES … HEADERS … USES … PRIVATE …): one layer of shared/, a static library insideout_NAME.
+# io_library(NAME SOURCES … HEADERS … USES … PRIVATE …): one room of shared/, a static library insideout_NAME.
 #   USES are the layers below that its headers may mention; PRIVATE are third parties, never in a header.
 #   HEADERS are what other projects get (cmake --install); the rest are the layer's own affair.
 # A wrong include does not compile: each layer sees only the include directories of what it USES.
@@ -18,6 +18,7 @@ function(io_library name)
     target_link_libraries(insideout_${name} PUBLIC ${ARG_USES} PRIVATE ${ARG_PRIVATE})
     list(TRANSFORM ARG_HEADERS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE headers)
     set_property(GLOBAL APPEND PROPERTY INSIDEOUT_HEADERS ${headers}) # for the reference
+    set_property(GLOBAL APPEND PROPERTY INSIDEOUT_LIBRARIES $<TARGET_FILE:insideout_${name}>) # for rooms_test
     if(PROJECT_IS_TOP_LEVEL)
         set_target_properties(insideout_${name} PROPERTIES EXPORT_NAME ${name}) # insideout::NAME
         install(TARGETS insideout_${name} EXPORT insideout ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
