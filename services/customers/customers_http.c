@@ -8,12 +8,6 @@
 
 enum { NAME_MAX_BYTES = 200, EMAIL_MAX_BYTES = 254, ADDRESS_MAX_BYTES = 1000, PAGE = 50, PAGE_MAX = 500 };
 
-static enum http_result reply_customer(struct http_exchange *x, unsigned status, const struct customer *c) {
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&customer_type, c, &json);
-    return http_reply_json(x, status, buf_slice(&json));
-}
-
 static bool read_level(struct http_exchange *x, enum customer_level *level) {
     struct slice symbol;
     int found = CUSTOMER_LEVEL_BRONZE;
@@ -76,33 +70,21 @@ static enum http_result put_customer(struct http_exchange *x, void *context) {
     }
     enum publish published = instance_publish(i, x, &topic_customers, c.id, &c);
     if (published == PUBLISH_DONE && instance_fresh(i, x, &customers_table))
-        return reply_customer(x, put->existed ? 200 : 201, &c);
+        return instance_reply(x, put->existed ? 200 : 201, &customer_type, &c);
     if (published == PUBLISH_FAILED || http_timed_out(x))
         return instance_unavailable(x, "no answer in time; it is safe to repeat");
     return HTTP_WAIT;
 }
 
 static enum http_result get_customer(struct http_exchange *x, void *context) {
-    struct instance *i = context;
     enum http_result result;
     struct slice id;
     struct event row;
     if (!http_path_id(x, "id", &id))
         return HTTP_DONE;
-    if (!instance_wait_fresh(i, x, &customers_table, &result))
+    if (!instance_fresh_row(context, x, &customers_table, id, "customer", &row, &result))
         return result;
-    if (!instance_row(i, x, &customers_table, id, &row))
-        return HTTP_DONE;
-    if (row.value == NULL)
-        return http_reply_problem(x, 404, NULL, "no customer " SLICE_FMT, SLICE_ARG(id));
-    return reply_customer(x, 200, row.value);
-}
-
-static void put_customer_json(void *context, const struct event *row) {
-    struct json *j = context;
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&customer_type, row->value, &json);
-    json_put_raw(j, buf_slice(&json));
+    return instance_reply(x, 200, &customer_type, row.value);
 }
 
 static enum http_result list_customers(struct http_exchange *x, void *context) {
@@ -117,7 +99,7 @@ static enum http_result list_customers(struct http_exchange *x, void *context) {
         return result;
     json_begin_object(&j);
     json_key(&j, "customers"), json_begin_array(&j);
-    if (!page_rows(i, x, &customers_table, &page, put_customer_json, &j))
+    if (!page_rows(i, x, &customers_table, &page, page_put_row, &j))
         return HTTP_DONE;
     json_end_array(&j);
     page_put_next(&page, "/v1/customers", SLICE_NONE, &j);

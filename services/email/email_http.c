@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "service/service.h"
+#include "instance/page.h"
 
 /* The emails of one order: one, or none yet. */
 static enum http_result list_emails(struct http_exchange *x, void *context) {
@@ -18,14 +18,12 @@ static enum http_result list_emails(struct http_exchange *x, void *context) {
         return result;
     if (!instance_row(i, x, &email_emails, order_id, &row))
         return HTTP_DONE;
-    _cleanup_(buf_free) struct buf json = {0}, email = {0};
+    _cleanup_(buf_free) struct buf json = {0};
     struct json j = {.out = &json};
     json_begin_object(&j);
     json_key(&j, "emails"), json_begin_array(&j);
-    if (row.value != NULL) {
-        event_json(&email_type, row.value, &email);
-        json_put_raw(&j, buf_slice(&email));
-    }
+    if (row.value != NULL)
+        page_put_row(&j, &row);
     json_end_array(&j);
     json_end_object(&j);
     return http_reply_json(x, 200, buf_slice(&json));

@@ -56,12 +56,8 @@ static enum http_result get_stock(struct http_exchange *x, void *context) {
     struct event row;
     if (!http_path_key(x, "productId", &id)) /* the legacy system's own */
         return HTTP_DONE;
-    if (!fresh(i, x, &result))
+    if (!fresh(i, x, &result) || !instance_fresh_row(i, x, &inventory_stock, id, "product", &row, &result))
         return result;
-    if (!instance_row(i, x, &inventory_stock, id, &row))
-        return HTTP_DONE;
-    if (row.value == NULL)
-        return http_reply_problem(x, 404, NULL, "no product " SLICE_FMT, SLICE_ARG(id));
     struct product p = product_of(&row, http_arena(x));
     _cleanup_(buf_free) struct buf json = {0};
     if (!put_product(i, x, &p, &(struct json){.out = &json}))

@@ -264,9 +264,7 @@ enum { LEARNED = 1024 };
 static uint64_t *learned(struct follower *f, struct slice id, uint64_t *hash) {
     static const char owner;
     uint64_t *entries = http_state(f->exchange, &owner, LEARNED * sizeof *entries, NULL);
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < id.size; i++)
-        h = (h ^ (uint8_t)id.data[i]) * 1099511628211u;
+    uint64_t h = slice_hash(id);
     *hash = h | 1;
     return &entries[(h >> 32) % LEARNED];
 }

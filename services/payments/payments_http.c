@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "card.h"
 #include "http/body.h"
+#include "instance/page.h"
 #include "process/settings.h"
 #include "service/service.h"
 
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CARD_TEXT_MAX = 64 };
+enum { CARD_TEXT_MAX = 64, LIST_MAX = 500 };
 
 static struct card_key card_key;
 
@@ -25,12 +26,6 @@ bool payments_start(const struct settings *settings, struct err *e) {
         path = own;
     }
     return card_forbid_dumps(e) && card_key_read(path, &card_key, e);
-}
-
-static enum http_result reply_payment(struct http_exchange *x, unsigned status, const struct payment *p) {
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&payment_type, p, &json);
-    return http_reply_json(x, status, buf_slice(&json));
 }
 
 struct post {
@@ -119,7 +114,7 @@ static enum http_result post_payment(struct http_exchange *x, void *context) {
         if (!same_payment(row.value, &p))
             return http_reply_problem(x, 409, "id", "there is a payment of this id with other fields");
         http_reply_header(x, "Location", "/v1/payments/" SLICE_FMT, SLICE_ARG(p.id));
-        return reply_payment(x, post->asked ? 201 : 200, row.value);
+        return instance_reply(x, post->asked ? 201 : 200, &payment_type, row.value);
     }
     http_deadline(x, INSTANCE_ANSWER_MS);
     post->asked = true;
@@ -138,21 +133,7 @@ static enum http_result get_payment(struct http_exchange *x, void *context) {
         return HTTP_DONE;
     if (!instance_find(context, x, &payments_table, id, "payment", &row, &result))
         return result;
-    return reply_payment(x, 200, row.value);
-}
-
-struct found {
-    struct arena *arena;
-    struct slices ids;
-};
-
-enum { FOUND_MAX = 500 };
-
-static bool collect(void *context, struct slice index_key, struct slice id) {
-    struct found *f = context;
-    (void)index_key;
-    ((struct slice *)(uintptr_t)f->ids.items)[f->ids.count++] = arena_copy(f->arena, id);
-    return f->ids.count < FOUND_MAX;
+    return instance_reply(x, 200, &payment_type, row.value);
 }
 
 /* The payments of one order. */
@@ -166,26 +147,13 @@ static enum http_result list_payments(struct http_exchange *x, void *context) {
         return http_reply_problem(x, 400, "orderId", "missing: whose payments?");
     if (!instance_wait_fresh(i, x, &payments_table, &result))
         return result;
-
-    struct arena *a = http_arena(x);
-    struct found f = {.arena = a, .ids = {arena_alloc(a, FOUND_MAX * sizeof(struct slice)), 0}};
-    struct slice prefix = arena_printf(a, SLICE_FMT "/", SLICE_ARG(order_id));
-    if (!instance_scan(i, x, &payments_table, prefix, SLICE_NONE, collect, &f))
-        return HTTP_DONE;
+    struct slice prefix = arena_printf(http_arena(x), SLICE_FMT "/", SLICE_ARG(order_id));
     _cleanup_(buf_free) struct buf json = {0};
     struct json j = {.out = &json};
     json_begin_object(&j);
     json_key(&j, "payments"), json_begin_array(&j);
-    for (size_t n = 0; n < f.ids.count; n++) {
-        struct event row;
-        _cleanup_(buf_free) struct buf one = {0};
-        if (!instance_row(i, x, &payments_table, f.ids.items[n], &row))
-            return HTTP_DONE;
-        if (row.value == NULL)
-            continue;
-        event_json(&payment_type, row.value, &one);
-        json_put_raw(&j, buf_slice(&one));
-    }
+    if (!page_index(i, x, &payments_table, prefix, LIST_MAX, page_put_row, &j))
+        return HTTP_DONE;
     json_end_array(&j);
     json_end_object(&j);
     return http_reply_json(x, 200, buf_slice(&json));

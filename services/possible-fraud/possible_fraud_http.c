@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "feeds/feed.h"
-#include "http/body.h"
+#include "instance/page.h"
 #include "service/service.h"
 #include "stream/stream.h"
 
@@ -18,19 +18,6 @@ void possible_fraud_index(struct index *to, const struct event *row) {
     index_key(to, buf_slice(&key));
 }
 
-struct page {
-    struct arena *arena;
-    struct slice *tokens;
-    size_t count, limit;
-};
-
-static bool take(void *context, struct slice index_key, struct slice token) {
-    struct page *p = context;
-    (void)index_key;
-    p->tokens[p->count++] = arena_copy(p->arena, token);
-    return p->count < p->limit;
-}
-
 /* The newest row of each card, newest first. */
 static enum http_result list_cards(struct http_exchange *x, void *context) {
     struct instance *i = context;
@@ -40,26 +27,12 @@ static enum http_result list_cards(struct http_exchange *x, void *context) {
         return HTTP_DONE;
     if (!instance_wait_fresh(i, x, &possible_fraud_table, &result))
         return result;
-
-    struct arena *a = http_arena(x);
-    struct page p = {.arena = a, .limit = (size_t)limit};
-    p.tokens = arena_alloc(a, p.limit * sizeof *p.tokens);
-    if (!instance_scan(i, x, &possible_fraud_table, SLICE(""), SLICE_NONE, take, &p))
-        return HTTP_DONE;
     _cleanup_(buf_free) struct buf json = {0};
     struct json j = {.out = &json};
     json_begin_object(&j);
     json_key(&j, "possibleFraud"), json_begin_array(&j);
-    for (size_t n = 0; n < p.count; n++) {
-        struct event row;
-        _cleanup_(buf_free) struct buf one = {0};
-        if (!instance_row(i, x, &possible_fraud_table, p.tokens[n], &row))
-            return HTTP_DONE;
-        if (row.value == NULL)
-            continue;
-        event_json(&possible_fraud_type, row.value, &one);
-        json_put_raw(&j, buf_slice(&one));
-    }
+    if (!page_index(i, x, &possible_fraud_table, SLICE(""), (size_t)limit, page_put_row, &j))
+        return HTTP_DONE;
     json_end_array(&j);
     json_end_object(&j);
     return http_reply_json(x, 200, buf_slice(&json));
@@ -73,9 +46,7 @@ static enum http_result get_card(struct http_exchange *x, void *context) {
         return HTTP_DONE;
     if (!instance_find(context, x, &possible_fraud_table, token, "suspicion", &row, &result))
         return result;
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&possible_fraud_type, row.value, &json);
-    return http_reply_json(x, 200, buf_slice(&json));
+    return instance_reply(x, 200, &possible_fraud_type, row.value);
 }
 
 /* The newest row of one card, or of all. */

@@ -42,23 +42,14 @@ static enum http_result post_rating(struct http_exchange *x, void *context) {
 
 /* ---- one movie ---- */
 
-/* What a client rated before shows. On false *result is what to return. */
-static bool fresh(struct instance *i, struct http_exchange *x, enum http_result *result) {
-    return instance_wait_fresh(i, x, &ratings_movie_table, result); /* the others are of the same stream */
-}
-
-/* On false the exchange is answered or waits, as *result says. */
+/* As it is with what the client has rated before; the other tables are of the same stream. On false the
+ * exchange is answered or waits, as *result says. */
 static bool find_movie(struct instance *i, struct http_exchange *x, struct event *row,
                        enum http_result *result) {
     struct slice id;
     *result = HTTP_DONE;
-    if (!http_path_id(x, "id", &id) || !fresh(i, x, result) ||
-        !instance_row(i, x, &ratings_movie_table, id, row))
-        return false;
-    if (row->value != NULL)
-        return true;
-    http_reply_problem(x, 404, NULL, "no movie " SLICE_FMT, SLICE_ARG(id));
-    return false;
+    return http_path_id(x, "id", &id) &&
+           instance_fresh_row(i, x, &ratings_movie_table, id, "movie", row, result);
 }
 
 /* Title and year are the movie's; count and sum are those of the totals, which the distribution goes with. */
@@ -94,9 +85,7 @@ static enum http_result get_history(struct http_exchange *x, void *context) {
     if (!instance_row(i, x, &ratings_history_table, row.key, &history))
         return HTTP_DONE;
     static const struct rating_history none = {.interval_ms = HISTORY_INTERVAL_MS};
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&rating_history_type, history.value == NULL ? &none : history.value, &json);
-    return http_reply_json(x, 200, buf_slice(&json));
+    return instance_reply(x, 200, &rating_history_type, history.value == NULL ? &none : history.value);
 }
 
 /* ---- lists ---- */
@@ -263,7 +252,7 @@ static enum http_result list_movies(struct http_exchange *x, void *context) {
     _cleanup_(query_free) struct query q = {0};
     if (!read_query(x, &q))
         return HTTP_DONE;
-    if (!fresh(i, x, &result))
+    if (!instance_wait_fresh(i, x, &ratings_movie_table, &result))
         return result;
     struct page *p = arena_alloc(http_arena(x), sizeof *p);
     *p = (struct page){.arena = http_arena(x), .limit = (size_t)q.limit};

@@ -1,6 +1,5 @@
 #include "shipping.h"
 
-#include "base/cleanup.h"
 #include "service/service.h"
 
 static enum http_result get_shipment(struct http_exchange *x, void *context) {
@@ -11,9 +10,7 @@ static enum http_result get_shipment(struct http_exchange *x, void *context) {
         return HTTP_DONE;
     if (!instance_find(context, x, &shipping_shipments, order_id, "shipment", &row, &result))
         return result;
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&shipment_type, row.value, &json);
-    return http_reply_json(x, 200, buf_slice(&json));
+    return instance_reply(x, 200, &shipment_type, row.value);
 }
 
 const struct http_route shipping_routes[] = {

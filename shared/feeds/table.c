@@ -75,10 +75,7 @@ static void put_vector(struct feed_run *r) {
 /* ---- which rows a client has ---- */
 
 static uint64_t hash_of(struct slice key) {
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < key.size; i++)
-        h = (h ^ (uint8_t)key.data[i]) * 1099511628211u;
-    h ^= h >> 29;
+    uint64_t h = slice_hash(key);
     return h < 2 ? 2 : h; /* 0 and 1 are an empty slot and one that was emptied */
 }
 

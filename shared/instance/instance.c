@@ -70,16 +70,48 @@ enum http_result instance_unavailable(struct http_exchange *x, const char *detai
     return http_reply_problem(x, 503, NULL, "%s", detail);
 }
 
+/* 503, unless the stream could answer. */
+static bool answered(struct http_exchange *x, bool ok, const struct err *e) {
+    if (!ok)
+        instance_unavailable(x, e->text);
+    return ok;
+}
+
 bool instance_row(struct instance *i, struct http_exchange *x, const struct table *t, struct slice key,
                   struct event *row) {
     struct err e;
     struct stream *s = stream_of(i, x, t);
-    if (s == NULL)
-        return false;
-    if (stream_row(s, t, key, http_arena(x), row, &e))
-        return true;
-    instance_unavailable(x, e.text);
-    return false;
+    return s != NULL && answered(x, stream_row(s, t, key, http_arena(x), row, &e), &e);
+}
+
+bool instance_scan(struct instance *i, struct http_exchange *x, const struct table *t, struct slice prefix,
+                   struct slice from, bool (*each)(void *, struct slice, struct slice), void *context) {
+    struct err e;
+    struct stream *s = stream_of(i, x, t);
+    return s != NULL && answered(x, stream_scan(s, t, prefix, from, each, context, &e), &e);
+}
+
+bool instance_scan_partition(struct instance *i, struct http_exchange *x, const struct table *t,
+                             int32_t partition, struct slice prefix, struct slice from,
+                             bool (*each)(void *, struct slice, struct slice), void *context) {
+    struct err e;
+    struct stream *s = stream_of(i, x, t);
+    return s != NULL &&
+           answered(x, stream_scan_partition(s, t, partition, prefix, from, each, context, &e), &e);
+}
+
+bool instance_scan_rows(struct instance *i, struct http_exchange *x, const struct table *t, struct slice from,
+                        bool (*each)(void *, const struct event *), void *context) {
+    struct err e;
+    struct stream *s = stream_of(i, x, t);
+    return s != NULL && answered(x, stream_scan_rows(s, t, from, each, context, &e), &e);
+}
+
+enum http_result instance_reply(struct http_exchange *x, unsigned status, const struct event_type *type,
+                                const void *value) {
+    _cleanup_(buf_free) struct buf json = {0};
+    event_json(type, value, &json);
+    return http_reply_json(x, status, buf_slice(&json));
 }
 
 bool instance_decode(struct instance *i, struct http_exchange *x, const struct topic *t, struct slice value,
@@ -96,41 +128,16 @@ bool instance_wait_fresh(struct instance *i, struct http_exchange *x, const stru
     return false;
 }
 
-bool instance_scan(struct instance *i, struct http_exchange *x, const struct table *t, struct slice prefix,
-                   struct slice from, bool (*each)(void *, struct slice, struct slice), void *context) {
-    struct err e;
-    struct stream *s = stream_of(i, x, t);
-    if (s == NULL)
+bool instance_fresh_row(struct instance *i, struct http_exchange *x, const struct table *t, struct slice key,
+                        const char *what, struct event *row, enum http_result *result) {
+    if (!instance_wait_fresh(i, x, t, result))
         return false;
-    if (stream_scan(s, t, prefix, from, each, context, &e))
-        return true;
-    instance_unavailable(x, e.text);
-    return false;
-}
-
-bool instance_scan_partition(struct instance *i, struct http_exchange *x, const struct table *t,
-                             int32_t partition, struct slice prefix, struct slice from,
-                             bool (*each)(void *, struct slice, struct slice), void *context) {
-    struct err e;
-    struct stream *s = stream_of(i, x, t);
-    if (s == NULL)
+    *result = HTTP_DONE;
+    if (!instance_row(i, x, t, key, row))
         return false;
-    if (stream_scan_partition(s, t, partition, prefix, from, each, context, &e))
-        return true;
-    instance_unavailable(x, e.text);
-    return false;
-}
-
-bool instance_scan_rows(struct instance *i, struct http_exchange *x, const struct table *t, struct slice from,
-                        bool (*each)(void *, const struct event *), void *context) {
-    struct err e;
-    struct stream *s = stream_of(i, x, t);
-    if (s == NULL)
-        return false;
-    if (stream_scan_rows(s, t, from, each, context, &e))
-        return true;
-    instance_unavailable(x, e.text);
-    return false;
+    if (row->value == NULL)
+        http_reply_problem(x, 404, NULL, "no %s " SLICE_FMT, what, SLICE_ARG(key));
+    return row->value != NULL;
 }
 
 /* ---- waking ---- */

@@ -60,6 +60,16 @@ enum { INSTANCE_ANSWER_MS = 8000 };
 WARN_UNUSED bool instance_wait_fresh(struct instance *i, struct http_exchange *x, const struct table *t,
                                      enum http_result *result);
 
+/* Both: the row as the log had it when the client asked, or later. On false return *result; where there is
+ * none that is a 404, "no WHAT KEY". */
+WARN_UNUSED bool instance_fresh_row(struct instance *i, struct http_exchange *x, const struct table *t,
+                                    struct slice key, const char *what, struct event *row,
+                                    enum http_result *result);
+
+/* Answers with an event, or a row's value, as JSON. */
+enum http_result instance_reply(struct http_exchange *x, unsigned status, const struct event_type *type,
+                                const void *value);
+
 /* Writes a record into the log, once per exchange, acknowledged by all replicas. The record carries the
  * request's trace. While it is PENDING, answer HTTP_WAIT: the exchange runs again. FAILED: nobody knows
  * whether it was written; answer 503. */

@@ -47,6 +47,41 @@ bool page_rows(struct instance *i, struct http_exchange *x, const struct table *
     return instance_scan_rows(i, x, t, p->after.data != NULL ? buf_slice(&from) : SLICE_NONE, on_row, &s);
 }
 
+struct index_scan {
+    struct arena *arena;
+    struct slice *keys;
+    size_t count, max;
+};
+
+static bool on_index_key(void *context, struct slice index_key, struct slice key) {
+    struct index_scan *s = context;
+    (void)index_key;
+    s->keys[s->count++] = arena_copy(s->arena, key);
+    return s->count < s->max;
+}
+
+bool page_index(struct instance *i, struct http_exchange *x, const struct table *t, struct slice prefix,
+                size_t max, void (*each)(void *, const struct event *), void *context) {
+    struct arena *a = http_arena(x);
+    struct index_scan s = {.arena = a, .keys = arena_alloc(a, max * sizeof *s.keys), .max = max};
+    if (!instance_scan(i, x, t, prefix, SLICE_NONE, on_index_key, &s))
+        return false;
+    for (size_t n = 0; n < s.count; n++) {
+        struct event row;
+        if (!instance_row(i, x, t, s.keys[n], &row))
+            return false;
+        if (row.value != NULL)
+            each(context, &row);
+    }
+    return true;
+}
+
+void page_put_row(void *json, const struct event *row) {
+    _cleanup_(buf_free) struct buf one = {0};
+    event_json(row->topic->value, row->value, &one);
+    json_put_raw(json, buf_slice(&one));
+}
+
 /* A key can be anything that a legacy system calls a thing. */
 static void percent_encode(struct slice s, struct buf *out) {
     for (size_t i = 0; i < s.size; i++) {

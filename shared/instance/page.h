@@ -21,6 +21,15 @@ WARN_UNUSED bool page_query(struct http_exchange *x, int64_t fallback, int64_t m
 WARN_UNUSED bool page_rows(struct instance *i, struct http_exchange *x, const struct table *t, struct page *p,
                            void (*each)(void *context, const struct event *row), void *context);
 
+/* The same for the first `max` rows whose index key begins with `prefix`, in the order of the index; without
+ * those that are gone meanwhile. */
+WARN_UNUSED bool page_index(struct instance *i, struct http_exchange *x, const struct table *t,
+                            struct slice prefix, size_t max,
+                            void (*each)(void *context, const struct event *row), void *context);
+
+/* Such an `each`, whose context is a struct json: puts the row into its array. */
+void page_put_row(void *json, const struct event *row);
+
 /* Writes `next`, the address of the page after this one, or null; and where there is one `after`, its cursor.
  * `filters` is what else the query has: "&name=value", encoded, or data NULL. */
 void page_put_next(const struct page *p, const char *path, struct slice filters, struct json *j);

@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "http/body.h"
+#include "instance/page.h"
 #include "positions.h"
 #include "replies.h"
 #include "tables.h"
@@ -61,12 +62,8 @@ enum http_result get_position(struct http_exchange *x, struct instance *i, const
     struct event row;
     if (!http_path_id(x, "id", &id))
         return HTTP_DONE;
-    if (!instance_wait_fresh(i, x, t, &result))
+    if (!instance_fresh_row(i, x, t, id, "position of", &row, &result))
         return result;
-    if (!instance_row(i, x, t, id, &row))
-        return HTTP_DONE;
-    if (row.value == NULL)
-        return http_reply_problem(x, 404, NULL, "no position of " SLICE_FMT, SLICE_ARG(id));
     _cleanup_(buf_free) struct buf json = {0};
     put_position(&row, &json);
     return http_reply_json(x, 200, buf_slice(&json));
@@ -100,12 +97,6 @@ bool read_person(struct http_exchange *x, struct instance *i, const struct table
 }
 
 /* ---- rides ---- */
-
-enum http_result reply_ride(struct http_exchange *x, unsigned status, const struct ride *r) {
-    _cleanup_(buf_free) struct buf json = {0};
-    event_json(&ride_type, r, &json);
-    return http_reply_json(x, status, buf_slice(&json));
-}
 
 bool find_refusal(struct http_exchange *x, struct instance *i, const struct table *claims, struct slice key,
                   struct slice command, const struct ride_reply **refusal) {
@@ -148,19 +139,14 @@ enum http_result send_command(struct http_exchange *x, struct instance *i, const
         instance_watch(i, x, way->claims, way->key);
     if (!instance_row(i, x, &decisions_table, c->ride_id, &row))
         return HTTP_DONE;
-    if (row.value == NULL) { /* only a table that has read all there is knows that there is none */
-        if (!instance_wait_fresh(i, x, &decisions_table, &result))
-            return result;
-        if (!instance_row(i, x, &decisions_table, c->ride_id, &row))
-            return HTTP_DONE;
-        if (row.value == NULL)
-            return http_reply_problem(x, 404, NULL, "no ride " SLICE_FMT, SLICE_ARG(c->ride_id));
-    }
+    /* Only a table that has read all there is knows that there is none. */
+    if (row.value == NULL && !instance_fresh_row(i, x, &decisions_table, c->ride_id, "ride", &row, &result))
+        return result;
     const struct ride_decision *d = row.value;
     if ((reply = replies_find(d->replies, c->id)) != NULL)
         return !reply_is_to(reply, c) ? reply_reused(x)
                : reply->status == 409 ? reply_refusal(x, reply)
-                                      : reply_ride(x, 200, &d->ride);
+                                      : instance_reply(x, 200, &ride_type, &d->ride);
     if (way->claims != NULL && !find_refusal(x, i, way->claims, way->key, c->id, &reply))
         return HTTP_DONE;
     if (reply != NULL)
@@ -175,6 +161,38 @@ enum http_result send_command(struct http_exchange *x, struct instance *i, const
 
 /* ---- lists ---- */
 
+enum http_result list_rides(struct http_exchange *x, struct instance *i, char list) {
+    enum http_result result;
+    struct slice id;
+    int64_t limit;
+    _cleanup_(buf_free) struct buf prefix = {0}, json = {0};
+    if (!http_path_id(x, "id", &id) || !http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &limit))
+        return HTTP_DONE;
+    if (!instance_wait_fresh(i, x, &rides_table, &result))
+        return result;
+    struct json j = {.out = &json};
+    rides_list_prefix((enum rides_list)list, id, &prefix);
+    json_begin_object(&j);
+    json_key(&j, "rides"), json_begin_array(&j);
+    if (!page_index(i, x, &rides_table, buf_slice(&prefix), (size_t)limit, page_put_row, &j))
+        return HTTP_DONE;
+    json_end_array(&j);
+    json_end_object(&j);
+    return http_reply_json(x, 200, buf_slice(&json));
+}
+
+static void keep_row(void *kept, const struct event *row) {
+    *(struct event *)kept = *row;
+}
+
+bool find_newest_ride(struct http_exchange *x, struct instance *i, char list, struct slice id,
+                      struct event *row) {
+    _cleanup_(buf_free) struct buf prefix = {0};
+    *row = (struct event){0};
+    rides_list_prefix((enum rides_list)list, id, &prefix);
+    return page_index(i, x, &rides_table, buf_slice(&prefix), 1, keep_row, row);
+}
+
 struct keys {
     struct arena *arena;
     struct slice *items;
@@ -187,51 +205,8 @@ static bool keep_key(void *context, struct slice key) {
     return k->count < k->max;
 }
 
-static bool keep_listed(void *context, struct slice index_key, struct slice key) {
-    (void)index_key;
-    return keep_key(context, key);
-}
-
 static struct keys keys_create(struct arena *a, size_t max) {
     return (struct keys){.arena = a, .items = arena_alloc(a, max * sizeof(struct slice)), .max = max};
-}
-
-enum http_result list_rides(struct http_exchange *x, struct instance *i, char list) {
-    enum http_result result;
-    struct slice id;
-    int64_t limit;
-    _cleanup_(buf_free) struct buf prefix = {0}, json = {0};
-    if (!http_path_id(x, "id", &id) || !http_query_int64(x, "limit", 1, PAGE_MAX, PAGE, &limit))
-        return HTTP_DONE;
-    if (!instance_wait_fresh(i, x, &rides_table, &result))
-        return result;
-    struct keys keys = keys_create(http_arena(x), (size_t)limit);
-    rides_list_prefix((enum rides_list)list, id, &prefix);
-    if (!instance_scan(i, x, &rides_table, buf_slice(&prefix), SLICE_NONE, keep_listed, &keys))
-        return HTTP_DONE;
-    buf_printf(&json, "{\"rides\":[");
-    for (size_t n = 0; n < keys.count; n++) {
-        struct event row;
-        if (!instance_row(i, x, &rides_table, keys.items[n], &row))
-            return HTTP_DONE;
-        if (row.value == NULL)
-            continue;
-        if (json.data[json.size - 1] == '}')
-            buf_append_byte(&json, ',');
-        event_json(&ride_type, row.value, &json);
-    }
-    buf_printf(&json, "]}");
-    return http_reply_json(x, 200, buf_slice(&json));
-}
-
-bool find_newest_ride(struct http_exchange *x, struct instance *i, char list, struct slice id,
-                      struct event *row) {
-    _cleanup_(buf_free) struct buf prefix = {0};
-    struct keys keys = keys_create(http_arena(x), 1);
-    *row = (struct event){0};
-    rides_list_prefix((enum rides_list)list, id, &prefix);
-    return instance_scan(i, x, &rides_table, buf_slice(&prefix), SLICE_NONE, keep_listed, &keys) &&
-           (keys.count == 0 || instance_row(i, x, &rides_table, keys.items[0], row));
 }
 
 /* Appends a row that is in the box and to be seen. */

@@ -29,8 +29,6 @@ enum http_result send_command(struct http_exchange *x, struct instance *i, const
 WARN_UNUSED bool find_refusal(struct http_exchange *x, struct instance *i, const struct table *claims,
                               struct slice key, struct slice command, const struct ride_reply **refusal);
 
-enum http_result reply_ride(struct http_exchange *x, unsigned status, const struct ride *r);
-
 /* GET …/{id}/rides?limit=: {"rides": […]}, newest first. */
 enum http_result list_rides(struct http_exchange *x, struct instance *i, char list);
 

@@ -83,7 +83,7 @@ static enum http_result post_hail(struct http_exchange *x, void *context) {
         if (shown.value == NULL)
             return no_answer(x, &c);
         http_reply_header(x, "Location", "/v1/rides/" SLICE_FMT, SLICE_ARG(c.ride_id));
-        return reply_ride(x, hail->asked ? 201 : 200, r);
+        return instance_reply(x, hail->asked ? 201 : 200, &ride_type, r);
     }
     if (refusal != NULL)
         return http_reply_problem(x, 409, NULL, SLICE_FMT, SLICE_ARG(refusal->detail));
@@ -104,19 +104,14 @@ static enum http_result get_near_rider(struct http_exchange *x, void *context) {
 }
 
 static enum http_result get_ride(struct http_exchange *x, void *context) {
-    struct instance *i = context;
     enum http_result result;
     struct slice id;
     struct event row;
     if (!http_path_id(x, "id", &id))
         return HTTP_DONE;
-    if (!instance_wait_fresh(i, x, &rides_table, &result))
+    if (!instance_fresh_row(context, x, &rides_table, id, "ride", &row, &result))
         return result;
-    if (!instance_row(i, x, &rides_table, id, &row))
-        return HTTP_DONE;
-    if (row.value == NULL)
-        return http_reply_problem(x, 404, NULL, "no ride " SLICE_FMT, SLICE_ARG(id));
-    return reply_ride(x, 200, row.value);
+    return instance_reply(x, 200, &ride_type, row.value);
 }
 
 static enum http_result post_cancel(struct http_exchange *x, void *context) {
