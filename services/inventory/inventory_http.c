@@ -13,40 +13,42 @@ static bool fresh(struct instance *i, struct http_exchange *x, enum http_result 
            instance_wait_fresh(i, x, &inventory_reserved_stock, result);
 }
 
-struct product {
-    struct slice id, name;
-    int32_t on_hand;
-};
-
-/* On false a 503 has been sent. */
-static bool put_product(struct instance *i, struct http_exchange *x, const struct product *p,
-                        struct json *j) {
-    struct event row;
-    if (!instance_row(i, x, &inventory_reserved_stock, p->id, &row))
-        return false;
-    const struct reserved_stock *r = row.value;
-    int64_t reserved = r == NULL ? 0 : r->reserved;
-    json_begin_object(j);
-    json_key(j, "productId"), json_put_string(j, p->id);
-    json_key(j, "name");
-    if (p->name.data != NULL)
-        json_put_string(j, p->name);
-    else
-        json_put_null(j);
-    json_key(j, "onHand"), json_put_int(j, p->on_hand);
-    json_key(j, "reserved"), json_put_int(j, reserved);
-    json_key(j, "available"), json_put_int(j, p->on_hand - reserved);
-    json_end_object(j);
-    return true;
+static int32_t on_hand(const struct stock *s) {
+    return s->quantity.present ? s->quantity.value : 0;
 }
 
-static struct product product_of(const struct event *row, struct arena *a) {
+static void put_on_hand(const struct event *row, struct json *j) {
     const struct stock *s = row->value;
-    return (struct product){
-        .id = arena_copy(a, row->key),
-        .name = s->name.data == NULL ? SLICE_NONE : arena_copy(a, s->name),
-        .on_hand = s->quantity.present ? s->quantity.value : 0,
-    };
+    json_key(j, "productId"), json_put_string(j, row->key);
+    json_key(j, "name");
+    if (s->name.data != NULL)
+        json_put_string(j, s->name);
+    else
+        json_put_null(j);
+    json_key(j, "onHand"), json_put_int(j, on_hand(s));
+}
+
+struct listing {
+    struct instance *instance;
+    struct http_exchange *x;
+    struct json json;
+    bool failed; /* answered already: with 503 */
+};
+
+static void put_product(void *context, const struct event *row) {
+    struct listing *l = context;
+    struct json *j = &l->json;
+    struct event of;
+    l->failed = l->failed || !instance_row(l->instance, l->x, &inventory_reserved_stock, row->key, &of);
+    if (l->failed)
+        return;
+    const struct reserved_stock *r = of.value;
+    int64_t reserved = r == NULL ? 0 : r->reserved;
+    json_begin_object(j);
+    put_on_hand(row, j);
+    json_key(j, "reserved"), json_put_int(j, reserved);
+    json_key(j, "available"), json_put_int(j, on_hand(row->value) - reserved);
+    json_end_object(j);
 }
 
 static enum http_result get_stock(struct http_exchange *x, void *context) {
@@ -58,29 +60,10 @@ static enum http_result get_stock(struct http_exchange *x, void *context) {
         return HTTP_DONE;
     if (!fresh(i, x, &result) || !instance_fresh_row(i, x, &inventory_stock, id, "product", &row, &result))
         return result;
-    struct product p = product_of(&row, http_arena(x));
     _cleanup_(buf_free) struct buf json = {0};
-    if (!put_product(i, x, &p, &(struct json){.out = &json}))
-        return HTTP_DONE;
-    return http_reply_json(x, 200, buf_slice(&json));
-}
-
-struct products {
-    struct arena *arena;
-    struct product *items;
-    size_t count, capacity;
-};
-
-static void collect(void *context, const struct event *row) {
-    struct products *all = context;
-    if (all->count == all->capacity) {
-        all->capacity = all->capacity * 2 + 64;
-        struct product *items = arena_alloc(all->arena, all->capacity * sizeof *items);
-        if (all->count > 0)
-            memcpy(items, all->items, all->count * sizeof *items);
-        all->items = items;
-    }
-    all->items[all->count++] = product_of(row, all->arena);
+    struct listing l = {i, x, {.out = &json}, false};
+    put_product(&l, &row);
+    return l.failed ? HTTP_DONE : http_reply_json(x, 200, buf_slice(&json));
 }
 
 static enum http_result list_stock(struct http_exchange *x, void *context) {
@@ -91,33 +74,22 @@ static enum http_result list_stock(struct http_exchange *x, void *context) {
         return HTTP_DONE;
     if (!fresh(i, x, &result))
         return result;
-    struct products all = {.arena = http_arena(x)};
-    if (!page_rows(i, x, &inventory_stock, &page, collect, &all))
-        return HTTP_DONE;
     _cleanup_(buf_free) struct buf json = {0};
-    struct json j = {.out = &json};
-    json_begin_object(&j);
-    json_key(&j, "stock"), json_begin_array(&j);
-    for (size_t n = 0; n < all.count; n++)
-        if (!put_product(i, x, &all.items[n], &j))
-            return HTTP_DONE;
-    json_end_array(&j);
-    page_put_next(&page, "/v1/stock", SLICE_NONE, &j);
-    json_end_object(&j);
+    struct listing l = {i, x, {.out = &json}, false};
+    json_begin_object(&l.json);
+    json_key(&l.json, "stock"), json_begin_array(&l.json);
+    if (!page_rows(i, x, &inventory_stock, &page, put_product, &l) || l.failed)
+        return HTTP_DONE;
+    json_end_array(&l.json);
+    page_put_next(&page, "/v1/stock", SLICE_NONE, &l.json);
+    json_end_object(&l.json);
     return http_reply_json(x, 200, buf_slice(&json));
 }
 
 static void on_hand_json(const struct event *row, struct buf *out) {
-    const struct stock *s = row->value;
     struct json j = {.out = out};
     json_begin_object(&j);
-    json_key(&j, "productId"), json_put_string(&j, row->key);
-    json_key(&j, "name");
-    if (s->name.data != NULL)
-        json_put_string(&j, s->name);
-    else
-        json_put_null(&j);
-    json_key(&j, "onHand"), json_put_int(&j, s->quantity.present ? s->quantity.value : 0);
+    put_on_hand(row, &j);
     json_end_object(&j);
 }
 

@@ -1,15 +1,11 @@
 #include "orders.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/id.h"
 #include "base/json.h"
 #include "feeds/feed.h"
 #include "http/body.h"
 #include "partitions/list.h"
 #include "partitions/served.h"
-
-#include <stdlib.h>
 
 enum {
     OUTCOME_MS = 10000, /* how long a client waits for an outcome, unless it says how long */
@@ -53,22 +49,10 @@ static enum http_result reply_order(struct http_exchange *x, unsigned status, co
     return http_reply_json(x, status, buf_slice(&json));
 }
 
-struct post {
-    bool asked; /* the order was not there when we first looked */
-    char id[UUID_SIZE];
-};
-
-static bool read_request(struct http_exchange *x, struct post *post, struct order_request *r) {
-    if (http_body_has(x, "id")) {
-        if (!http_body_id(x, "id", &r->id))
-            return false;
-    } else {
-        if (post->id[0] == 0)
-            uuid_make(post->id, clock_wall_ms());
-        r->id = (struct slice){post->id, sizeof post->id};
-    }
-    return http_body_id(x, "customerId", &r->customer_id) && http_body_id(x, "productId", &r->product_id) &&
-           http_body_int32(x, "quantity", &r->quantity) && http_body_int64(x, "priceCents", &r->price_cents);
+static bool read_request(struct http_exchange *x, struct order_request *r) {
+    return http_body_id_or_new(x, "id", &r->id) && http_body_id(x, "customerId", &r->customer_id) &&
+           http_body_id(x, "productId", &r->product_id) && http_body_int32(x, "quantity", &r->quantity) &&
+           http_body_int64(x, "priceCents", &r->price_cents);
 }
 
 static bool same_order(const struct order *o, const struct order_request *r) {
@@ -88,11 +72,12 @@ static struct slice body_of(struct http_exchange *x, const struct order_request 
 static enum http_result post_order(struct http_exchange *x, void *context) {
     static const char owner;
     struct instance *i = context;
-    struct post *post = http_state(x, &owner, sizeof *post, NULL);
+    /* The order was not there when we first looked. */
+    bool *asked = http_state(x, &owner, sizeof *asked, NULL);
     struct order_request r;
     struct event row;
     enum http_result result;
-    if (!read_request(x, post, &r))
+    if (!read_request(x, &r))
         return HTTP_DONE;
     http_deadline(x, INSTANCE_ANSWER_MS);
     if (!instance_here(i, x, r.id, body_of(x, &r), &result))
@@ -104,14 +89,14 @@ static enum http_result post_order(struct http_exchange *x, void *context) {
         if (!same_order(row.value, &r))
             return http_reply_problem(x, 409, "id", "there is an order of this id with other fields");
         /* Who repeats it may know more of it than this instance does. */
-        if (!post->asked && !instance_wait_fresh(i, x, &orders_table, &result))
+        if (!*asked && !instance_wait_fresh(i, x, &orders_table, &result))
             return result;
-        if (!post->asked && !instance_row(i, x, &orders_table, r.id, &row))
+        if (!*asked && !instance_row(i, x, &orders_table, r.id, &row))
             return HTTP_DONE;
         http_reply_header(x, "Location", "/v1/orders/" SLICE_FMT, SLICE_ARG(r.id));
-        return reply_order(x, post->asked ? 201 : 200, &row);
+        return reply_order(x, *asked ? 201 : 200, &row);
     }
-    post->asked = true;
+    *asked = true;
     enum publish published = instance_publish(i, x, &topic_order_requests, r.id, &r);
     if (published == PUBLISH_FAILED || http_timed_out(x))
         return http_reply_problem(x, 503, NULL, "no answer in time; repeat with id " SLICE_FMT,

@@ -1,8 +1,6 @@
 #include "payments.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/id.h"
 #include "base/json.h"
 #include "card.h"
 #include "http/body.h"
@@ -30,7 +28,7 @@ bool payments_start(const struct settings *settings, struct err *e) {
 
 struct post {
     bool asked; /* the payment was not there when we first looked */
-    char id[UUID_SIZE], token[CARD_TOKEN_SIZE];
+    char token[CARD_TOKEN_SIZE];
 };
 
 /* Whatever stands between its digits. */
@@ -74,15 +72,8 @@ static bool read_card(struct http_exchange *x, const struct payment *p, char tok
 }
 
 static bool read_request(struct http_exchange *x, struct post *post, struct payment *p) {
-    if (http_body_has(x, "id")) {
-        if (!http_body_id(x, "id", &p->id))
-            return false;
-    } else {
-        if (post->id[0] == 0)
-            uuid_make(post->id, clock_wall_ms());
-        p->id = (struct slice){post->id, sizeof post->id};
-    }
-    if (!http_body_id(x, "orderId", &p->order_id) || !http_body_int64(x, "amountCents", &p->amount_cents))
+    if (!http_body_id_or_new(x, "id", &p->id) || !http_body_id(x, "orderId", &p->order_id) ||
+        !http_body_int64(x, "amountCents", &p->amount_cents))
         return false;
     if (p->amount_cents < 0) {
         http_reply_problem(x, 400, "amountCents", "must be a whole number, 0 or more");

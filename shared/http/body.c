@@ -1,6 +1,7 @@
 #include "http/body.h"
 #include "http/internal.h"
 
+#include "base/clock.h"
 #include "base/id.h"
 
 #include <ctype.h>
@@ -169,6 +170,17 @@ bool http_body_id(struct http_exchange *x, const char *name, struct slice *id) {
     if (!id_is_no_secret(x, name, s))
         return false;
     *id = s;
+    return true;
+}
+
+bool http_body_id_or_new(struct http_exchange *x, const char *name, struct slice *id) {
+    static const char owner;
+    char *made = http_state(x, &owner, UUID_SIZE, NULL);
+    if (http_body_has(x, name))
+        return http_body_id(x, name, id);
+    if (made[0] == 0)
+        uuid_make(made, clock_wall_ms());
+    *id = (struct slice){made, UUID_SIZE};
     return true;
 }
 

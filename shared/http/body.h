@@ -12,6 +12,9 @@ bool http_body_has(struct http_exchange *x, const char *name);
 /* An id: ID_PATTERN (base/id.h). */
 WARN_UNUSED bool http_body_id(struct http_exchange *x, const char *name, struct slice *id);
 
+/* The same, or where there is none a new UUID, in each run of the handler that one; one for an exchange. */
+WARN_UNUSED bool http_body_id_or_new(struct http_exchange *x, const char *name, struct slice *id);
+
 /* At most `max` bytes; may be empty. */
 WARN_UNUSED bool http_body_string(struct http_exchange *x, const char *name, size_t max, struct slice *text);
 

@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/id.h"
 #include "base/json.h"
 #include "http/body.h"
 #include "instance/page.h"
@@ -116,23 +115,12 @@ static enum http_result reply_refusal(struct http_exchange *x, const struct ride
     return http_reply_problem(x, (unsigned)r->status, NULL, SLICE_FMT, SLICE_ARG(r->detail));
 }
 
-static bool read_command_id(struct http_exchange *x, struct slice *id) {
-    static const char owner;
-    char *made = http_state(x, &owner, UUID_SIZE, NULL);
-    if (http_body_has(x, "commandId"))
-        return http_body_id(x, "commandId", id);
-    if (made[0] == 0)
-        uuid_make(made, clock_wall_ms());
-    *id = (struct slice){made, UUID_SIZE};
-    return true;
-}
-
 enum http_result send_command(struct http_exchange *x, struct instance *i, const struct command_way *way,
                               struct ride_command *c) {
     enum http_result result;
     struct event row;
     const struct ride_reply *reply = NULL;
-    if (!read_command_id(x, &c->id))
+    if (!http_body_id_or_new(x, "commandId", &c->id))
         return HTTP_DONE;
     instance_watch(i, x, &decisions_table, c->ride_id);
     if (way->claims != NULL)
@@ -193,55 +181,37 @@ bool find_newest_ride(struct http_exchange *x, struct instance *i, char list, st
     return page_index(i, x, &rides_table, buf_slice(&prefix), 1, keep_row, row);
 }
 
-struct keys {
-    struct arena *arena;
-    struct slice *items;
-    size_t count, max;
+struct near {
+    struct instance *instance;
+    struct http_exchange *x;
+    const struct table *table;
+    const struct geo_box *box;
+    struct buf *out;
+    int left;
+    bool failed; /* answered already */
 };
 
-static bool keep_key(void *context, struct slice key) {
-    struct keys *k = context;
-    k->items[k->count++] = arena_copy(k->arena, key);
-    return k->count < k->max;
-}
-
-static struct keys keys_create(struct arena *a, size_t max) {
-    return (struct keys){.arena = a, .items = arena_alloc(a, max * sizeof(struct slice)), .max = max};
-}
-
-/* Appends a row that is in the box and to be seen. */
-static void put_row(const struct table *t, const struct geo_box *box, const struct event *row,
-                    struct buf *out) {
-    const struct ride *r = row->value;
-    const struct position *p = row->value;
-    bool is_ride = t->topic->value == &ride_type;
-    if (row->value == NULL || (is_ride ? r->state != RIDE_STATE_REQUESTED || !geo_inside(box, r->pickup)
-                                       : !position_shown(row, clock_wall_ms()) ||
-                                             !geo_inside(box, (struct geo_point){p->lat, p->lon})))
-        return;
-    if (out->data[out->size - 1] == '}')
-        buf_append_byte(out, ',');
-    if (is_ride)
-        event_json(&ride_type, r, out);
-    else
-        put_position(row, out);
-}
-
-static bool put_near(struct http_exchange *x, struct instance *i, const struct near_list *list,
-                     const struct geo_box *box, struct buf *out) {
-    const struct table *t = list->table;
-    struct keys keys = keys_create(http_arena(x), NEAR_MAX);
-    if (!near_scan(i, x, t, box, keep_key, &keys))
+/* A row is shown that is in the box and to be seen. */
+static bool put_near_row(void *context, struct slice key) {
+    struct near *n = context;
+    struct event row;
+    n->failed = !instance_row(n->instance, n->x, n->table, key, &row);
+    if (n->failed)
         return false;
-    buf_printf(out, "\"%s\":[", list->name);
-    for (size_t n = 0; n < keys.count; n++) {
-        struct event row;
-        if (!instance_row(i, x, t, keys.items[n], &row))
-            return false;
-        put_row(t, box, &row, out);
-    }
-    buf_append_byte(out, ']');
-    return true;
+    const struct ride *r = row.value;
+    const struct position *p = row.value;
+    bool is_ride = n->table->topic->value == &ride_type;
+    bool seen =
+        row.value != NULL && (is_ride ? r->state == RIDE_STATE_REQUESTED && geo_inside(n->box, r->pickup)
+                                      : position_shown(&row, clock_wall_ms()) &&
+                                            geo_inside(n->box, (struct geo_point){p->lat, p->lon}));
+    if (seen && n->out->data[n->out->size - 1] == '}')
+        buf_append_byte(n->out, ',');
+    if (seen && is_ride)
+        event_json(&ride_type, r, n->out);
+    else if (seen)
+        put_position(&row, n->out);
+    return --n->left > 0;
 }
 
 enum http_result get_nearby(struct http_exchange *x, struct instance *i, const struct table *positions,
@@ -259,9 +229,11 @@ enum http_result get_nearby(struct http_exchange *x, struct instance *i, const s
     if (!find_place(x, i, positions, id, &known, &place) || !near_box(x, known ? &place : NULL, &box))
         return HTTP_DONE;
     for (const struct near_list *list = lists; list->name != NULL; list++) {
-        buf_append_byte(&json, list == lists ? '{' : ',');
-        if (!put_near(x, i, list, &box, &json))
+        struct near n = {i, x, list->table, &box, &json, NEAR_MAX, false};
+        buf_printf(&json, "%c\"%s\":[", list == lists ? '{' : ',', list->name);
+        if (!near_scan(i, x, list->table, &box, put_near_row, &n) || n.failed)
             return HTTP_DONE;
+        buf_append_byte(&json, ']');
     }
     buf_append_byte(&json, '}');
     return http_reply_json(x, 200, buf_slice(&json));

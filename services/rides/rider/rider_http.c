@@ -15,25 +15,18 @@ static enum http_result get_rider_position(struct http_exchange *x, void *contex
     return get_position(x, context, &rider_positions_table);
 }
 
-/* Ids that stay from run to run. */
 struct hail {
     bool asked; /* the ride was not there when we first looked */
-    char ride_id[UUID_SIZE], command_id[UUID_SIZE];
+    char command_id[UUID_SIZE];
 };
 
 static bool read_hail(struct http_exchange *x, struct instance *i, struct hail *hail, struct ride_command *c,
                       enum http_result *result) {
     *result = HTTP_DONE;
-    if (hail->command_id[0] == 0) {
+    if (hail->command_id[0] == 0)
         uuid_make(hail->command_id, clock_wall_ms());
-        uuid_make(hail->ride_id, clock_wall_ms());
-    }
-    *c = (struct ride_command){.id = {hail->command_id, UUID_SIZE},
-                               .action = RIDE_ACTION_HAIL,
-                               .ride_id = {hail->ride_id, UUID_SIZE},
-                               .claim = -1};
-    return http_path_id(x, "id", &c->rider_id) &&
-           (!http_body_has(x, "id") || http_body_id(x, "id", &c->ride_id)) &&
+    *c = (struct ride_command){.id = {hail->command_id, UUID_SIZE}, .action = RIDE_ACTION_HAIL, .claim = -1};
+    return http_path_id(x, "id", &c->rider_id) && http_body_id_or_new(x, "id", &c->ride_id) &&
            http_body_double(x, "pickup.lat", -90, 90, &c->pickup.lat) &&
            http_body_double(x, "pickup.lon", -180, 180, &c->pickup.lon) &&
            http_body_double(x, "destination.lat", -90, 90, &c->destination.lat) &&
