@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -24,8 +25,8 @@ ALL = measure.ALL | serving.ALL
 
 BY_DEFAULT = ["flood", "latency", "ratings", "positions", "lens"]
 # What a report has, in this order, and how much: a whole one is a matter of 25 minutes on two cores.
-REPORT = {"fresh": {}, "latency": {"count": 200, "seconds": 6, "turns": 5}, "streams": {"count": 150000, "turns": 5},
-          "ratings": {"turns": 3}, "views": {}, "http": {}, "restore": {}, "scale": {}}
+REPORT = {"fresh": {}, "latency": {"count": 200, "seconds": 6, "turns": 5}, "streams": {"count": 120000, "turns": 5},
+          "ratings": {"turns": 3}, "views": {}, "http": {}, "restore": {}, "scale": {"count": 30000}}
 
 
 def arguments():
@@ -75,7 +76,7 @@ def spread(value):
     if isinstance(value, dict):
         return {k: spread(v) for k, v in value.items() if k != "memoryMB" or not any(isinstance(p, list) for p in v.values())}
     if isinstance(value, list) and value and isinstance(value[0], (int, float)):
-        return {"median": measure.median(value), "min": min(value), "max": max(value)}
+        return {"median": statistics.median(value), "min": min(value), "max": max(value)}
     return value
 
 

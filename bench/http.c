@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WARM_S = 1, POLL_MS = 60000, SETTLE_S = 3, REFUSED_MAX = 3 };
+enum { WARM_S = 1, POLL_MS = 60000, SETTLE_S = 15, REFUSED_MAX = 3 };
 
 struct load {
     double count, connections, seconds;
@@ -114,7 +114,8 @@ static int open_poll(const struct sockaddr_in *to, size_t n) {
     return -1;
 }
 
-/* What is not answered once it has had the time to be is held. */
+/* What is not answered once it has had the time to be is held: who has been refused lingers for ten seconds
+ * (shared/http, IDLE_TIMEOUT_S), and until then others may wait to be let in. */
 static void polls(const char *url, size_t count) {
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)atoi(strrchr(url, ':') + 1)),

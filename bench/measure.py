@@ -8,6 +8,7 @@ import pathlib
 import random
 import subprocess
 import time
+from statistics import median
 
 from world import CHECKS, SERVICES, Failed, Sampler, cpu_ms, memory, result_of, say
 
@@ -21,10 +22,6 @@ def column(rows, *path):
 
 def ratios(ours, theirs):
     return [a / b for a, b in zip(ours, theirs)]
-
-
-def median(values):
-    return sorted(values)[len(values) // 2]
 
 
 def taking_turns(name, turns):

@@ -37,7 +37,7 @@ class Frame:
 
     def __init__(self, title, ylabel, highest, lowest=0.0, log=False, height=HEIGHT):
         self.height, self.log = height, log
-        self.low, self.high = (10 ** math.floor(math.log10(lowest)), highest * 1.1) if log else (0.0, highest * 1.08 or 1)
+        self.low, self.high = (lowest / 1.3, highest * 1.1) if log else (0.0, highest * 1.08 or 1)
         self.parts = [f'<text class="title" x="{LEFT}" y="20">{escape(title)}</text>']
         for t in ticks(self.low, self.high, log):
             self.parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{self.y(t):.1f}" y2="{self.y(t):.1f}"/>'

@@ -17,6 +17,18 @@ STREAMS = {"perSecond": [900, 1000, 1100], "peerPerSecond": [300, 200, 275], "pe
            "cpuMicroseconds": {"kafka": [40, 50, 60], "orders": [30, 30, 30]}, "peerCpuMicroseconds": {"kafka": [90, 90, 90], "streams": [300, 300, 300]},
            "peakBytes": PEAKS, "memoryMB": {"orders": [[0, 30], [1, 80]]}, "audit": "all is well", "run": 0}
 
+MS = {rank: [10.0, 20.0, 30.0] for rank in ("p50", "p90", "p99", "p99.9")}
+ANSWERS = MS | {"perSecond": [50000, 39000, 30000], "failed": [0, 1, 0]}
+COST = {"perSecond": 1000, "cpuMicroseconds": {"kafka": 40, "orders": 30}}
+WHOLE = {"streams": STREAMS | {"pacedRatio": MS},
+         "latency": {"outcomeMs": {"alone": MS, "250": MS, "1000": MS}, "bareMs": MS, "toBare": MS, "toOneAtATime": {"250": MS, "1000": MS}},
+         "http": {"orders": 1000000, "polls": 2048, "pollsMB": 50.0, "pageMs": MS} |
+                 {name: ANSWERS for name in ("get", "getOverGateway", "post64", "post512")},
+         "restore": {"keys": 1000000, "perSecond": [400000], "peerPerSecond": [100000], "perSecondRatio": [4.0], "restartMs": [300], "failoverSeconds": [7]},
+         "fresh": {"value": 38.0},
+         "ratings": {"perSecond": [1], "peerPerSecond": [2], "perSecondRatio": [0.5], "cpuMicroseconds": [1], "peakBytes": [1e6], "hydrated": {"perSecond": [1]}},
+         "views": {"sizes": {"10000": COST, "100000": COST}}, "scale": {"partitions": {"1": {"1": COST, "2": COST}, "4": {"1": COST, "2": COST}}}}
+
 
 def rows(text):
     return {cells[1].strip(): [c.strip() for c in cells[2:-1]] for line in text.splitlines() if len(cells := line.split("|")) > 4}
@@ -52,6 +64,13 @@ class Page(unittest.TestCase):
             if path != page.PAGE:
                 xml.dom.minidom.parseString(text)
                 self.assertNotIn("http:", text.replace("http://www.w3.org/2000/svg", ""))
+
+    def test_a_whole_report_has_a_figure_for_each_target_and_all_plots(self):
+        files = page.render({"runs": [RUN], "results": {name: result | {"run": 0} for name, result in WHOLE.items()}})
+        told = rows(files[page.PAGE])
+        self.assertEqual([t.asked for t in page.TARGETS if told[t.asked][2] not in ("yes", "**no**")], [])
+        self.assertEqual({path.stem for path in files} - {page.PAGE.stem}, {"throughput", "budget", "memory", "latency", "views", "scale"})
+        self.assertEqual(told["GET of one order, 64 connections"], ["39,000 (30,000–50,000)", "20 (10–30)", "20 (10–30)", "1"])
 
     def test_plots_of_little_are_plots(self):
         for text in (svg.lines("one point", "x", "y", {"a": [(1, 1)]}), svg.bars("nothing & more", "y", {"a": {"b": 0.0}}),
