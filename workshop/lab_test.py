@@ -71,13 +71,13 @@ class Lab(unittest.TestCase):
         self.assertTrue(json.loads((self.directory / "progress.json").read_text())[X.name]["passed"])
         self.lab(X.number, "--reset")
         self.assertEqual(self.own.read_text(), (EXERCISES / X.name / X.files[0]).read_text())
-        self.assertIn("txn_emit(s, &topic_butterflies, in->key", self.own.with_name(f"{X.files[0]}.before").read_text())
+        self.assertIn("txn_emit(txn, &topic_butterflies, in->key", self.own.with_name(f"{X.files[0]}.before").read_text())
         self.lab(X.number, "--check", code=1)
 
     def test_one_who_crashes_is_told_so(self):
         self.lab(X.number, "--check", code=1)
         gap = self.own.read_text()
-        self.own.write_text(gap.replace("(void)s, (void)c;", "(void)s, (void)c; *(volatile int *)0 = 1;"))
+        self.own.write_text(gap.replace("(void)txn, (void)c;", "(void)txn, (void)c; *(volatile int *)0 = 1;"))
         self.assertIn("crashes", self.lab(X.number, "--check", code=1))
 
     def test_what_is_no_exercise_is_refused(self):
