@@ -135,7 +135,6 @@ static enum http_result get_outcome(struct http_exchange *x, void *context) {
     if (http_timed_out(x))
         return http_reply_problem(x, 504, NULL, "%s order " SLICE_FMT " in time",
                                   o == NULL ? "there was no" : "there was no outcome of", SLICE_ARG(id));
-    http_deadline(x, timeout < WAIT_MAX_MS ? timeout : WAIT_MAX_MS);
     return HTTP_WAIT;
 }
 

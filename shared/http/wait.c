@@ -224,10 +224,7 @@ void exchange_end(struct http_exchange *x) {
 }
 
 static struct watch **bucket_of(struct waiting *w, struct slice key) {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < key.size; i++)
-        hash = (hash ^ (uint8_t)key.data[i]) * 1099511628211u;
-    return &w->buckets[(hash ^ hash >> 32) % WATCH_BUCKETS];
+    return &w->buckets[slice_hash(key) % WATCH_BUCKETS];
 }
 
 static bool watches(const struct watch *watch, struct slice key) {

@@ -8,26 +8,20 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* Whose topology declares it, and knows how far it is. NULL: none of the service's does. */
-static struct worker *worker_of(struct instance *i, const struct table *t) {
-    for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++)
-        if (topology_has_table(i->workers[k].topology, t))
+/* Whose topology declares it, and knows how far it is; or who `keeps` its rows: those of a view are in the
+ * store of the topology that decides. NULL: none of the service's. */
+static struct worker *worker_of(struct instance *i, const struct table *t, bool keeps) {
+    const struct view *v = keeps ? t->view : NULL;
+    for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++) {
+        const struct topology *of = i->workers[k].topology;
+        if (v != NULL ? topology_has_view(of, v) : topology_has_table(of, t))
             return &i->workers[k];
-    return NULL;
-}
-
-/* Whose store has the rows: of a view, those of the topology that decides. */
-static struct worker *keeper_of(struct instance *i, const struct table *t) {
-    if (t->view == NULL)
-        return worker_of(i, t);
-    for (size_t k = 0; k < i->worker_count && i->workers[k].topology != NULL; k++)
-        if (topology_has_view(i->workers[k].topology, t->view))
-            return &i->workers[k];
+    }
     return NULL;
 }
 
 struct stream *instance_stream(struct instance *i, const struct table *t) {
-    struct worker *w = keeper_of(i, t);
+    struct worker *w = worker_of(i, t, true);
     return w == NULL ? NULL : atomic_load(&w->stream);
 }
 
@@ -52,7 +46,7 @@ bool instance_hindered(struct instance *i, char *text, size_t size) {
 
 /* NULL after a 503, while the view is not open yet, or after a 500: nobody has declared it. */
 static struct stream *stream_of(struct instance *i, struct http_exchange *x, const struct table *t) {
-    struct worker *w = keeper_of(i, t);
+    struct worker *w = worker_of(i, t, true);
     char why[600];
     if (w == NULL) {
         http_reply_problem(x, 500, NULL, "no topology of %s declares the table %s", i->name, t->name);
@@ -171,7 +165,7 @@ void instance_wake_fresh(struct worker *w) {
 }
 
 bool instance_fresh(struct instance *i, struct http_exchange *x, const struct table *t) {
-    struct worker *w = worker_of(i, t);
+    struct worker *w = worker_of(i, t, false);
     if (w == NULL)
         return true; /* whoever reads it says what is wrong */
     struct stream *s = atomic_load(&w->stream);
@@ -187,7 +181,7 @@ bool instance_fresh(struct instance *i, struct http_exchange *x, const struct ta
 }
 
 void instance_not_fresh(struct instance *i, struct http_exchange *x, const struct table *t) {
-    struct worker *w = worker_of(i, t);
+    struct worker *w = worker_of(i, t, false);
     uint64_t *ticket = w == NULL ? NULL : http_state(x, w, sizeof *ticket, NULL);
     if (ticket != NULL)
         *ticket = 0;
