@@ -105,7 +105,7 @@ static bool process_record(struct stream *s, const struct log_record *r, struct 
     s->transaction_records++;
     counter_add(&s->counts[r->topic->number].in, 1);
     /* Last: whatever fails here, what follows from the record is kept, and the record does not come again. */
-    return txn_pending(s->txn) < s->o.held_outputs || produce_emissions(s, e);
+    return txn_pending(s->txn) < s->o.pending_outputs || produce_emissions(s, e);
 }
 
 bool inputs_reread(struct stream *s, struct err *e) {

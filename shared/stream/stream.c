@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-    HELD_OUTPUTS = 4000,
+    PENDING_OUTPUTS = 4000,
     EXPIRY_ROWS = 5000,
     FLUSH_MS = 60 * 1000, /* the store is at most so far behind */
     TROUBLE_MS = 1000,    /* what is tried again and again has one status, also between two tries */
@@ -18,8 +18,8 @@ struct stream *stream_create(const struct stream_options *options) {
     struct stream *s = xcalloc(1, sizeof *s);
     const struct topology *t = options->topology;
     s->o = *options;
-    if (s->o.held_outputs == 0)
-        s->o.held_outputs = HELD_OUTPUTS;
+    if (s->o.pending_outputs == 0)
+        s->o.pending_outputs = PENDING_OUTPUTS;
     if (s->o.expiry_rows == 0)
         s->o.expiry_rows = EXPIRY_ROWS;
     s->topology = t;

@@ -33,8 +33,8 @@ struct stream_options {
     /* How old what the store has of a topic may be, where the log may have forgotten since what was deleted:
      * if older it is read anew. Well below the topics' delete.retention.ms. 0: 12 hours. */
     int64_t stale_ms;
-    size_t expiry_rows;  /* that go in one transaction; 0: 5000 */
-    size_t held_outputs; /* that wait for company before they go to the producer; 0: 4000 */
+    size_t expiry_rows;     /* that go in one transaction; 0: 5000 */
+    size_t pending_outputs; /* that wait for company before they go to the producer; 0: 4000 */
     bool divided;  /* of views that are served it begins with what the store has, besides its tasks; else it
                       stands by for all of them */
     void *context; /* of the callbacks, which run on the stream's thread */

@@ -26,7 +26,7 @@ struct fixture {
     struct buf changed; /* "table/key " of each callback */
     struct buf notices; /* a line each */
     int refreshed;
-    size_t held_outputs;
+    size_t pending_outputs;
 };
 
 static int setup_partitions(void **state, int32_t partitions) {
@@ -82,7 +82,7 @@ static void create(struct fixture *f) {
                                                        .context = f,
                                                        .changed = on_changed,
                                                        .refreshed = on_refreshed,
-                                                       .held_outputs = f->held_outputs,
+                                                       .pending_outputs = f->pending_outputs,
                                                        .notice = on_notice});
 }
 
@@ -1208,7 +1208,7 @@ static void the_registry_away_is_waited_for(void **state) {
  */
 static void what_waits_to_be_written_is_written_once(void **state) {
     struct fixture *f = *state;
-    f->held_outputs = 1;
+    f->pending_outputs = 1;
     start(f);
     memory_log_fail(f->log, CALL_BEGIN, ERR_RETRY, 5, false);
     memory_log_append(f->log, &topic_deposits, -1, SLICE("a"), SLICE("garbage"));
@@ -1231,7 +1231,7 @@ static void registry_is_slow(void *log) {
 /* A transaction must not become as old as many slow answers take. */
 static void a_batch_ends_before_its_transaction_is_too_old(void **state) {
     struct fixture *f = *state;
-    f->held_outputs = 1;
+    f->pending_outputs = 1;
     start(f);
     f->bank->asked = registry_is_slow;
     f->bank->asked_context = f->log;

@@ -1,6 +1,9 @@
 /* A log in memory for the tests of one stream: topics with transactions and their markers, committed readers,
  * a group whose assignments the test makes, and faults on demand. It outlives streams, as Kafka does. Its
- * clock moves only when a poll waits in vain, or by the test. One thread, but for wake. */
+ * clock moves only when a poll waits in vain, or by the test. One thread, but for wake.
+ *
+ * tests/simulation has another, on purpose: that one is Kafka as exactly as can be, and meets any instance
+ * with faults of a seed; this one does what a test says, to one stream, call by call. */
 #pragma once
 
 #include "base/buf.h"

@@ -254,7 +254,7 @@ static void instance_start(struct instance *i) {
                                      .schemas = i->schemas != NULL ? i->schemas : w->schemas,
                                      .store = i->store,
                                      .expiry_rows = 1 + w->plan->seed % 3,
-                                     .held_outputs = 1 + w->plan->seed % 4,
+                                     .pending_outputs = 1 + w->plan->seed % 4,
                                      .stale_ms = plan_compacts(w->plan) ? STALE_MS : 0,
                                      .context = i,
                                      .notice = on_notice,
