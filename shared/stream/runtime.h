@@ -192,56 +192,6 @@ static inline size_t view_index(const struct stream *s, const struct view *v) {
     return i;
 }
 
-/* A line for people, by options.notice. */
-void notice(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* The place up to which the store holds a partition of a table or a view, by store_key_…position; -1: none of
- * it. */
-WARN_UNUSED bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e);
-void position_put(struct overlay *o, const struct buf *key, int64_t position);
-
-/* Where a task's inputs and its stream time are: "topic/partition:offset,…@time". It is kept with the task's
- * state: as a header of the changelogs' records (of the last, or only the first of a key, in a transaction),
- * and in the store. So state is right by itself, whatever becomes of the group's offsets: the place of an
- * input is the one that is further, and what has changed a view never does so again. */
-#define INPUTS_HEADER "inputs"
-void inputs_write(const struct stream *s, int32_t p, struct buf *out);
-void inputs_raise(struct stream *s, int32_t p, struct slice text); /* bad text: nothing */
-void inputs_put(const struct stream *s, int32_t p, struct overlay *o);
-WARN_UNUSED bool inputs_load(struct stream *s, int32_t p, struct err *e);
-WARN_UNUSED bool inputs_forget(struct stream *s, int32_t p, struct err *e);
-/* The task is restored: says where the group knew less. */
-void inputs_compare(struct stream *s, int32_t p);
-
-/* When the store was last known to be as far as the log in a partition, in ms of the time of day, is kept
- * like a position. *stale: that is so long ago that what was deleted since may not be in the log any more. */
-WARN_UNUSED bool age_check(struct stream *s, const struct topic *t, int32_t p, const struct buf *key,
-                           const struct cursor *c, bool *stale, struct err *e);
-/* Once an hour: the ages, and the group's offsets. */
-WARN_UNUSED bool renew(struct stream *s, struct err *e);
-
-/* Whether the store has something that begins with the key. */
-WARN_UNUSED bool any_with(struct stream *s, const struct buf *key, bool *any, struct err *e);
-/* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
-WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
-
-/* Says so where there are positions, but none that this index_version has written: the entries of another
- * index would be found for ever. */
-WARN_UNUSED bool note_reindexed(struct stream *s, const struct table *t, const struct buf *positions,
-                                struct err *e);
-
-/* Says and counts that a reader was moved. */
-void note_moved(struct stream *s, const struct log_record *r);
-/* The same of a position in the store that is beyond the log's end: what it belongs to is read anew. */
-void note_ahead(struct stream *s, const char *what, const struct log_position *end, int64_t position);
-
-/* One for each topic that the topology names. */
-struct topic_counts *topic_counts_create(const struct topology *t);
-
-/* The time of day, but it does not go back while the process lives: what was fine stays so when the clock is
- * set back. */
-int64_t time_of_day(struct stream *s);
-
 static inline bool same_place(const struct log_position *p, const struct log_record *r) {
     return p->topic == r->topic && p->partition == r->partition && p->offset == r->offset;
 }
@@ -250,48 +200,92 @@ static inline bool is_suspect(const struct suspect *q, const struct log_record *
     return same_place(&q->place, r) && q->time == r->timestamp;
 }
 
-/* Before anything is read; and what it has said since then, as soon as that is more. */
-WARN_UNUSED bool registry_recognise(struct stream *s, struct err *e);
-WARN_UNUSED bool registry_remember(struct stream *s, struct err *e);
+/* ---- notes.c ---- */
 
-/* Ends the transaction, then moves the store to what it says. */
-WARN_UNUSED bool commit(struct stream *s, struct err *e);
+/* A line for people, by options.notice. */
+void notice(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Says and counts that a reader was moved. */
+void note_moved(struct stream *s, const struct log_record *r);
+/* The same of a position in the store that is beyond the log's end: what it belongs to is read anew. */
+void note_ahead(struct stream *s, const char *what, const struct log_position *end, int64_t position);
 
-/* Before a record of a source is handled: whatever is due by then goes first. */
-WARN_UNUSED bool expire_due(struct stream *s, size_t source, const struct log_record *r,
-                            struct slice traceparent, struct err *e);
-/* Writes the ticks that it is time for; they are committed with the rest. */
-WARN_UNUSED bool ticks_write(struct stream *s, struct err *e);
+/* ---- positions.c ---- */
 
+/* The place up to which the store holds a partition of a table or a view, by store_key_…position; -1: none of
+ * it. */
+WARN_UNUSED bool position_load(struct stream *s, const struct buf *key, int64_t *position, struct err *e);
+/* Sets it, with the rest of the overlay. */
+void position_put(struct overlay *o, const struct buf *key, int64_t position);
+/* Where a task's inputs and its stream time are: "topic/partition:offset,…@time". It is kept with the task's
+ * state: as a header of the changelogs' records (of the last, or only the first of a key, in a transaction),
+ * and in the store. So state is right by itself, whatever becomes of the group's offsets: the place of an
+ * input is the one that is further, and what has changed a view never does so again. */
+#define INPUTS_HEADER "inputs"
+/* Writes that of a task. */
+void inputs_write(const struct stream *s, int32_t p, struct buf *out);
+/* Takes it over where it is further than what is known. */
+void inputs_raise(struct stream *s, int32_t p, struct slice text);
+/* Puts it into the store, with the rest of the overlay; reads it from there; forgets it there. */
+/* bad text: nothing */
+void inputs_put(const struct stream *s, int32_t p, struct overlay *o);
+WARN_UNUSED bool inputs_load(struct stream *s, int32_t p, struct err *e);
+WARN_UNUSED bool inputs_forget(struct stream *s, int32_t p, struct err *e);
+/* The task is restored: says where the group knew less. */
+void inputs_compare(struct stream *s, int32_t p);
+/* When the store was last known to be as far as the log in a partition, in ms of the time of day, is kept
+ * like a position. *stale: that is so long ago that what was deleted since may not be in the log any more. */
+WARN_UNUSED bool age_check(struct stream *s, const struct topic *t, int32_t p, const struct buf *key,
+                           const struct cursor *c, bool *stale, struct err *e);
+/* Whether the store has something that begins with the key. */
+WARN_UNUSED bool any_with(struct stream *s, const struct buf *key, bool *any, struct err *e);
+/* Deletes what begins with the key, if there is anything: a range deletion is not for nothing. */
+WARN_UNUSED bool sweep(struct stream *s, const struct buf *key, struct err *e);
+/* Says so where there are positions, but none that this index_version has written: the entries of another
+ * index would be found for ever. */
+WARN_UNUSED bool note_reindexed(struct stream *s, const struct table *t, const struct buf *positions,
+                                struct err *e);
+/* The time of day, but it does not go back while the process lives: what was fine stays so when the clock is
+ * set back. */
+int64_t time_of_day(struct stream *s);
 /* The ends of topics, see log.h; n may be 0. */
 WARN_UNUSED bool log_ends(struct stream *s, struct log_position *positions, size_t n, bool committed,
                           struct err *e);
-
-/* ---- tasks.c ---- */
-
-/* What a task owns. */
-void task_free(struct task *task);
-/* The task reads nothing any more. */
-void task_halt(struct stream *s, int32_t p, enum task_state next);
-/* Begins to restore the new ones, ends what is restored, looks after those that run. */
-WARN_UNUSED bool tasks_progress(struct stream *s, struct err *e);
-/* One record of a changelog, or news of its reader, into s->incoming. */
-WARN_UNUSED bool task_restore(struct stream *s, const struct log_record *r, struct err *e);
-/* After trouble the reader starts again behind the last record that is in the store. */
-void tasks_reread(struct stream *s);
 /* After a commit: what is in the store now, and its position. */
 void task_put_positions(struct stream *s, int32_t p, struct overlay *o);
-/* The ages of what stands by, as of the call before. */
-WARN_UNUSED bool standbys_renew(struct stream *s, struct err *e);
-/* Views that are served: what the store has of them is held on to, until somebody says otherwise. */
-WARN_UNUSED bool standbys_start(struct stream *s, struct err *e);
-/* Starts and stops what stream_hold() has asked for. */
-WARN_UNUSED bool standbys_follow(struct stream *s, struct err *e);
+/* A question that can as well be asked later. */
+WARN_UNUSED bool log_ends_or_later(struct stream *s, struct log_position *at, size_t *n, bool committed,
+                                   struct err *e);
+
+/* ---- search.c ---- */
+
+/* This transaction is refused; it is still as it was. */
+void search_narrow(struct stream *s, const struct err *why);
+/* This transaction is not. */
+void search_passed(struct stream *s);
+/* Whether the broker has taken what follows from it, as far as is known. */
+WARN_UNUSED bool search_takes(struct stream *s, const struct log_record *r, struct err *e);
+
+/* ---- commit.c ---- */
+
+/* Ends the transaction, then moves the store to what it says. */
+WARN_UNUSED bool commit(struct stream *s, struct err *e);
+/* Tells the observer what became of what was handled since the last time. */
+void observe_end(struct stream *s, bool committed);
+/* Writes what has been emitted: one partition after the other, so that each gets few large requests instead
+ * of many small ones. */
+WARN_UNUSED bool produce_emissions(struct stream *s, struct err *e);
+/* Has anything followed from the inputs since the last commit? */
+bool has_output(struct stream *s);
+/* May somebody wait for it? */
+bool awaited(struct stream *s);
+/* Whether a commit is worth its price now; `drained`: nothing else has come. */
+bool commit_is_due(struct stream *s, bool drained);
 
 /* ---- tables.c ---- */
 
 /* Sets the targets of the tables (of the fresh ones, or of all) to where their topics end now. */
 WARN_UNUSED bool tables_aim(struct stream *s, bool only_fresh, struct err *e);
+/* Whether they are as far as that. */
 bool tables_reached(const struct stream *s, bool only_fresh);
 /* How far it is from what it aims at. */
 uint64_t table_left(const struct stream *s, size_t table, int32_t p);
@@ -308,32 +302,35 @@ WARN_UNUSED bool tables_restart(struct stream *s, struct err *e);
 /* One record of a table, or news of its reader, into s->incoming. */
 WARN_UNUSED bool table_hydrate(struct stream *s, const struct log_record *r, struct err *e);
 
-/* ---- positions.c ---- */
+/* ---- aims.c ---- */
 
-/* A question that can as well be asked later. */
-WARN_UNUSED bool log_ends_or_later(struct stream *s, struct log_position *at, size_t *n, bool committed,
-                                   struct err *e);
+/* What stream_refresh() asks for. One aim after the other: each is reached, however fast others write and
+ * ask. */
+WARN_UNUSED bool aims_refresh(struct stream *s, struct err *e);
+/* How many offsets are left until all is reached. */
+uint64_t aims_left(const struct stream *s);
+/* What is aimed at never comes where a log has lost it since somebody asked for its end: now and then the
+ * aims come back to where the logs end. */
+WARN_UNUSED bool aims_lower(struct stream *s, struct err *e);
 
-/* ---- search.c ---- */
+/* ---- tasks.c ---- */
 
-/* This transaction is refused; it is still as it was. */
-void search_narrow(struct stream *s, const struct err *why);
-/* This transaction is not. */
-void search_passed(struct stream *s);
-/* Whether the broker has taken what follows from it, as far as is known. */
-WARN_UNUSED bool search_takes(struct stream *s, const struct log_record *r, struct err *e);
-
-/* ---- commit.c ---- */
-
-/* What became of what was handled since the last time. */
-void observe_end(struct stream *s, bool committed);
-/* One partition after the other, so that each gets few large requests instead of many small ones. */
-WARN_UNUSED bool produce_emissions(struct stream *s, struct err *e);
-/* Has anything followed from the inputs since the last commit? */
-bool has_output(struct stream *s);
-/* May somebody wait for it? */
-bool awaited(struct stream *s);
-bool commit_is_due(struct stream *s, bool drained);
+/* What a task owns. */
+void task_free(struct task *task);
+/* The task reads nothing any more. */
+void task_halt(struct stream *s, int32_t p, enum task_state next);
+/* Begins to restore the new ones, ends what is restored, looks after those that run. */
+WARN_UNUSED bool tasks_progress(struct stream *s, struct err *e);
+/* One record of a changelog, or news of its reader, into s->incoming. */
+WARN_UNUSED bool task_restore(struct stream *s, const struct log_record *r, struct err *e);
+/* After trouble the reader starts again behind the last record that is in the store. */
+void tasks_reread(struct stream *s);
+/* The ages of what stands by, as of the call before. */
+WARN_UNUSED bool standbys_renew(struct stream *s, struct err *e);
+/* Views that are served: what the store has of them is held on to, until somebody says otherwise. */
+WARN_UNUSED bool standbys_start(struct stream *s, struct err *e);
+/* Starts and stops what stream_hold() has asked for. */
+WARN_UNUSED bool standbys_follow(struct stream *s, struct err *e);
 
 /* ---- aside.c ---- */
 
@@ -342,37 +339,53 @@ WARN_UNUSED bool aside_absorb(struct stream *s, const struct log_record *records
 /* Polls tables and changelogs only, for up to `wait_ms`. */
 WARN_UNUSED bool aside_poll(struct stream *s, int wait_ms, struct err *e);
 
+/* ---- time.c ---- */
+
+/* Before a record of a source is handled: whatever is due by then goes first. */
+WARN_UNUSED bool expire_due(struct stream *s, size_t source, const struct log_record *r,
+                            struct slice traceparent, struct err *e);
+/* Writes the ticks that it is time for; they are committed with the rest. */
+WARN_UNUSED bool ticks_write(struct stream *s, struct err *e);
+
 /* ---- inputs.c ---- */
 
 /* Inputs flow again from behind the last record processed. */
 WARN_UNUSED bool inputs_reread(struct stream *s, struct err *e);
+/* The inputs among the n records of this round, each through its handler; commits where it has to. */
 WARN_UNUSED bool inputs_process(struct stream *s, size_t n, struct err *e);
 
 /* ---- group.c ---- */
 
-/* The transaction is lost. */
+/* The transaction is lost: all goes back to what is committed. */
 void give_up(struct stream *s, const struct err *why);
 /* What was served is held on to, until somebody says otherwise. */
 void task_give(struct stream *s, int32_t p);
+/* What a member of the group is told, see struct log_listener. */
 void on_assigned(void *context, const int32_t *tasks, size_t n);
 void on_revoked(void *context, const int32_t *tasks, size_t n, bool lost);
 
+/* ---- recognise.c ---- */
+
+/* Whether the registry is the one of before: before anything is read. */
+WARN_UNUSED bool registry_recognise(struct stream *s, struct err *e);
+/* What it has said since then, as soon as that is more. */
+WARN_UNUSED bool registry_remember(struct stream *s, struct err *e);
+
 /* ---- start.c ---- */
 
-/* Gets to know the topics; one step after the other, each taken once. */
+/* Gets to know the topics, and begins to read; one thing after the other, each done once. */
 WARN_UNUSED bool stream_begin(struct stream *s, struct err *e);
+/* Whether that is done. */
 bool stream_started(const struct stream *s);
-
-/* ---- aims.c ---- */
-
-/* One aim after the other: each is reached, however fast others write and ask. */
-WARN_UNUSED bool aims_refresh(struct stream *s, struct err *e);
-uint64_t aims_left(const struct stream *s);
-/* What is aimed at never comes where a log has lost it since somebody asked for its end: now and then the
- * aims come back to where the logs end. */
-WARN_UNUSED bool aims_lower(struct stream *s, struct err *e);
 
 /* ---- report.c ---- */
 
+/* How far each partition is. */
 void places_update(struct stream *s);
+/* State, readiness and places, once in a round. */
 void report(struct stream *s);
+
+/* ---- metrics.c ---- */
+
+/* One for each topic that the topology names. */
+struct topic_counts *topic_counts_create(const struct topology *t);

@@ -111,7 +111,7 @@ static bool flush(struct stream *s, struct err *e) {
 
 /* Once an hour, so that nothing looks older than it is: the group's offsets, of which a broker forgets those
  * that are not of the topic to which the group subscribes, and the ages of what the store has. */
-bool renew(struct stream *s, struct err *e) {
+static bool renew(struct stream *s, struct err *e) {
     int64_t now = time_of_day(s);
     _cleanup_(buf_free) struct buf key = {0};
     if (s->renew_at == INT64_MIN)

@@ -115,11 +115,11 @@ static inline bool is_logged(const struct change *c) {
 
 /* ---- txn.c ---- */
 
-/* The key of a view's entry, in the scratch buffer: as it is in the store, and behind s->prefix as it is in
+/* The key of a view's entry, in the scratch buffer: as it is in the store, and behind txn->prefix as it is in
  * the changelog ("key/sub"). Most handlers put what they just got. */
 void txn_entry_key(struct txn *txn, const struct view *v, struct slice sub);
 
-/* Our own state cannot be read, which is no fault of the record: it waits. */
+/* Our own state cannot be read, which is no fault of the record: it waits. False. */
 bool txn_unreadable(struct txn *txn, const char *what, const char *name, struct slice key);
 
 /* A row that the store has is read from it once in a transaction. That it has none, it mostly knows at once:
@@ -130,16 +130,19 @@ bool txn_read(struct txn *txn, struct slice key, struct slice *value);
  * changed before. */
 struct change *txn_change(struct txn *txn, struct slice key, struct slice value);
 
+/* Takes it back. */
 void txn_undo(struct txn *txn, const struct undo *u);
 
 /* An entry in a view's index of what is due. */
 void txn_put_due(struct txn *txn, const struct view *v, int64_t stamp, struct slice record_key);
 
+/* Room for one more. */
 struct emission *txn_emission(struct txn *txn);
 
 /* The row whose key is in the scratch buffer, as it is stored. */
 void txn_put_row(struct txn *txn, const struct view *v, struct slice row);
 
+/* An event whose value is encoded already, and lives as long as the transaction. */
 void txn_emit_bytes(struct txn *txn, const struct topic *t, struct slice key, struct slice value);
 
 /* ---- causes.c ---- */
@@ -151,11 +154,13 @@ void txn_append_traceparent(struct txn *txn, const struct cause *in, const char 
 /* Of whatever follows from an input with this header. */
 void txn_take_trace(struct txn *txn, const struct cause *in, struct slice traceparent);
 
+/* "topic/partition/offset" */
 void txn_append_cause(struct buf *out, const struct cause *in);
 
 /* The headers of everything that is emitted for the input: its trace, and its place. */
 const struct log_header *txn_headers(struct txn *txn);
 
+/* The k-th of all causes; the last CAUSES are known. */
 const struct cause *txn_cause_at(const struct change *c, size_t k);
 
 /* The current input changed this key; it may have done so several times. */
