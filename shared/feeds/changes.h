@@ -14,7 +14,7 @@ struct change {
     int32_t partition;
     int64_t offset; /* of the record */
     uint64_t number;
-    /* For who shows the row: valid while they say so, see feed_table.c. */
+    /* For who shows the row: valid while they say so, see table.c. */
     uint64_t cached, rendered;
     struct event row;
     const void *renderer;

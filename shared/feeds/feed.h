@@ -30,7 +30,9 @@
  * all rows where this instance cannot know what was deleted meanwhile. Only the last row of a batch has an
  * id.
  *
- * Whatever happens, a stream has about 64 KiB in memory, and at most one event above that. */
+ * Whatever happens, a stream has about 64 KiB in memory, and at most one event above that.
+ *
+ * feeds.h says what all streams share and on which threads, run.h what one stream is made of. */
 #pragma once
 
 #include "instance/instance.h"

@@ -11,15 +11,15 @@ enum {
     FRESH_MS = 1000, /* a client that waits less for a row still gets what the log has */
 };
 
-struct passing {
+struct forwarding {
     bool begun, postponed;
     int32_t asked; /* the partition that another instance asks for; -1: the client asks */
     int32_t count;
     struct call **calls; /* by partition, NULL: none */
 };
 
-static void passing_finish(void *state) {
-    struct passing *p = state;
+static void forwarding_finish(void *state) {
+    struct forwarding *p = state;
     for (int32_t n = 0; n < p->count; n++)
         call_release(p->calls[n]);
     free(p->calls);
@@ -36,9 +36,9 @@ static int64_t header_number(struct http_exchange *x, const char *name, int64_t 
     return text.size == 0 ? fallback : n;
 }
 
-static struct passing *passing_of(struct instance *i, struct http_exchange *x) {
+static struct forwarding *forwarding_of(struct instance *i, struct http_exchange *x) {
     static const char owner;
-    struct passing *p = http_state(x, &owner, sizeof *p, passing_finish);
+    struct forwarding *p = http_state(x, &owner, sizeof *p, forwarding_finish);
     if (!p->begun) {
         p->begun = true;
         p->asked = (int32_t)header_number(x, RELAY_PARTITION, -1);
@@ -57,8 +57,8 @@ static void watch_calls(struct http_exchange *x, const void *waiter) {
     http_watch(x, instance_address_key(text, sizeof text, 'c', waiter));
 }
 
-static struct call *call_of(struct instance *i, struct http_exchange *x, struct passing *p, int32_t partition,
-                            struct slice body, bool waits) {
+static struct call *call_of(struct instance *i, struct http_exchange *x, struct forwarding *p,
+                            int32_t partition, struct slice body, bool waits) {
     if (p->calls[partition] != NULL)
         return p->calls[partition];
     if (!p->postponed)
@@ -99,7 +99,7 @@ bool instance_here(struct instance *i, struct http_exchange *x, struct slice key
     if (i->assignments == NULL)
         return true;
     http_deadline(x, INSTANCE_ANSWER_MS);
-    struct passing *p = passing_of(i, x);
+    struct forwarding *p = forwarding_of(i, x);
     int32_t partition = assignments_partition(i->assignments, key);
     if (assignments_here(i->assignments, partition))
         return true;
@@ -151,7 +151,7 @@ bool instance_find(struct instance *i, struct http_exchange *x, const struct tab
 
 bool instance_gather(struct instance *i, struct http_exchange *x, const struct table *t,
                      struct gathered *gathered, enum http_result *result) {
-    struct passing *p = passing_of(i, x);
+    struct forwarding *p = forwarding_of(i, x);
     struct gathered g = {.asked = p->asked, .count = p->count};
     struct slice *others = arena_alloc(http_arena(x), ((size_t)p->count + 1) * sizeof *others);
     bool pending = false, local = false;
