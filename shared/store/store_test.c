@@ -926,10 +926,14 @@ static int write_in_little_space(const char *path) {
     setrlimit(RLIMIT_FSIZE, &limit);
     if (!store_open_rocksdb(path, NULL, &store, &err))
         return 2;
+    bool written = true;
     for (uint32_t i = 1; i < 2000; i++)
-        if (!write_batch(store, i, &err))
-            return 2;
-    return store_flush(store, &err) || store_damaged(store) || strstr(err.text, strerror(EFBIG)) == NULL;
+        written = written && write_batch(store, i, &err);
+    int bad = !written ? 2
+                       : store_flush(store, &err) || store_damaged(store) ||
+                             strstr(err.text, strerror(EFBIG)) == NULL;
+    store_close(store);
+    return bad;
 }
 
 static int open_without_permission(const char *path) {

@@ -405,6 +405,7 @@ static void records_of_no_bytes_are_bounded(void **state) {
                SLICE_ARG(buf_slice(&type)), 0);
     check(&(struct written){"twice", &inner_type, schema.data, SLICE(""),
                             "!more fields than 0 bytes may have"});
+    buf_free(&text);
     buf_free(&type);
     buf_free(&schema);
 }
