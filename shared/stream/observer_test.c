@@ -141,7 +141,7 @@ static void an_input_is_told_of_and_its_trace_goes_on(void **state) {
     assert_int_equal(f->committed, 1);
     assert_int_equal(f->aborted, 0);
     assert_memory_equal(f->span, "00-" TRACE "-", 36);
-    assert_memory_not_equal(f->span + 36, PARENT + 36, 16);
+    assert_memory_not_equal(f->span + 36, &PARENT[36], 16);
     assert_slice(header(f, &topic_receipts, "traceparent"),
                  f->span); /* whoever reads it has it for a parent */
     assert_slice(header(f, &topic_balances, "traceparent"), f->span);
