@@ -178,6 +178,7 @@ static bool reading_start(struct kafka *k, int q, const struct topic *t, int32_t
     k->lost -= r->lost;
     r->lost = false;
     r->active = true;
+    // NOLINTNEXTLINE(clang-analyzer-*): readings are moved by reading_add() only
     if (rd_kafka_consume_start_queue(kafka_topic(rk, k->topics[q], t), partition, offset, k->queues[q]) == 0)
         return true;
     return err_set(e, ERR_FATAL, "reading %s/%d from %lld: %s", t->name, partition, (long long)r->position,

@@ -67,6 +67,7 @@ bool aims_lower(struct stream *s, struct err *e) {
         size_t n = aiming(s, tables, cursors, at);
         TRY(log_ends_or_later(s, at, &n, tables, e));
         for (size_t k = 0; k < n; k++) {
+            // NOLINTNEXTLINE(clang-analyzer-*): n of them are set by aiming()
             cursors[k]->target = at[k].offset < cursors[k]->target ? at[k].offset : cursors[k]->target;
             cursors[k]->mark = at[k].offset < cursors[k]->mark ? at[k].offset : cursors[k]->mark;
         }

@@ -227,9 +227,9 @@ static void hold(struct fixture *f, const char *partitions) {
 
 static void assert_held(struct fixture *f, const char *partitions) {
     struct partitions wanted, held;
-    char text[PARTS + 1] = "";
+    char text[PARTS + 1] = "", *at = text;
     stream_held(f->stream, &wanted, &held);
-    for (char p = 0, *at = text; p < PARTS; p++)
+    for (int p = 0; p < PARTS; p++)
         if (partitions_has(&held, p))
             *at++ = (char)('0' + p);
     assert_string_equal(text, partitions);

@@ -95,6 +95,7 @@ static bool changelogs_check(struct stream *s, struct err *e) {
         }
     TRY(log_ends_or_later(s, at, &n, false, e));
     for (size_t k = 0; k < n; k++)
+        // NOLINTNEXTLINE(clang-analyzer-*): n of them are set above
         if (at[k].offset < known[k]->next && known[k]->was == 0)
             *known[k] = (struct log_delivered){.next = at[k].offset, .was = known[k]->next};
     return true;

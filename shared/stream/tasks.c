@@ -122,8 +122,11 @@ static bool restore_begin(struct stream *s, int32_t p, struct err *e) {
     TRY(log_ends(s, changelogs, s->view_count, false, e));
     task->time = (struct task_time){.due = INT64_MIN};
     for (size_t i = 0; i < s->source_count; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-*): all of them are set above
         task->inputs[i] = task->committed[i] = inputs[i].offset;
+        // NOLINTNEXTLINE(clang-analyzer-*): likewise
         task->cuts[i] = inputs[i].cuts;
+        // NOLINTNEXTLINE(clang-analyzer-*): likewise
         task->time.now = inputs[i].time > task->time.now ? inputs[i].time : task->time.now;
     }
     bool same_log = true;
@@ -369,8 +372,8 @@ bool standbys_renew(struct stream *s, struct err *e) {
 static bool find_parts(struct stream *s, const struct view *v, struct partitions *found, struct err *e) {
     _cleanup_(arena_free) struct arena a = {0};
     _cleanup_(buf_free) struct buf key = {0}, all = {0};
-    struct log_position at[s->partitions];
-    struct store_change gone[s->partitions];
+    struct log_position at[(size_t)s->partitions + 1];
+    struct store_change gone[(size_t)s->partitions + 1];
     bool ahead = false, has;
     size_t n = 0;
     for (int32_t p = 0; p < s->partitions; p++)

@@ -59,7 +59,7 @@ static void put_id(struct buf *out, int field, const char *hex, size_t digits) {
     put_tag(out, field, WIRE_BYTES);
     put_varint(out, digits / 2);
     for (size_t i = 0; i < digits; i += 2)
-        buf_append_byte(out, (uint8_t)(hex_digit(hex[i]) << 4 | hex_digit(hex[i + 1])));
+        buf_append_byte(out, (uint8_t)((unsigned)hex_digit(hex[i]) << 4 | (unsigned)hex_digit(hex[i + 1])));
 }
 
 static void put_attribute(struct buf *out, int field, const struct span_attribute *a) {

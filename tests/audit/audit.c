@@ -171,9 +171,10 @@ static void note_gap(struct program *p, const struct log_record *r) {
 static void tell_dead(struct program *p, const struct log_record *r, struct audit_at at, const void *value) {
     const struct validation *v = value;
     const struct order_cancellation *c = value;
-    if (r->topic == &topic_order_validations)
+    if (r->topic == &topic_order_validations && v != NULL)
         audit_dead_word(p->audit, r->topic, at, v->order_id, reader_has_header(p->reader, r, "caused-by"));
-    else if (r->topic == &topic_order_cancellations) /* that of a client, which `orders` has looked up */
+    else if (r->topic == &topic_order_cancellations &&
+             c != NULL) /* that of a client, which `orders` has looked up */
         audit_dead_word(p->audit, r->topic, at, c->order_id, reader_has_header(p->reader, r, "traceparent"));
     else
         audit_good_dead(p->audit, r->topic, at);

@@ -7,6 +7,7 @@
  *
  * libfaketime, which does the latter, cannot live with jemalloc. */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@
         void *symbol = next == NULL ? dlsym(RTLD_NEXT, #function) : NULL;                                    \
         if (symbol != NULL)                                                                                  \
             memcpy(&next, &symbol, sizeof next);                                                             \
+        assert(next != NULL);                                                                                \
         next;                                                                                                \
     })
 

@@ -7,6 +7,7 @@
 #include "transaction/keys.h"
 #include "transaction/transaction.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -387,6 +388,7 @@ static struct partition *any_partition(struct world *w, const struct instance *i
     read = n;
     for (size_t k = 0; t->views != NULL && t->views[k] != NULL; k++)
         topics[n++] = t->views[k]->changelog;
+    assert(n > 0);
     uint32_t at = arg % n;
     *changelog = at >= read;
     return broker_partition(&w->broker, topics[at],
