@@ -248,7 +248,7 @@ bool page_run(struct job *j) {
     struct json inner = {.out = &records}, json = {.out = &j->body};
     struct page page = {{lens.schemas, r->full, false}, &inner, NULL, r->partition};
     struct reader_bounds bounds = {0};
-    int32_t partitions;
+    int32_t partitions = 0;
     int64_t from = 0, next = 0;
     struct err e;
     if (!job_topic(j, &page.topic, &partitions))
