@@ -78,7 +78,7 @@ TARGETS = [
     Target("polls", "http", "long polls that an instance holds, of 10,000", "", False, 10000, lambda r: r["polls"]),
     Target("polls-memory", "http", "memory of those long polls", " MB", True, 100, lambda r: r["pollsMB"]),
     Target("page", "http", "a page of a list, p50", " ms", True, 5, lambda r: r["pageMs"]["p50"]),
-    Target("restore", "restore", "keys/s of a view from its changelog beside Kafka Streams", "×", False, 5, lambda r: r["perSecondRatio"]),
+    Target("restore", "restore", "records/s of a view from its changelog beside Kafka Streams", "×", False, 5, lambda r: r["perSecondRatio"]),
     Target("restart", "restore", "restart in place until ready", " ms", True, 1000, lambda r: r["restartMs"]),
     Target("failover", "restore", "failover to a standby until the next outcomes", " s", True, 8, lambda r: r["failoverSeconds"]),
     Target("fresh", "fresh", "memory of a fresh service, the largest", " MB", True, 32, lambda r: r["value"]),
@@ -170,9 +170,9 @@ def answers(http):
 
 
 def restored(restore):
-    return f"With {restore['keys']:,} keys in the view.\n\n" + listed(
-        ("from the changelog, from the start of the process until it is ready, keys/s", "", restore["perSecond"]),
-        ("Kafka Streams, from the first key until it runs, keys/s", "", restore["peerPerSecond"]),
+    return f"With {restore['keys']:,} orders in the view.\n\n" + listed(
+        ("from the changelog, from the start of the process until it is ready, records/s", "", restore["perSecond"]),
+        ("Kafka Streams, from the first record until it runs, records/s", "", restore["peerPerSecond"]),
         ("restart in place until ready", " ms", restore["restartMs"]),
         ("from a death until each of 16 new orders has its outcome", " s", restore["failoverSeconds"]))
 
