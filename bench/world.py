@@ -116,6 +116,7 @@ class Suite:
             subprocess.run(["sv", "down", self.data / "run" / key], stdout=subprocess.DEVNULL, check=True)
         for key in keys:
             wait_until(lambda: (self.data / "run" / key / "supervise/stat").read_text().strip() == "down", 25, f"{key} stops")
+        time.sleep(1.1)  # the supervisor rests for a second behind each end, and hears nothing meanwhile
 
     def start(self, *names):
         keys = [key for name in names for key in self.keys(name)]
