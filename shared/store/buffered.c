@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "store/filter.h"
 #include "store/key_table.h"
-#include "store/merge.h"
+#include "store/merged.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -178,7 +178,7 @@ static bool buffered_apply(struct store *s, const struct store_change *changes, 
 
 struct scan {
     struct buffered *b;
-    struct merge merge;
+    struct merged merge;
     struct slice prefix, from;
     struct slice after; /* where the last chunk ended; data NULL: this is the first */
     struct store_change *chunk;
@@ -235,13 +235,13 @@ static bool buffered_scan(struct store *s, struct slice prefix, struct slice fro
     if (below_only)
         return store_scan(b->below, prefix, from, reverse, visit, ctx, err);
     struct scan scan = {.b = b, .prefix = prefix, .from = from, .visit = visit, .ctx = ctx};
-    scan.merge = (struct merge){
+    scan.merge = (struct merged){
         .reverse = reverse, .next = next_of, .context = &scan, .visit = visit_after, .visitor = &scan};
     _cleanup_(arena_free) struct arena arena = {0};
     do {
         gather(&scan, &arena);
         struct slice first = scan.after.data != NULL ? scan.after : from;
-        if (!merge_scan(&scan.merge, b->below, prefix, first, err))
+        if (!merged_scan(&scan.merge, b->below, prefix, first, err))
             return false;
         if (scan.count > 0)
             scan.after = scan.chunk[scan.count - 1].key;

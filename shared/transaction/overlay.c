@@ -1,6 +1,6 @@
 #include "transaction/overlay.h"
 
-#include "store/merge.h"
+#include "store/merged.h"
 
 #include <stdlib.h>
 
@@ -131,8 +131,9 @@ bool overlay_scan(struct overlay *o, struct slice prefix, struct slice from, sto
     sort_new(o);
     struct slice first = from.data != NULL && slice_compare(from, prefix) > 0 ? from : prefix;
     struct range range = {o, lower_bound(o, first), prefix};
-    return merge_scan(&(struct merge){.next = next_in, .context = &range, .visit = visit, .visitor = context},
-                      o->store, prefix, from, e);
+    return merged_scan(
+        &(struct merged){.next = next_in, .context = &range, .visit = visit, .visitor = context}, o->store,
+        prefix, from, e);
 }
 
 bool overlay_write(struct overlay *o, struct err *e) {
