@@ -43,14 +43,14 @@ def by_service(of_instances, together):
 def flood_of(suite, begin, count, *arguments):
     """Requests that are in the log before anybody decides; `begin` starts who does, and returns their processes and what
     each has used before. CPU time tells more than the clock on a busy machine."""
-    with suite.running("flood", "--hold", "--count", count, "--json", "--timeout", 900, *arguments) as flood:
+    with suite.running("flood", "--hold", "--count", count, "--json", "--timeout", 300, *arguments) as flood:
         if flood.stdout.readline().strip() != "written":
             raise Failed("the flood was not written")
         kafka = suite.pid("kafka-0")
         before = cpu_ms(kafka)
         pids, used = begin()
         with Sampler(pids) as sampler:
-            result = result_of(flood, "flood", 1000)
+            result = result_of(flood, "flood", 400)
     cpu = {"kafka": cpu_ms(kafka) - before} | {key: cpu_ms(pid) - used.get(key, 0) for key, pid in pids.items()}
     return {"perSecond": result["perSecond"], "cpuMicroseconds": {name: ms * 1000 / count for name, ms in by_service(cpu, sum).items()},
             "peakBytes": by_service({key: memory(pid, "VmHWM") for key, pid in pids.items()}, max),
