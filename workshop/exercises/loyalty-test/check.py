@@ -7,7 +7,7 @@ PLANTED = [  # what it does, and how it comes to
     ("gives points for an order that is only CREATED", "o->state == ORDER_STATE_VALIDATED", "o->state != ORDER_STATE_FAILED"),
     ("gives points for an order that has FAILED", "o->state == ORDER_STATE_VALIDATED", "o->state != ORDER_STATE_CREATED"),
     ("gives everybody the same points, whatever their level", "(level + 1)", "1"),
-    ("knows only the latest order", "    txn_get(s, &loyalty_points, SLICE_NONE, &row);\n", ""),
+    ("knows only the latest order", "    txn_get(txn, &loyalty_points, SLICE_NONE, &row);\n", ""),
     ("does not look at the quantity", "o->quantity * ", ""),
     ("gives a point for each cent", " / 100", ""),
     ("does not count the orders", "    row.orders++;\n", ""),
