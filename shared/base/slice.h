@@ -55,6 +55,16 @@ static inline uint64_t slice_hash(struct slice s) {
     return h ^ h >> 29 ^ h >> 47;
 }
 
+/* A copy at *at, where there is room for it, and moves *at behind it; none of none. */
+static inline struct slice slice_pack(char **at, struct slice s) {
+    if (s.data == NULL)
+        return SLICE_NONE;
+    struct slice copy = {*at, s.size};
+    memcpy(*at, s.data, s.size);
+    *at += s.size;
+    return copy;
+}
+
 /* Whether `s` begins with `prefix`. */
 static inline bool slice_starts_with(struct slice s, struct slice prefix) {
     return s.size >= prefix.size && (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);

@@ -1,6 +1,5 @@
 #include "feeds/run.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "log/partitions.h"

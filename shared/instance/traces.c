@@ -1,6 +1,5 @@
 #include "instance/traces.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <stdio.h>

@@ -3,7 +3,6 @@
 #include "stream/runtime.h"
 #include "transaction/keys.h"
 #include "transaction/retention.h"
-#include "transaction/transaction.h"
 
 struct adding {
     const struct view *view;

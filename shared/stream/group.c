@@ -2,7 +2,6 @@
 #include "stream/runtime.h"
 #include "transaction/transaction.h"
 
-#include "log/observer.h"
 #include "log/partitions.h"
 
 /* Everything since the last commit is forgotten; all tasks ask the log where they are. */

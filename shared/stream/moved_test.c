@@ -6,7 +6,6 @@
 #include "tail/tail.h"
 #include "transaction/keys.h"
 #include "transaction/retention.h"
-#include "transaction/transaction.h"
 #include "transaction/txn.h"
 
 #include "testing/bank.h"

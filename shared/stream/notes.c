@@ -1,8 +1,6 @@
 /* What people are told of a running topology. */
 #include "stream/runtime.h"
 
-#include "base/cleanup.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 

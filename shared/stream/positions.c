@@ -3,7 +3,6 @@
 #include "stream/runtime.h"
 
 #include "base/cleanup.h"
-#include "transaction/transaction.h"
 
 #include <inttypes.h>
 #include <stdio.h>

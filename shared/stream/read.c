@@ -5,7 +5,6 @@
 #include "stream/runtime.h"
 #include "transaction/keys.h"
 #include "transaction/table.h"
-#include "transaction/transaction.h"
 
 #include <stdio.h>
 

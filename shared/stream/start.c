@@ -2,7 +2,6 @@
  */
 #include "stream/runtime.h"
 
-#include "base/cleanup.h"
 #include <stdlib.h>
 
 static bool count_partitions(struct stream *s, const struct topic *t, int32_t *count, struct err *e) {

@@ -3,7 +3,6 @@
 
 #include "base/cleanup.h"
 #include "transaction/table.h"
-#include "transaction/transaction.h"
 
 /* The positions go first: without them whatever a crash leaves of the rest is swept at the next start. */
 static bool forget_table(struct stream *s, const struct table *t, struct err *e) {

@@ -112,15 +112,6 @@ static uint32_t bucket_of(struct slice key) {
     return (uint32_t)(slice_hash(key) % BUCKETS);
 }
 
-static struct slice pack(char **at, struct slice s) {
-    if (s.data == NULL)
-        return SLICE_NONE;
-    struct slice copy = {*at, s.size};
-    memcpy(*at, s.data, s.size);
-    *at += s.size;
-    return copy;
-}
-
 static struct record *record_copy(struct tail *t, const struct log_record *from) {
     struct log_header headers[HEADERS_MAX];
     size_t n = t->o.log->ops->headers(from, headers, HEADERS_MAX);
@@ -131,12 +122,18 @@ static struct record *record_copy(struct tail *t, const struct log_record *from)
     struct log_header *copies = (struct log_header *)(void *)r->memory;
     char *at = r->memory + n * sizeof *copies;
     for (size_t i = 0; i < n; i++) {
-        copies[i].name = pack(&at, (struct slice){headers[i].name, strlen(headers[i].name) + 1}).data;
-        copies[i].value = pack(&at, headers[i].value);
+        copies[i].name = slice_pack(&at, (struct slice){headers[i].name, strlen(headers[i].name) + 1}).data;
+        copies[i].value = slice_pack(&at, headers[i].value);
     }
     *r = (struct record){.owners = 1, .size = size, .bucket = bucket_of(from->key)};
-    r->r = (struct tail_record){from->topic,          from->partition,        from->offset, from->timestamp,
-                                pack(&at, from->key), pack(&at, from->value), copies,       n};
+    r->r = (struct tail_record){from->topic,
+                                from->partition,
+                                from->offset,
+                                from->timestamp,
+                                slice_pack(&at, from->key),
+                                slice_pack(&at, from->value),
+                                copies,
+                                n};
     return r;
 }
 

@@ -37,15 +37,6 @@ static bool enter(struct memory_log *l, enum log_call call, bool *fails, struct 
 
 /* ---- records ---- */
 
-static struct slice pack(char **at, struct slice s) {
-    if (s.data == NULL)
-        return SLICE_NONE;
-    struct slice copy = {*at, s.size};
-    memcpy(*at, s.data, s.size);
-    *at += s.size;
-    return copy;
-}
-
 static struct entry entry_copy(const struct entry *from) {
     size_t size = from->key.size + from->value.size + from->header_count * sizeof *from->headers + 1;
     for (size_t i = 0; i < from->header_count; i++)
@@ -54,12 +45,12 @@ static struct entry entry_copy(const struct entry *from) {
     copy.memory = xmalloc(size);
     copy.headers = copy.memory;
     char *at = (char *)(copy.headers + from->header_count);
-    copy.key = pack(&at, from->key);
-    copy.value = pack(&at, from->value);
+    copy.key = slice_pack(&at, from->key);
+    copy.value = slice_pack(&at, from->value);
     for (size_t i = 0; i < from->header_count; i++) {
         const char *name = from->headers[i].name;
-        copy.headers[i].name = pack(&at, (struct slice){name, strlen(name) + 1}).data;
-        copy.headers[i].value = pack(&at, from->headers[i].value);
+        copy.headers[i].name = slice_pack(&at, (struct slice){name, strlen(name) + 1}).data;
+        copy.headers[i].value = slice_pack(&at, from->headers[i].value);
     }
     return copy;
 }

@@ -3,7 +3,6 @@
 #include "base/cleanup.h"
 #include "base/num.h"
 #include "transaction/keys.h"
-#include "transaction/transaction.h"
 
 #include <endian.h>
 #include <stdlib.h>

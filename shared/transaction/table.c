@@ -3,7 +3,6 @@
 #include "base/cleanup.h"
 #include "transaction/keys.h"
 #include "transaction/retention.h"
-#include "transaction/transaction.h"
 #include "transaction/txn.h"
 
 #include <stdlib.h>

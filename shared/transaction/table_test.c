@@ -4,7 +4,6 @@
 
 #include "log/partitions.h"
 #include "testing/bank.h"
-#include "transaction/transaction.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
