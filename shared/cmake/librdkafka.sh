@@ -7,7 +7,7 @@
 # comes from a registry with immutable versions. librdkafka.patch says what it mends.
 set -euo pipefail
 
-BUILD=2.15.1-11 # version and patch; another number where either changes
+BUILD=2.15.1-12 # version and patch; another number where either changes
 PACKAGE=@confluentinc/kafka-javascript@1.10.1
 SHA256=ada7d703bb1d3237e2292bfabf438d663b6160c9f1ac2a2406b5dc4257c81b66
 

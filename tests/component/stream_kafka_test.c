@@ -5,6 +5,8 @@
 #include "kafka/kafka.h"
 #include "schemas/schemas.gen.h"
 
+#include <librdkafka/rdkafka.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -377,6 +379,66 @@ static void a_transaction_has_no_requests_that_only_add_to_it(void **state) {
     world_destroy();
 }
 
+/* What librdkafka says of partition 0's batches: '+' sent, '.' acknowledged; '|' between transactions. */
+static char batches[1 << 16];
+static size_t batch_events;
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
+    (void)rk, (void)level;
+    char event = strcmp(facility, "PRODUCE") == 0                                        ? '+'
+                 : strcmp(facility, "MSGSET") == 0 && strstr(text, " delivered") != NULL ? '.'
+                                                                                         : 0;
+    if (event != 0 && batch_events + 2 < sizeof batches)
+        batches[batch_events++] = event;
+}
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
+    (void)rk, (void)opaque;
+    assert_int_equal(m->err, RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+static rd_kafka_t *transactional_producer(void) {
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    const char *const settings[][2] = {{"bootstrap.servers", getenv("KAFKA_BROKERS")},
+                                       {"transactional.id", "first-batch"},
+                                       {"linger.ms", "0"},
+                                       {"debug", "msg"}};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        assert_int_equal(rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why),
+                         RD_KAFKA_CONF_OK);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    assert_non_null(rk);
+    assert_null(rd_kafka_init_transactions(rk, 30000));
+    return rk;
+}
+
+/* The broker may refuse the first batch for as long as it writes the markers of the transaction before; a
+ * second one would then be out of order. */
+static void nothing_follows_a_first_batch_that_is_not_taken(void **state) {
+    (void)state;
+    world_create("first-batch");
+    rd_kafka_t *rk = transactional_producer();
+    for (int k = 0; k < 200; k++) {
+        assert_null(rd_kafka_begin_transaction(rk));
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(world_clicks()->name),
+                                               RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE("v", 1),
+                                               RD_KAFKA_V_END),
+                             RD_KAFKA_RESP_ERR_NO_ERROR);
+            sched_yield(); /* to its thread, which sends it alone */
+        }
+        assert_null(rd_kafka_commit_transaction(rk, 30000));
+        batches[batch_events++] = '|';
+    }
+    rd_kafka_destroy(rk);
+    assert_null(strstr(batches, "|++"));
+    assert_non_null(strstr(batches, "|+.+")); /* there were second ones */
+    world_destroy();
+}
+
 int main(int argc, char **argv) {
     world_main(argc, argv);
     const char *text = getenv("ROUNDS"), *seed = getenv("SEED");
@@ -400,6 +462,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(two_versions_live_side_by_side),
         cmocka_unit_test(what_is_not_compatible_writes_nothing),
         cmocka_unit_test(a_transaction_has_no_requests_that_only_add_to_it),
+        cmocka_unit_test(nothing_follows_a_first_batch_that_is_not_taken),
     };
     if (getenv("ONLY") != NULL)
         cmocka_set_test_filter(getenv("ONLY"));

@@ -426,6 +426,7 @@ static void lose_tail(struct world *w, struct instance *i, uint32_t arg) {
         if (cut)
             world_trace(w, "%s/%d ends at %lld now", p->topic->name, p->number, (long long)p->count);
     }
+    w->now += cut; /* what comes in the place of what was lost is told from it by its time */
 }
 
 static void strike(struct world *w, struct instance *i, const struct fault *f) {
