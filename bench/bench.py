@@ -24,9 +24,9 @@ import world
 ALL = measure.ALL | serving.ALL
 
 BY_DEFAULT = ["flood", "latency", "ratings", "positions", "lens"]
-# What a report has, in this order, and how much: a whole one is a matter of 25 minutes on two cores.
+# What a report has, in this order, and how much: a whole one is a matter of half an hour on two cores.
 REPORT = {"fresh": {}, "latency": {"count": 200, "seconds": 6, "turns": 5}, "streams": {"count": 120000, "turns": 5},
-          "ratings": {"turns": 3}, "views": {}, "http": {}, "restore": {}, "scale": {"count": 30000}}
+          "ratings": {"turns": 3}, "events": {"turns": 3}, "views": {}, "http": {}, "restore": {}, "scale": {"count": 30000}}
 
 
 def arguments():

@@ -194,7 +194,7 @@ def ratings(suite, count=2000000, turns=1):
 def positions(suite, count=5000):
     """Cars that report once a second each, into the topic; a bare consumer reads along. Then the same over HTTP."""
     suite.up()
-    with suite.running("peer", "follow", "driver-positions") as follower:
+    with following(suite, "driver-positions") as follower:
         topic = suite.program("positions", "--cars", count, "--json")
         follower.terminate()
         bare = result_of(follower, "peer")["cpuMicroseconds"] * topic["perSecond"] / 10000
@@ -207,6 +207,29 @@ def positions(suite, count=5000):
             "cpuPercent": cpu(topic), "rssBytes": {p["name"]: p["rssBytes"] for p in topic["processes"]},
             "http": {"perSecond": over_http["perSecond"], "lost": over_http["lost"], "cpuPercent": cpu(over_http),
                      "acceptedMs": over_http["acceptedMs"]}}
+
+
+@contextlib.contextmanager
+def following(suite, topic, *arguments):
+    """A bare consumer that has found the topic's end."""
+    with suite.running("peer", "follow", topic, *arguments) as follower:
+        if follower.stdout.readline() != "ready\n":
+            raise Failed(f"no consumer follows {topic}")
+        yield follower
+
+
+def events(suite, count=3000000, turns=1, readers=4):
+    """Avro events into the log by one process, and out of it to four at the same time."""
+    suite.up()
+    suite.stop("clickstream")
+    rows = []
+    for _ in taking_turns("events", turns):
+        with contextlib.ExitStack() as stack:
+            followers = [stack.enter_context(following(suite, "clickstream", "--count", count)) for _ in range(readers)]
+            written = suite.program("clicks", "--count", count)
+            rows.append({"in": written["perSecond"], "out": sum(result_of(f, "peer")["perSecond"] for f in followers)})
+    return {"unit": "Avro events/s into the log", "value": median(column(rows, "in")), "inPerSecond": column(rows, "in"),
+            "outPerSecond": column(rows, "out"), "readers": readers}
 
 
 def request_ms(suite, key, paths):
@@ -245,4 +268,4 @@ def lens(suite, count=10000000):
             "peakBytes": memory(suite.pid(lens_0), "VmHWM")}
 
 
-ALL = {f.__name__: f for f in (flood, latency, ratings, positions, lens, streams, fresh)}
+ALL = {f.__name__: f for f in (flood, latency, ratings, events, positions, lens, streams, fresh)}

@@ -5,7 +5,9 @@
  *                                committed reader has seen the one before; prints p50 and p99 in ms
  *   peer wide [--count N]        N times (200) a transaction over one partition, then one over twelve; prints
  *                                p50 and p99 of both in ms
- *   peer follow TOPIC            reads what comes to a topic until SIGTERM; prints the CPU time of a record
+ *   peer follow TOPIC [--count N]  says "ready", and reads what comes to a topic from then on, until N have
+ *                                come or SIGTERM; prints records/s from the first to the last, and the CPU
+ * time of one
  *
  * Prints one JSON object. Uses a topic of its own, which it deletes.
  * Environment: KAFKA_BROKERS (localhost:9092). Exit codes: 0; 1 when Kafka is away; 2 usage. */
@@ -22,7 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-enum { PARTITIONS = 4, WIDE = 12, HOPS = 3, EACH = 5, WARM_UP = 10, WAIT_MS = 20000 };
+enum { PARTITIONS = 4, WIDE = 12, HOPS = 3, EACH = 5, BATCH = 1000, WARM_UP = 10, WAIT_MS = 20000 };
 
 static char topic[64];
 static bool failed;
@@ -134,8 +136,8 @@ static double cpu_seconds(void) {
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-/* From the ends of its partitions on. */
-static void follow(const char *followed) {
+/* From the ends of its partitions on; 0: until it is stopped. */
+static void follow(const char *followed, size_t count) {
     rd_kafka_t *reader = client(RD_KAFKA_CONSUMER,
                                 (const char *const[]){"group.id", "bench", "isolation.level",
                                                       "read_committed", "enable.auto.commit", "false", NULL});
@@ -145,24 +147,38 @@ static void follow(const char *followed) {
                             "Kafka does not answer"))
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(PARTITIONS);
+    int64_t low;
     for (int p = 0; p < m->topics[0].partition_cnt; p++)
-        rd_kafka_topic_partition_list_add(list, followed, p)->offset = RD_KAFKA_OFFSET_END;
+        check(rd_kafka_query_watermark_offsets(reader, followed, p, &low,
+                                               &rd_kafka_topic_partition_list_add(list, followed, p)->offset,
+                                               WAIT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR,
+              "Kafka does not answer");
     rd_kafka_assign(reader, list);
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_metadata_destroy(m);
     rd_kafka_topic_destroy(t);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody would end it */
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(reader);
+    puts("ready");
+    fflush(stdout);
     size_t n = 0;
+    int64_t first = 0, last = 0;
     double before = cpu_seconds();
-    while (!stopped) {
-        rd_kafka_message_t *record = rd_kafka_consumer_poll(reader, 200);
-        n += record != NULL && record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-        if (record != NULL)
-            rd_kafka_message_destroy(record);
+    while (!stopped && (count == 0 || n < count)) {
+        rd_kafka_message_t *records[BATCH];
+        ssize_t got = rd_kafka_consume_batch_queue(queue, 200, records, BATCH);
+        for (ssize_t i = 0; i < got; i++) {
+            n += records[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+            rd_kafka_message_destroy(records[i]);
+        }
+        last = got > 0 ? clock_mono_us() : last;
+        first = first == 0 ? last : first;
     }
-    printf("{\"records\":%zu,\"cpuMicroseconds\":%.2f}\n", n,
+    printf("{\"records\":%zu,\"perSecond\":%.0f,\"cpuMicroseconds\":%.2f}\n", n,
+           last > first ? (double)n * 1e6 / (double)(last - first) : 0.0,
            (cpu_seconds() - before) * 1e6 / (double)(n + !n));
+    rd_kafka_queue_destroy(queue);
     rd_kafka_consumer_close(reader);
     rd_kafka_destroy(reader);
 }
@@ -228,19 +244,20 @@ static void wide(rd_kafka_t *rk, size_t count) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], "follow") == 0) {
-        follow(argv[2]);
-        return failed ? 1 : 0;
-    }
+    bool follows = argc > 2 && strcmp(argv[1], "follow") == 0;
     bool chained = argc > 1 && strcmp(argv[1], "chain") == 0,
          widened = argc > 1 && strcmp(argv[1], "wide") == 0, transactional = chained || widened;
-    double count = transactional ? 200 : 200000;
+    double count = follows ? 0 : transactional ? 200 : 200000;
     const struct option_spec options[] = {{.name = "count", .min = 1, .max = 10000000, .number = &count},
                                           {0}};
-    if (argc < 2 || (!transactional && strcmp(argv[1], "produce") != 0) ||
-        !options_parse(argc - 1, argv + 1, options)) {
-        fprintf(stderr, "usage: peer produce|chain|wide [--count N] | follow TOPIC\n");
+    if (argc < 2 || (!follows && !transactional && strcmp(argv[1], "produce") != 0) ||
+        !options_parse(argc - 1 - follows, argv + 1 + follows, options)) {
+        fprintf(stderr, "usage: peer produce|chain|wide [--count N] | follow TOPIC [--count N]\n");
         return 2;
+    }
+    if (follows) {
+        follow(argv[2], (size_t)count);
+        return failed ? 1 : 0;
     }
     char uuid[UUID_SIZE];
     uuid_make(uuid, clock_wall_ms());

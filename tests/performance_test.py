@@ -25,7 +25,7 @@ WHOLE = {"streams": STREAMS | {"pacedRatio": MS},
          "http": {"orders": 1000000, "polls": 2048, "pollsMB": 50.0, "pageMs": MS} |
                  {name: ANSWERS for name in ("get", "getOverGateway", "post64", "post512")},
          "restore": {"keys": 1000000, "perSecond": [400000], "peerPerSecond": [100000], "perSecondRatio": [4.0], "restartMs": [300], "failoverSeconds": [7]},
-         "fresh": {"value": 38.0},
+         "fresh": {"value": 38.0}, "events": {"inPerSecond": [1000000], "outPerSecond": [4000000]},
          "ratings": {"perSecond": [1], "peerPerSecond": [2], "perSecondRatio": [0.5], "cpuMicroseconds": [1], "peakBytes": [1e6], "hydrated": {"perSecond": [1]}},
          "views": {"sizes": {"10000": COST, "100000": COST}}, "scale": {"partitions": {"1": {"1": COST, "2": COST}, "4": {"1": COST, "2": COST}}}}
 
