@@ -76,10 +76,7 @@ bool filter_may_have(const struct filter *f, uint64_t hash) {
     return has(f, mixed, bits_of(mixed));
 }
 
-bool filter_add(struct filter *f, uint64_t hash) {
-    uint64_t mixed = mix(hash), bits = bits_of(mixed);
-    if (has(f, mixed, bits))
-        return false;
+static void put(struct filter *f, uint64_t mixed, uint64_t bits) {
     if (f->newest == NULL || f->newest->count == f->newest->capacity)
         grow(f);
     struct filter_segment *s = f->newest;
@@ -87,7 +84,19 @@ bool filter_add(struct filter *f, uint64_t hash) {
     for (int i = 0; i < PROBES; i++, bits >>= 9)
         line->words[bits >> 6 & 7] |= UINT64_C(1) << (bits & 63);
     s->count++;
+}
+
+bool filter_add(struct filter *f, uint64_t hash) {
+    uint64_t mixed = mix(hash), bits = bits_of(mixed);
+    if (has(f, mixed, bits))
+        return false;
+    put(f, mixed, bits);
     return true;
+}
+
+void filter_add_again(struct filter *f, uint64_t hash) {
+    uint64_t mixed = mix(hash);
+    put(f, mixed, bits_of(mixed));
 }
 
 void filter_add_beginnings(struct filter *f, struct slice key) {

@@ -16,6 +16,8 @@ void filter_free(struct filter *f);
 
 /* Of a key by its hash (slice_hash). Adding returns whether that changed anything. */
 bool filter_add(struct filter *f, uint64_t hash);
+/* One by which filter_add() has changed another, that had the same ones before. */
+void filter_add_again(struct filter *f, uint64_t hash);
 bool filter_may_have(const struct filter *f, uint64_t hash);
 
 /* A scan asks for what begins with a prefix. Those that end with a slash can be in a filter too: of every key

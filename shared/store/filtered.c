@@ -156,7 +156,7 @@ static bool file_read(const struct filtered *f, struct memory *m, bool *well, st
             return true;
         n = size > 0 ? (size_t)size / sizeof *hashes : 0;
         for (size_t i = 0; i < n; i++) {
-            filter_add(&m->filter, hashes[i]);
+            filter_add_again(&m->filter, hashes[i]);
             m->sum = sum_up(m->sum, hashes[i]);
         }
         left -= n;
