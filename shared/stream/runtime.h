@@ -34,9 +34,9 @@ enum {
     BATCH = 1000, /* records a poll */
     RETRY_MS = 200,
     TRANSACTION_MS = 300,
-    BUSY_MS = 40, /* as long a transaction waits for more, under load: a commit costs the broker the same for
-                     one record and for all */
-    OWNER_MS = 20,         /* until another stream's view is looked at again, before this one is ready */
+    BUSY_MS = 40,  /* as long a transaction waits for more, under load: a commit costs the broker the same for
+                      one record and for all */
+    OWNER_MS = 20, /* until another stream's view is looked at again, before this one is ready */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
 };
 
