@@ -16,7 +16,8 @@ void filter_free(struct filter *f);
 
 /* Of a key by its hash (slice_hash). Adding returns whether that changed anything. */
 bool filter_add(struct filter *f, uint64_t hash);
-/* One by which filter_add() has changed another, that had the same ones before. */
+/* One that was new to another filter, which had been given the same ones before: it is new to this one too,
+ * and not looked for. */
 void filter_add_again(struct filter *f, uint64_t hash);
 bool filter_may_have(const struct filter *f, uint64_t hash);
 
