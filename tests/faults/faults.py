@@ -48,7 +48,10 @@ class World:
         return time.monotonic()
 
     def restarted(self, name, instance, before):
-        wait_until(lambda: self.suite.pid(name, instance) not in (None, before), 30, f"{name}-{instance} is started again")
+        """Itself, and not the script that the supervisor runs behind its end."""
+        stat = pathlib.Path(self.suite.data, "run", f"{name}-{instance}", "supervise/stat")
+        wait_until(lambda: stat.read_text().startswith("run") and self.suite.pid(name, instance) not in (None, before), 30,
+                   f"{name}-{instance} is started again")
 
     def directory(self, service, instance):
         return pathlib.Path(self.suite.data, "views", f"{service}-{instance}")
