@@ -13,7 +13,15 @@
 
 #include <stdio.h>
 
-static bool fill(struct writer *w, const struct topic *t, size_t from, size_t count, struct err *e) {
+struct wanted {
+    struct topic topic;
+    double from, count;
+};
+
+static bool fill(void *context, struct writer *w, struct err *e) {
+    const struct wanted *wanted = context;
+    const struct topic *t = &wanted->topic;
+    size_t from = (size_t)wanted->from, count = (size_t)wanted->count;
     _cleanup_(arena_free) struct arena a = {0};
     struct slice reason = SLICE("filled");
     bool ok = writer_prepare(w, t, &topic_orders, e);
@@ -34,37 +42,18 @@ static bool fill(struct writer *w, const struct topic *t, size_t from, size_t co
 }
 
 int main(int argc, char **argv) {
-    double count = 1000000, from = 0;
+    struct wanted wanted = {.topic = topic_orders, .count = 1000000};
     const char *name = NULL;
-    struct err err = {0};
-    const struct option_spec options[] = {{.name = "count", .min = 1, .max = 100000000, .number = &count},
-                                          {.name = "from", .min = 0, .max = 100000000, .number = &from},
-                                          {.name = "topic", .text = &name},
-                                          {0}};
+    const struct option_spec options[] = {
+        {.name = "count", .min = 1, .max = 100000000, .number = &wanted.count},
+        {.name = "from", .min = 0, .max = 100000000, .number = &wanted.from},
+        {.name = "topic", .text = &name},
+        {0}};
     if (!options_parse(argc, argv, options)) {
         fprintf(stderr, "usage: fill [--count N] [--from N] [--topic NAME]\n");
         return 2;
     }
-    struct topic topic = topic_orders;
     if (name != NULL)
-        topic.name = name;
-    struct writer *w = NULL;
-    struct registry *registry = NULL;
-    struct schemas *schemas = NULL;
-    const struct where *suite = where_suite_is(&err);
-    if (suite != NULL) {
-        registry = registry_http_create(&suite->registry);
-        schemas = schemas_create(registry);
-    }
-    int64_t start = clock_mono_us();
-    bool ok = suite != NULL && writer_create(suite, schemas, topics_count, &w, &err) &&
-              fill(w, &topic, (size_t)from, (size_t)count, &err);
-    if (ok)
-        printf("{\"perSecond\":%.0f}\n", count * 1e6 / (double)(clock_mono_us() - start));
-    else
-        fprintf(stderr, "fill: %s\n", err.text);
-    writer_destroy(w);
-    schemas_destroy(schemas);
-    registry_destroy(registry);
-    return ok ? 0 : 1;
+        wanted.topic.name = name;
+    return writer_run("fill", topics_count, wanted.count, fill, &wanted);
 }

@@ -6,8 +6,7 @@
  *   peer wide [--count N]        N times (200) a transaction over one partition, then one over twelve; prints
  *                                p50 and p99 of both in ms
  *   peer follow TOPIC [--count N]  says "ready", and reads what comes to a topic from then on, until N have
- *                                come or SIGTERM; prints records/s from the first to the last, and the CPU
- * time of one
+ *                                come or SIGTERM; prints records/s, and the CPU time of one
  *
  * Prints one JSON object. Uses a topic of its own, which it deletes.
  * Environment: KAFKA_BROKERS (localhost:9092). Exit codes: 0; 1 when Kafka is away; 2 usage. */
@@ -165,7 +164,7 @@ static void follow(const char *followed, size_t count) {
     size_t n = 0;
     int64_t first = 0, last = 0;
     double before = cpu_seconds();
-    while (!stopped && (count == 0 || n < count)) {
+    while (!stopped && !failed && (count == 0 || n < count)) {
         rd_kafka_message_t *records[BATCH];
         ssize_t got = rd_kafka_consume_batch_queue(queue, 200, records, BATCH);
         for (ssize_t i = 0; i < got; i++) {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -80,4 +81,28 @@ bool writer_flush(struct writer *w, struct err *e) {
         pause_ms(1);
     return atomic_load(&w->lost) == 0 ||
            err_set(e, ERR_RETRY, "%zu records were not written", atomic_load(&w->lost));
+}
+
+int writer_run(const char *program, size_t topic_count, double count,
+               bool (*write)(void *context, struct writer *w, struct err *e), void *context) {
+    struct err err = {0};
+    struct writer *w = NULL;
+    struct registry *registry = NULL;
+    struct schemas *schemas = NULL;
+    const struct where *suite = where_suite_is(&err);
+    if (suite != NULL) {
+        registry = registry_http_create(&suite->registry);
+        schemas = schemas_create(registry);
+    }
+    int64_t start = clock_mono_us();
+    bool ok =
+        suite != NULL && writer_create(suite, schemas, topic_count, &w, &err) && write(context, w, &err);
+    if (ok)
+        printf("{\"perSecond\":%.0f}\n", count * 1e6 / (double)(clock_mono_us() - start));
+    else
+        fprintf(stderr, "%s: %s\n", program, err.text);
+    writer_destroy(w);
+    schemas_destroy(schemas);
+    registry_destroy(registry);
+    return ok ? 0 : 1;
 }

@@ -21,5 +21,10 @@ WARN_UNUSED bool writer_prepare(struct writer *w, const struct topic *t, const s
 WARN_UNUSED bool writer_write(struct writer *w, const struct topic *t, const struct topic *schema,
                               struct slice key, const void *value, int64_t timestamp, struct err *e);
 
+/* What a program does that only writes: `write` writes `count` records to where the environment says that the
+ * suite is. Prints {"perSecond": …}, or what is wrong, as `program`. Returns the exit code. */
+int writer_run(const char *program, size_t topic_count, double count,
+               bool (*write)(void *context, struct writer *w, struct err *e), void *context);
+
 /* Waits until all is in the log; ERR_RETRY where something is not. */
 WARN_UNUSED bool writer_flush(struct writer *w, struct err *e);
