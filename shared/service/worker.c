@@ -287,6 +287,7 @@ static bool run_stream(struct worker *w, struct err *e) {
         return false;
     struct stream_options options = worker_stream_options(w);
     atomic_store(&w->stream, stream_create(&options));
+    advanced(w); /* who asked for it before has found none */
     return atomic_load(&i->stopping) || stream_run(atomic_load(&w->stream), e);
 }
 

@@ -99,6 +99,10 @@ uint64_t stream_behind(struct stream *s, const struct table *t, int32_t p, int64
     size_t view = view_index(s, t->view);
     const struct places *all = atomic_load(&s->places);
     stream_held(s, &wanted, &held);
+    if (all == NULL) {
+        atomic_store(&s->expected, true);
+        all = atomic_load(&s->places);
+    }
     if (all == NULL)
         return 1;
     if (!partitions_has(&held, p))

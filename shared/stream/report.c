@@ -4,6 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+void views_advanced(struct stream *s) {
+    if (s->serves && atomic_exchange(&s->expected, false) && s->o.advanced != NULL)
+        s->o.advanced(s->o.context);
+}
+
 void places_update(struct stream *s) {
     struct place *at = atomic_load_explicit(&s->places, memory_order_relaxed)->place;
     bool moved = false; /* a view */
@@ -20,8 +25,8 @@ void places_update(struct stream *s) {
             int64_t position = reads_changelogs(t) ? t->restore[i].position : t->applied[i];
             moved = atomic_exchange(&at->position, position) != position || moved;
         }
-    if (s->serves && moved && atomic_exchange(&s->expected, false) && s->o.advanced != NULL)
-        s->o.advanced(s->o.context);
+    if (moved)
+        views_advanced(s);
 }
 
 void report(struct stream *s) {

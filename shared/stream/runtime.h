@@ -34,9 +34,8 @@ enum {
     BATCH = 1000, /* records a poll */
     RETRY_MS = 200,
     TRANSACTION_MS = 300,
-    BUSY_MS = 40,  /* as long a transaction waits for more, under load: a commit costs the broker the same for
-                      one record and for all */
-    OWNER_MS = 20, /* until another stream's view is looked at again, before this one is ready */
+    BUSY_MS = 40, /* as long a transaction waits for more, under load: a commit costs the broker the same for
+                     one record and for all */
     LAZY_COMMIT_MS = 1000, /* offsets of inputs from which nothing followed */
 };
 
@@ -288,8 +287,6 @@ bool commit_is_due(struct stream *s, bool drained);
 WARN_UNUSED bool tables_aim(struct stream *s, bool only_fresh, struct err *e);
 /* Whether they are as far as that. */
 bool tables_reached(const struct stream *s, bool only_fresh);
-/* Whether one that is another stream's view is not. */
-bool tables_await_owner(const struct stream *s);
 /* How far it is from what it aims at. */
 uint64_t table_left(const struct stream *s, size_t table, int32_t p);
 /* How far a partition of a table is; -1: it is not read. */
@@ -383,6 +380,8 @@ bool stream_started(const struct stream *s);
 
 /* ---- report.c ---- */
 
+/* Who was told that a served view is behind looks again. */
+void views_advanced(struct stream *s);
 /* How far each partition is. */
 void places_update(struct stream *s);
 /* State, readiness and places, once in a round. */

@@ -81,8 +81,10 @@ bool stream_begin(struct stream *s, struct err *e) {
     }
     if (s->started_to == 1) {
         TRY(standbys_start(s, e)); /* again, where the rest fails: what is read already is not read twice */
-        if (atomic_load(&s->places) == NULL)
+        if (atomic_load(&s->places) == NULL) {
             places_create(s); /* who asks from now on is told what is held */
+            views_advanced(s);
+        }
         TRY(tables_aim(s, false, e));
         for (size_t i = 0; i < s->table_count; i++)
             TRY(table_start(s, i, e));

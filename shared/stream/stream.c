@@ -149,8 +149,6 @@ static int patience(struct stream *s, int wait_ms) {
     for (int32_t p = 0; p < s->partitions; p++)
         if (s->tasks[p].state == TASK_NEW)
             wait_ms = least(wait_ms, s->tasks_retry_at > now_ms(s) ? RETRY_MS : 0);
-    if (!atomic_load(&s->ready) && tables_await_owner(s)) /* nothing comes here when it is done */
-        wait_ms = least(wait_ms, OWNER_MS);
     if (s->topology->ticks != NULL)
         wait_ms = least(wait_ms, s->tick_at > now_ms(s) ? s->tick_at - now_ms(s) : 0);
     return wait_ms;

@@ -53,7 +53,8 @@ struct stream_options {
     void (*moved)(void *context);
     /* The stream whose view a table shows; NULL: it is not open yet. */
     struct stream *(*owner)(void *context, const struct table *t);
-    /* A view that is served has come further, and somebody waits for that: stream_wake() whoever shows it. */
+    /* A view that is served can be asked for, or has come further, and somebody waits for that: stream_wake()
+     * whoever shows it. */
     void (*advanced)(void *context);
     /* A line for people: what was skipped, reset or made anew, and why. It is counted too. NULL: nobody
      * reads. */

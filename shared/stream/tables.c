@@ -63,14 +63,6 @@ bool tables_reached(const struct stream *s, bool only_fresh) {
     return true;
 }
 
-bool tables_await_owner(const struct stream *s) {
-    for (size_t i = 0; i < s->table_count; i++)
-        for (int32_t p = 0; !reads(s, i) && p < s->table_partitions[i]; p++)
-            if (table_left(s, i, p) > 0)
-                return true;
-    return false;
-}
-
 /* What is read from the beginning is as old as that. */
 static bool age_begin(struct stream *s, const struct table *t, int32_t p, const struct cursor *c,
                       struct err *e) {
