@@ -11,7 +11,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { MAX_STEPS = 20000, STACK = 256 * 1024 };
+enum {
+    MAX_STEPS = 20000,
+    MAX_IDLE = 10000, /* moments in which nobody has anything to wait for */
+    STACK = 256 * 1024,
+};
 enum { STALE_MS = 5000, DAYS_MS = DELETE_RETENTION_MS + 10000 };
 
 struct world {
@@ -26,7 +30,7 @@ struct world {
     const struct topology *topologies[MAX_GROUPS + 1];
     struct instance instances[MAX_INSTANCES];
     int instance_count;
-    int calls, steps, next_item, next_fault;
+    int calls, steps, idle, next_item, next_fault;
     ucontext_t scheduler;
     int64_t away_until, registry_until;
     bool registry_is_empty; /* until then: another one, that knows nothing */
@@ -116,7 +120,10 @@ static void yield(struct instance *i, int64_t until) {
 
 bool world_wait(struct instance *i, int64_t until) {
     struct world *w = i->world;
+    uint64_t version = w->broker.version;
     int64_t next = broker_tick(&w->broker, w->now);
+    if (w->broker.version != version) /* this may be what it waits for */
+        next = w->now;
     next = next < until ? next : until;
     if (i->stepping) {
         yield(i, next);
@@ -650,6 +657,9 @@ static void world_step(struct world *w) {
         return;
     }
     int64_t next = next_moment(w);
+    w->idle = next == INT64_MAX ? w->idle + 1 : 0;
+    if (w->idle > MAX_IDLE)
+        world_violation(w, "nothing happens any more");
     w->now = next == INT64_MAX ? w->now + 100 : next <= w->now ? w->now + 1 : next;
 }
 
