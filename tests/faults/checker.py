@@ -5,6 +5,7 @@ payment; whatever is told of one key is judged by itself.
 """
 
 import collections
+import math
 
 from history import Op
 
@@ -16,27 +17,39 @@ def linearizable(ops, step, initial=None):
 
     step(state, op) returns the states after op, none where its answer is impossible; states are hashable.
     """
-    ops = sorted(ops, key=lambda op: op.start)
-    required = sum(1 << n for n, op in enumerate(ops) if op.known)
-    seen, stack = set(), [(0, initial)]
+    known, unknown = (sorted((op for op in ops if op.known is yes), key=lambda op: op.start) for yes in (True, False))
+    # What is done: of the known as many from the first on, and of those behind it these, as bits; of the unknown these, as bits.
+    seen, stack = set(), [(0, 0, 0, initial)]
+
+    def reach(*reached):
+        if reached not in seen:
+            seen.add(reached)
+            stack.append(reached)
+
     while stack:
-        done, state = stack.pop()
-        if done & required == required:
+        first, behind, maybe, state = stack.pop()
+        if first == len(known):
             return True
-        # Whoever began after another had its answer comes after it.
-        bound = min(op.end for n, op in enumerate(ops) if op.known and not done >> n & 1)
-        for n, op in enumerate(ops):
+        # Whoever began after another had its answer comes after it: few can be next, however many there are.
+        bound, window = math.inf, []
+        for n in range(first, len(known)):
+            if known[n].start > bound:
+                break
+            if not behind >> n - first & 1:
+                window.append(n)
+                bound = min(bound, known[n].end)
+        for n, op in enumerate(unknown):
             if op.start > bound:
                 break
-            if done >> n & 1:
-                continue
-            for after in step(state, op):
-                if not op.known and after == state:
-                    continue  # what did nothing need not have happened
-                reached = (done | 1 << n, after)
-                if reached not in seen:
-                    seen.add(reached)
-                    stack.append(reached)
+            if not maybe >> n & 1:
+                for after in step(state, op):
+                    if after != state:  # what did nothing need not have happened
+                        reach(first, behind, maybe | 1 << n, after)
+        for n in reversed(window):  # the first one is tried first
+            bits = behind | 1 << n - first
+            done = (~bits & bits + 1).bit_length() - 1  # ones at its end
+            for after in step(state, known[n]):
+                reach(first + done, bits >> done, maybe, after)
     return False
 
 

@@ -1,5 +1,8 @@
 """The checker finds what it is there to find: a violation of each kind is planted into a good history."""
 
+import collections
+import itertools
+import random
 import unittest
 
 from checker import Checker, linearizable, order_step, register_step, ride_step
@@ -29,6 +32,23 @@ def record(topic, key, value):
     return {"topic": topic, "key": key, "value": value}
 
 
+def parts(ops):
+    """All that is known, with each part of what is not."""
+    known, unknown = [o for o in ops if o.known], [o for o in ops if not o.known]
+    for size in range(len(unknown) + 1):
+        yield from (known + list(some) for some in itertools.combinations(unknown, size))
+
+
+def explains(sequence):
+    """Is this in real time's order, and each answer right?"""
+    states = [None]
+    for n, o in enumerate(sequence):
+        if any(later.end < o.start for later in sequence[n + 1:]):
+            return False
+        states = [after for state in states for after in register_step(state, o)]
+    return bool(states)
+
+
 class Linearizability(unittest.TestCase):
     def test_a_register_read_while_it_is_written(self):
         def put(start, end, n, status=200):
@@ -44,6 +64,24 @@ class Linearizability(unittest.TestCase):
                     [put(0, 1, 1), get(2, 3, 9)],
                     [put(0, 1, 1), put(2, 3, 2, None), get(4, 5, 2), get(6, 7, 1)]):
             self.assertFalse(linearizable(bad, register_step))
+
+    def test_as_trying_all_sequences_says(self):
+        chance, said = random.Random(1), collections.Counter()
+        for _ in range(400):
+            ops = []
+            for _ in range(chance.randint(2, 6)):
+                start, n = chance.randrange(8), chance.randrange(2)
+                ops.append(op(start, start + chance.randint(1, 5), "put", chance.choice((200, None)), n=n) if chance.random() < 0.5 else
+                           op(start, start + chance.randint(1, 5), "get", value={"n": n}))
+            expected = any(explains(sequence) for part in parts(ops) for sequence in itertools.permutations(part))
+            self.assertEqual(linearizable(ops, register_step), expected, ops)
+            said[expected] += 1
+        self.assertGreater(min(said[True], said[False]), 50)
+
+    def test_a_long_history(self):
+        ops = [op(n, n + 1.5, "put", None if n % 4000 == 5 else 200, n=n) for n in range(10_000)]
+        ops += [op(n + 1.6, n + 1.7, "get", value={"n": n}) for n in range(10_000) if n % 4000 != 5]
+        self.assertTrue(linearizable(ops, register_step))
 
     def test_two_drivers_of_whom_one_wins(self):
         def act(start, end, name, driver, status=200):
