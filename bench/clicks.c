@@ -16,7 +16,7 @@ enum { USERS = 1000 };
 
 /* As many as the number says that `context` is. */
 static bool click(void *context, struct writer *w, struct err *e) {
-    size_t count = (size_t) * (const double *)context;
+    size_t count = (size_t)*(const double *)context;
     char users[USERS][16];
     struct slice ids[USERS];
     for (int i = 0; i < USERS; i++)

@@ -338,6 +338,7 @@ command_test() {
     [[ -z $runs || " $* " != *" fuzz "* ]] || export FUZZ_RUNS=$runs
     install_all
     [[ $# -gt 0 && " $* " != *" unit "* && " $* " != *" e2e "* ]] || install_packages prometheus doxygen # for promtool, and the reference
+    [[ $# -gt 0 && " $* " != *" unit "* ]] || install_format_tools
     [[ $# -gt 0 && " $* " != *" component "* ]] || install_packages dpkg-dev file # for cpack
     [[ $# -gt 0 && " $* " != *" browser "* ]] || install_browser
     [[ $# -gt 0 && " $* " != *" fuzz "* ]] || install_fuzzer
@@ -349,9 +350,9 @@ command_test() {
     build $preset
     stand_apart_each
     SCHEMATHESIS=$(python_tools_dir api)/bin/schemathesis API_PYTHON=$(python_tools_dir api)/bin/python
-    MANIFEST_TOOLS=$(python_tools_dir manifests) COLLECTOR=$(python_tools_dir collector)
+    FORMAT_TOOLS=$(python_tools_dir format) MANIFEST_TOOLS=$(python_tools_dir manifests) COLLECTOR=$(python_tools_dir collector)
     if [ -e "$COLLECTOR/complete" ]; then COLLECTOR+=/collector; else COLLECTOR=; fi
-    export SCHEMATHESIS API_PYTHON MANIFEST_TOOLS COLLECTOR
+    export SCHEMATHESIS API_PYTHON FORMAT_TOOLS MANIFEST_TOOLS COLLECTOR
     ctest --test-dir "$ROOT/build/$preset" -j 2 --output-on-failure --no-tests=error "${which[@]}" || status=$?
     return $status
 }

@@ -160,6 +160,9 @@ install_python_tools() { # install_python_tools TESTS WHAT [AFTER…]
 # What asks the API all that its description allows.
 install_api_tools() { install_python_tools api "what asks the API"; }
 
+# What tells whether the C is formatted, the same everywhere.
+install_format_tools() { install_python_tools format "clang-format"; }
+
 # OpenTelemetry's collector, of its published sources; Go checks each against go.sum. Without it its tests are skipped.
 install_collector() {
     (install_python_tools collector "a Go compiler" build_collector) || echo "demo: no collector of OpenTelemetry's: its tests are skipped" >&2

@@ -82,7 +82,7 @@ __extension__ typedef unsigned __int128 u128;
  * are below 2^63 and that differ do so by more than 2^-126, so nothing is lost. */
 static void put_average(struct buf *out, uint64_t count, uint64_t sum) {
     u128 rest = sum % count;
-    buf_append_byte(out, (uint8_t) ~(sum / count));
+    buf_append_byte(out, (uint8_t)~(sum / count));
     for (int i = 0; i < 2; i++) {
         rest <<= 64;
         put_u64(out, ~(uint64_t)(rest / count));

@@ -96,9 +96,12 @@ static void unlock(pthread_mutex_t **lock) {
     pthread_mutex_unlock(*lock);
 }
 
-#define LOCKED(s)                                                                                            \
-    pthread_mutex_lock(&(s)->lock);                                                                          \
-    __attribute__((unused)) _cleanup_(unlock) pthread_mutex_t *locked = &(s)->lock
+static pthread_mutex_t *lock(struct schemas *s) {
+    pthread_mutex_lock(&s->lock);
+    return &s->lock;
+}
+
+#define LOCKED(s) __attribute__((unused)) _cleanup_(unlock) pthread_mutex_t *locked = lock(s)
 
 /* --- Whether it is the same registry --- */
 

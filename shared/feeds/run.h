@@ -20,7 +20,7 @@ struct feed_part {
     struct tail_cursor *cursors;
     struct feed_later {
         int64_t offset, since_us; /* the record that FEED_LATER was said of, and when first; 0: none */
-    } * later;                    /* by cursor */
+    } *later;                     /* by cursor */
     int32_t cursor_count;
 
     /* Of a table. */

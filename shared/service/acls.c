@@ -10,7 +10,7 @@ struct acls {
     struct topic_right {
         const struct topic *topic;
         int rights;
-    } * topics;
+    } *topics;
     size_t topic_count;
     const char **groups; /* whose members' transactional ids are <group>-<slot> */
     size_t group_count;

@@ -11,9 +11,8 @@
 #include <stdlib.h>
 
 enum {
-    TRANSACTION_BYTES =
-        6 << 20,        /* of what follows from the inputs; together with the age it bounds a commit */
-    BUSY_RECORDS = 300, /* a transaction as full as this is a sign of load: it waits for more */
+    TRANSACTION_BYTES = 6 << 20, /* of what follows from the inputs; with the age it bounds a commit */
+    BUSY_RECORDS = 300,          /* a transaction as full as this is a sign of load: it waits for more */
 };
 
 void observe_end(struct stream *s, bool committed) {

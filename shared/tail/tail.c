@@ -83,7 +83,7 @@ struct tail {
     int64_t retry_at, fetch_at; /* not before; 0: nothing to try again */
     struct {
         counter deleted, lost;
-    } * moved; /* positions, by the topic's number */
+    } *moved; /* positions, by the topic's number */
     struct log_record records[BATCH];
     atomic_bool stopping;
 };

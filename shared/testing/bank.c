@@ -49,10 +49,8 @@ void bank_on_deposit(struct txn *txn, const struct event *in) {
         txn_reject(txn, "an amount of %lld", (long long)deposit->amount);
 }
 
-#define DEPOSITS                                                                                             \
-    { .topic = &topic_deposits, .handle = bank_on_deposit }
-#define TRANSFERS                                                                                            \
-    { .topic = &topic_transfers, .handle = bank_on_deposit, .forward_misplaced = true }
+#define DEPOSITS {.topic = &topic_deposits, .handle = bank_on_deposit}
+#define TRANSFERS {.topic = &topic_transfers, .handle = bank_on_deposit, .forward_misplaced = true}
 
 const struct source bank_deposits = DEPOSITS;
 const struct source bank_transfers = TRANSFERS;

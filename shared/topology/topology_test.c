@@ -38,9 +38,7 @@ static void json_of_the_least(void **state) {
 
 #define SOURCES(t)                                                                                           \
     .sources = (const struct source[]) {                                                                     \
-        {.topic = &topic_##t}, {                                                                             \
-            0                                                                                                \
-        }                                                                                                    \
+        {.topic = &topic_##t}, {0}                                                                           \
     }
 #define VIEWS(...)                                                                                           \
     .views = (const struct view *const[]) {                                                                  \

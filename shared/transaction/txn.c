@@ -227,7 +227,7 @@ struct rows {
     struct slice to; /* of what is left; SLICE_NONE: no end */
     struct row {
         struct slice key, value;
-    } * items;
+    } *items;
     size_t count, capacity;
 };
 

@@ -32,7 +32,7 @@ struct city_route {
         struct city_point at;
         double seconds;     /* from the start */
         const char *street; /* on which the way goes on from here */
-    } * path;               /* from snapped start to snapped end; at least one */
+    } *path;                /* from snapped start to snapped end; at least one */
     size_t count;
     double distance_m, duration_s;
 };

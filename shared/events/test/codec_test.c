@@ -185,8 +185,7 @@ static void random_bytes_do_no_harm(void **state) {
 #define FIELD(name, type) "{\"name\":\"" name "\",\"type\":" type "}"
 #define TEXT RECORD(FIELD("text", "\"string\""))
 #define TAGS RECORD(FIELD("tags", "{\"type\":\"array\",\"items\":\"string\"}"))
-#define BYTES(...)                                                                                           \
-    { "" __VA_ARGS__, sizeof(__VA_ARGS__) - 1 }
+#define BYTES(...) {"" __VA_ARGS__, sizeof(__VA_ARGS__) - 1}
 
 struct written {
     const char *what;

@@ -11,8 +11,7 @@
 
 #include <cmocka.h>
 
-#define BODY(text)                                                                                           \
-    { text, sizeof text - 1 }
+#define BODY(text) {text, sizeof text - 1}
 
 struct example {
     const char *what, *schema;

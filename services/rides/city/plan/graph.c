@@ -59,7 +59,7 @@ struct crossing {
 static struct {
     struct crossing *list;
     size_t count;
-} * crossings; /* by street */
+} *crossings; /* by street */
 
 static size_t node_at(struct vec p) {
     for (size_t i = 0; i < node_count; i++)

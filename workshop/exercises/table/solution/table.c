@@ -5,7 +5,9 @@
 
 enum { ROWS = 100 };
 
-static struct row { char key[40], value[100]; } rows[ROWS];
+static struct row {
+    char key[40], value[100];
+} rows[ROWS];
 static int count;
 
 static int by_key(const void *a, const void *b) {
