@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "kafka/wire.h"
 
+#include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
 enum { FETCH = 1, VERSION = 5, ANSWER_MS = 3000, ANSWER_MAX = 64 << 20, KEPT = 2 << 20 };
@@ -155,4 +156,8 @@ struct fetch_aborted fetch_aborted_at(const struct fetch_part *part, size_t i) {
     get(&s, 8, &a.producer);
     get(&s, 8, &a.first);
     return a;
+}
+
+const char *fetch_error_text(int code) {
+    return rd_kafka_err2str((rd_kafka_resp_err_t)code);
 }

@@ -69,6 +69,9 @@ struct fetch_part {
 
 enum { FETCH_OUT_OF_RANGE = 1, FETCH_UNKNOWN = 3, FETCH_NOT_LEADER = 6 };
 
+/* What a code of Kafka's means, for people. */
+const char *fetch_error_text(int code);
+
 struct fetch_options {
     bool committed;            /* not beyond the last stable offset, and says what was aborted */
     int wait_ms, min_bytes;    /* the broker answers when it has so much, or after that time */

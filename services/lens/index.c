@@ -37,7 +37,7 @@ struct part {
     int32_t partition, broker;
     int64_t next, stable; /* stable -1: not known */
     uint64_t records, bytes, rate_records;
-    double rate;
+    struct index_figures told; /* after a round; the lock's, for whoever asks */
     bool changed;
     bool alone;       /* its next batch is larger than its share, or it has none: it is asked alone */
     bool passed_over; /* the last answer had nothing of it, and there is more */
@@ -260,7 +260,8 @@ static bool take_part(struct index *x, struct part *p, const struct fetch_part *
     if (answer->error == FETCH_OUT_OF_RANGE)
         return out_of_range(x, p, e);
     if (answer->error != 0)
-        return err_set(e, ERR_RETRY, "%s/%d: error %d", x->names[p->topic], p->partition, answer->error);
+        return err_set(e, ERR_RETRY, "%s/%d: %s", x->names[p->topic], p->partition,
+                       fetch_error_text(answer->error));
     tape.crowded = !p->alone;
     x->taking = p;
     if (!tape_take(&tape, answer, true, e))
@@ -339,6 +340,13 @@ static bool load_part(struct index *x, struct part *p, struct err *e) {
     return true;
 }
 
+/* Under the lock, or before others have the part. */
+static void part_tell(struct part *p) {
+    p->told.records = p->records;
+    p->told.bytes = p->bytes;
+    p->told.next = p->next;
+}
+
 static struct part *part_find(struct index *x, uint16_t topic, int32_t partition) {
     for (size_t i = 0; i < x->part_count; i++)
         if (x->parts[i].topic == topic && x->parts[i].partition == partition)
@@ -365,6 +373,7 @@ static bool follow(struct index *x, const struct cluster_view *v, struct err *e)
             *p = old != NULL ? *old : (struct part){.topic = topic, .partition = k, .stable = -1};
             p->broker = v->topics[i].leaders[k];
             ok = old != NULL || load_part(x, p, e);
+            part_tell(p);
         }
     pthread_mutex_lock(&x->lock);
     struct part *before = x->parts;
@@ -445,9 +454,10 @@ static void tell_round(struct index *x, int64_t began_us) {
         struct part *p = &x->parts[i];
         all = all && p->stable >= 0 && p->next >= p->stable;
         if (now - x->rate_at_us > RATE_MS * 1000) {
-            p->rate = (double)p->rate_records * 1e6 / (double)(now - x->rate_at_us);
+            p->told.rate = (double)p->rate_records * 1e6 / (double)(now - x->rate_at_us);
             p->rate_records = 0;
         }
+        part_tell(p);
     }
     if (now - x->rate_at_us > RATE_MS * 1000)
         x->rate_at_us = now;
@@ -667,7 +677,7 @@ bool index_figures(struct index *x, const char *topic, int32_t partition, struct
     pthread_mutex_lock(&x->lock);
     const struct part *p = number < 0 ? NULL : part_find(x, (uint16_t)number, partition);
     if (p != NULL)
-        *figures = (struct index_figures){p->records, p->bytes, p->rate, p->next};
+        *figures = p->told;
     pthread_mutex_unlock(&x->lock);
     return p != NULL;
 }

@@ -113,8 +113,8 @@ static bool fetch(struct reader *r, const struct fetch_want *want, bool committe
         if (part->error == FETCH_UNKNOWN)
             err_set(e, ERR_INPUT, "%s/%d is gone", want->topic, want->partition);
         else
-            err_set(e, ERR_RETRY, "Kafka is away: error %d from the leader of %s/%d", part->error,
-                    want->topic, want->partition);
+            err_set(e, ERR_RETRY, "Kafka is away: the leader of %s/%d: %s", want->topic, want->partition,
+                    fetch_error_text(part->error));
     }
     return false;
 }
