@@ -28,7 +28,7 @@ from clients import DESTINATION, PLACE, Clients  # noqa: E402
 from faults import Skipped, World, plan  # noqa: E402
 from history import History  # noqa: E402
 from report import figures  # noqa: E402
-from suite import Suite, is_open, wait_until  # noqa: E402
+from suite import Suite, wait_until  # noqa: E402
 
 INSTANCES = {"orders": 2, "inventory": 2, "customers": 2, "driver": 2}
 TOPICS = ["orders", "customers", "payments", "rides", "raw-ratings"]
@@ -156,8 +156,8 @@ class Run:
         return len(ops)
 
     def all_ready(self):
-        for name in ("KAFKA_PORT", "REGISTRY_PORT", "CONNECT_PORT", "POSTGRES_PORT", "PORT"):
-            wait_until(lambda: is_open(self.suite.ports[name]), 120, f"{name} answers")
+        others = {"kafka", "registry", "connect", "postgres", "gateway"}
+        wait_until(lambda: others <= {row["name"] for row in self.suite.status() if row["state"] == "ready"}, 120, f"ready are {others}")
         for service, n in self.world.processes():
             wait_until(lambda: self.suite.is_ready(service, n), RECOVERS, f"{service}-{n} is ready: {self.suite.readyz(service, n)}")
 
@@ -195,7 +195,7 @@ class Run:
 
     def tell(self, number, fault, error):
         print(f"FAILED: seed {self.options.seed}, round {number}, {fault.__name__}: {self.world.notes}: {error}")
-        for service, n in self.world.processes():
+        for service, n in [*self.world.processes(), ("kafka", 0), ("registry", 0), ("connect", 0)]:
             with contextlib.suppress(OSError):
                 print(f"---- the end of the log of {service}-{n}\n" + "".join(self.suite.log_of(service, n).splitlines(True)[-25:]))
         sys.stdout.flush()
