@@ -1,6 +1,8 @@
-"""usage: run.py MODULE[.Class[.test]]…   Runs them in this order over one suite, which it always takes down."""
+"""usage: run.py MODULE[.Class[.test]]…   Runs them in this order over one suite, which it always takes down. With the environment's BUILD
+(asan-ubsan, tsan) the services are of that build, and none may have reported anything."""
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -47,7 +49,10 @@ def main(modules):
         for service in SERVICES:
             with contextlib.suppress(OSError):
                 print(f"---- the end of the log of {service}\n" + "".join(suite.log_of(service).splitlines(True)[-50:]))
-    return 0 if result.wasSuccessful() and result.testsRun > 0 else 1
+    reports = suite.sanitizers_say() if suite is not None and suite.live and "BUILD" in os.environ else {}
+    for service, report in reports.items():
+        print(f"---- {service}\n{report}")
+    return 0 if result.wasSuccessful() and result.testsRun > 0 and not reports else 1
 
 
 if __name__ == "__main__":

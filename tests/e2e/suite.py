@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SANITIZERS = re.compile(r"(ERROR|WARNING|FATAL): \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|LeakSanitizer has encountered")
 LONG = os.environ.get("E2E_LONG") == "1"  # the long forms: more rounds, more load
 PATIENCE = int(os.environ.get("E2E_PATIENCE", "1"))  # so many times as long as on a quiet machine may everything take
 SERVICE_INDEX = {row[0]: int(row[2]) for row in (line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines())
@@ -126,6 +128,20 @@ class Suite:
         self.live = True
         self.demo("up", *names, timeout=900)
         return self
+
+    def sanitizers_say(self, services=SERVICES):
+        """What those of a build with sanitizers have reported, by service; they end for it, in order: leaks are told of then."""
+        found = {}
+        for service in services:
+            files = sorted(pathlib.Path(self.data, "log").glob(f"{service}-[0-9]*/*"))
+            if files:
+                self.demo("stop", service, timeout=120)
+            for file in files:
+                lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+                at = next((n for n, line in enumerate(lines) if SANITIZERS.search(line)), None)
+                if at is not None:
+                    found.setdefault(service, "\n".join(lines[at:at + 60]))
+        return found
 
     def close(self):
         if self.live:

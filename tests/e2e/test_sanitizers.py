@@ -3,15 +3,12 @@ anything. BUILD says which: asan-ubsan or tsan. The short form: those that order
 
 import contextlib
 import os
-import pathlib
 import random
-import re
 import socket
 import threading
 
 from suite import LONG, SERVICES, Load, SuiteTest
 
-REPORT = re.compile(r"(ERROR|WARNING|FATAL): \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|LeakSanitizer has encountered")
 KILLED = ["orders", "inventory", "fraud", "customers", "ratings", "rider", "driver", "payments", "email", "lens"]
 
 
@@ -21,17 +18,6 @@ ORDERS = ["orders", "inventory", "fraud", "order-details", "customers"]
 class Sanitizers(SuiteTest):
     processes = () if LONG else ("kafka", "registry", "postgres", "connect", "gateway", *ORDERS)
     services = SERVICES if LONG else ORDERS
-
-    def reports(self):
-        found = {}
-        for service in self.services:
-            for instance in range(2):
-                for file in sorted(pathlib.Path(self.suite.data, "log", f"{service}-{instance}").glob("*")):
-                    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
-                    at = next((n for n, line in enumerate(lines) if REPORT.search(line)), None)
-                    if at is not None:
-                        found.setdefault(service, "\n".join(lines[at:at + 60]))
-        return found
 
     def read_everything(self, stop):
         """What pages ask: lists, the log, streams of events that end in the middle."""
@@ -82,6 +68,4 @@ class Sanitizers(SuiteTest):
         self.assert_each_order_once(load.ids)
         if LONG:
             self.suite.demo("audit", "--wait", timeout=900)
-        for service in self.services:  # an end in order: leaks are told of then
-            self.suite.demo("stop", service, timeout=120)
-        self.assertEqual(self.reports(), {})
+        self.assertEqual(self.suite.sanitizers_say(self.services), {})
