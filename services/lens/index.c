@@ -56,6 +56,7 @@ struct index {
     pthread_cond_t caught_up;
     struct part *parts;
     size_t part_count;
+    int64_t left;                   /* offsets to read, after the last round */
     int64_t caught_up_of_us;        /* when the last round began after which nothing was left */
     bool once, partial;             /* not all parts were asked in this round */
     size_t waiting, answered_bytes; /* requests; of a broker's answer */
@@ -115,6 +116,14 @@ static int name_find(struct index *x, struct slice name) {
             found = (int)i;
     pthread_mutex_unlock(&x->lock);
     return found;
+}
+
+/* NULL: there is none. As long as the index. */
+static const char *name_of(struct index *x, size_t number) {
+    pthread_mutex_lock(&x->lock);
+    const char *name = number < NAMES_MAX ? x->names[number] : NULL;
+    pthread_mutex_unlock(&x->lock);
+    return name;
 }
 
 static bool load_name(void *context, struct slice key, struct slice value) {
@@ -450,6 +459,7 @@ static void tell_round(struct index *x, int64_t began_us) {
     bool all = !x->partial;
     int64_t now = clock_mono_us();
     pthread_mutex_lock(&x->lock);
+    x->left = 0;
     for (size_t i = 0; i < x->part_count; i++) {
         struct part *p = &x->parts[i];
         all = all && p->stable >= 0 && p->next >= p->stable;
@@ -458,6 +468,7 @@ static void tell_round(struct index *x, int64_t began_us) {
             p->rate_records = 0;
         }
         part_tell(p);
+        x->left += p->stable > p->next ? p->stable - p->next : 0;
     }
     if (now - x->rate_at_us > RATE_MS * 1000)
         x->rate_at_us = now;
@@ -526,6 +537,7 @@ void index_run(struct index *x, bool (*stopping)(void *context), void *context) 
         free(x->parts);
         x->parts = NULL;
         x->part_count = 0;
+        x->left = 0;
         pthread_mutex_unlock(&x->lock);
         viewed_us = viewed_us == 0 ? 0 : 1;
         max_age_ms = 0; /* a topic may be gone, or led by another */
@@ -552,15 +564,12 @@ bool index_wait(struct index *x, int ms) {
 }
 
 bool index_ready(struct index *x, char *why, size_t size) {
-    int64_t left = 0;
     pthread_mutex_lock(&x->lock);
     bool ready = x->once && x->trouble[0] == 0;
-    for (size_t i = 0; i < x->part_count; i++)
-        left += x->parts[i].stable > x->parts[i].next ? x->parts[i].stable - x->parts[i].next : 0;
     if (!ready && x->trouble[0] != 0)
         snprintf(why, size, "%s", x->trouble);
     else if (!ready)
-        snprintf(why, size, "the index has %" PRId64 " offsets to read", left);
+        snprintf(why, size, "the index has %" PRId64 " offsets to read", x->left);
     pthread_mutex_unlock(&x->lock);
     return ready;
 }
@@ -588,12 +597,11 @@ static bool find_one(void *context, struct slice key, struct slice value) {
         f->more = true;
         return false;
     }
-    size_t topic = (size_t)be_get(at, 2);
-    if (topic >= NAMES_MAX || f->x->names[topic] == NULL)
+    const char *topic = name_of(f->x, (size_t)be_get(at, 2));
+    if (topic == NULL)
         return true;
     f->of_part++;
-    f->places[f->n++] =
-        (struct index_place){f->x->names[topic], (int32_t)be_get(at + 2, 4), (int64_t)be_get(at + 6, 8)};
+    f->places[f->n++] = (struct index_place){topic, (int32_t)be_get(at + 2, 4), (int64_t)be_get(at + 6, 8)};
     (void)value;
     return true;
 }
@@ -626,9 +634,10 @@ static bool find(struct index *x, struct find *f, void (*put_prefix)(struct buf 
     _cleanup_(buf_free) struct buf prefix = {0};
     f->x = x;
     f->cap = f->max / 4 > 16 ? f->max / 4 : 16;
-    for (uint32_t back = 0; back < GENERATIONS && back <= x->generation && !f->full; back++) {
+    uint32_t latest = x->generation; /* which may be another one soon */
+    for (uint32_t back = 0; back < GENERATIONS && back <= latest && !f->full; back++) {
         buf_clear(&prefix);
-        put_prefix(&prefix, x->generation - back, what);
+        put_prefix(&prefix, latest - back, what);
         if (!find_all(f, buf_slice(&prefix), e))
             return false;
     }
