@@ -583,7 +583,7 @@ static int64_t next_moment(struct world *w) {
         const struct instance *i = &w->instances[k];
         int64_t at = i->client == NULL ? i->up_at : i->stepping ? i->resumes_at : i->sleeps_until;
         next = at < next ? at : next;
-        if (i->client != NULL && i->gone_at > 0 && i->gone_at < next)
+        if (i->client != NULL && !i->stepping && i->gone_at > 0 && i->gone_at < next) /* see supervise() */
             next = i->gone_at;
         if (i->isolated_until != 0 && i->isolated_until < next)
             next = i->isolated_until;
