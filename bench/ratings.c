@@ -16,12 +16,12 @@
 #include "client.h"
 #include "events/registry.h"
 #include "events/schemas.h"
-#include "kafka/producer.h"
 #include "options.h"
 #include "processes.h"
 #include "schemas/schemas.gen.h"
 #include "taste.h"
 #include "where.h"
+#include "writer.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,7 +29,6 @@
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -37,7 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { UNACKNOWLEDGED_MAX = 50000, LOOK_MS = 50, BATCH = 1000, PARTITIONS_MAX = 1000, REQUEST_MS = 15000 };
+enum { LOOK_MS = 50, BATCH = 1000, REQUEST_MS = 15000 };
 
 static const char *const service_name[] = {"ratings", NULL};
 
@@ -46,7 +45,6 @@ struct bench {
     bool json;
     const struct where *suite;
     char program[4096], data_dir[64], url[64];
-    atomic_size_t acknowledged, lost;
     struct client *client;
     pid_t pid;
     struct result {
@@ -66,58 +64,23 @@ static double seconds_since(int64_t us) {
 
 /* ---- writing ---- */
 
-static void on_done(void *context, void *ticket, int64_t offset) {
-    struct bench *b = context;
-    (void)ticket;
-    if (offset < 0)
-        atomic_fetch_add(&b->lost, 1);
-    atomic_fetch_add(&b->acknowledged, 1);
-}
-
-static bool write_one(struct bench *b, struct producer *p, struct schemas *s, uint64_t *random,
-                      struct err *err) {
-    static struct buf payload;
-    struct raw_rating r = {.movie_id = 1 + (int64_t)taste_movie(random, (size_t)b->movies)};
-    r.rating_tenths = taste_tenths(random, r.movie_id);
-    char key[24];
-    int size = snprintf(key, sizeof key, "%" PRId64, r.movie_id);
-    buf_clear(&payload);
-    if (!schemas_encode(s, &topic_raw_ratings, &r, &payload, err))
-        return false;
-    struct log_message m = {.topic = &topic_raw_ratings,
-                            .timestamp = clock_wall_ms(),
-                            .key = {key, (size_t)size},
-                            .value = buf_slice(&payload)};
-    while (!producer_send(p, &m, NULL, err)) {
-        if (err->kind != ERR_RETRY)
-            return false;
-        pause_ms(2);
-    }
-    return true;
-}
-
 static bool write_all(struct bench *b, struct schemas *s, struct err *err) {
-    struct producer *p;
-    struct producer_options options = {.brokers = b->suite->brokers,
-                                       .properties = b->suite->properties,
-                                       .topic_count = topics_count,
-                                       .done = on_done,
-                                       .context = b};
-    if (!schemas_register(s, &topic_raw_ratings, err) || !producer_create(&options, &p, err))
+    struct writer *w;
+    if (!writer_create(b->suite, s, topics_count, &w, err))
         return false;
     uint64_t random = 1;
-    size_t sent = 0, count = (size_t)b->count;
-    bool ok = producer_prepare(p, &topic_raw_ratings, err);
-    for (; ok && sent < count; sent++) {
-        while (sent - atomic_load(&b->acknowledged) >= UNACKNOWLEDGED_MAX)
-            pause_ms(1);
-        ok = write_one(b, p, s, &random, err);
+    bool ok = writer_prepare(w, &topic_raw_ratings, &topic_raw_ratings, err);
+    for (size_t sent = 0; ok && sent < (size_t)b->count; sent++) {
+        struct raw_rating r = {.movie_id = 1 + (int64_t)taste_movie(&random, (size_t)b->movies)};
+        r.rating_tenths = taste_tenths(&random, r.movie_id);
+        char key[24];
+        int size = snprintf(key, sizeof key, "%" PRId64, r.movie_id);
+        ok = writer_write(w, &topic_raw_ratings, &topic_raw_ratings, (struct slice){key, (size_t)size}, &r,
+                          clock_wall_ms(), err);
     }
-    while (ok && atomic_load(&b->acknowledged) < sent)
-        pause_ms(1);
-    producer_destroy(p);
-    return ok && (atomic_load(&b->lost) == 0 ||
-                  err_set(err, ERR_RETRY, "%zu ratings were not written", atomic_load(&b->lost)));
+    ok = ok && writer_flush(w, err);
+    writer_destroy(w);
+    return ok;
 }
 
 /* ---- the peer: a consumer that does nothing with what it reads ---- */

@@ -64,9 +64,9 @@ bool writer_write(struct writer *w, const struct topic *t, const struct topic *s
     if (!schemas_encode(w->schemas, schema, value, &w->payload, e))
         return false;
     struct log_message m = {.topic = t, .timestamp = timestamp, .key = key, .value = buf_slice(&w->payload)};
-    int64_t deadline = clock_mono_us() + IDLE_MS * INT64_C(1000);
     while (w->sent - atomic_load(&w->acknowledged) >= UNACKNOWLEDGED_MAX)
         pause_ms(1);
+    int64_t deadline = clock_mono_us() + IDLE_MS * INT64_C(1000);
     while (!producer_send(w->producer, &m, NULL, e)) {
         if (e->kind != ERR_RETRY || clock_mono_us() > deadline)
             return false;
