@@ -144,18 +144,20 @@ python_tools_dir() { # python_tools_dir TESTS
 }
 
 # What tests/TESTS needs of Python's packages; pip checks each against its hash. AFTER may add to the directory.
-install_python_tools() { # install_python_tools TESTS WHAT [AFTER…]
-    local dir
+install_python_tools() ( # install_python_tools TESTS WHAT [AFTER…]
     dir=$(python_tools_dir "$1")
-    [ ! -e "$dir/complete" ] || return 0
+    [ ! -e "$dir/complete" ] || exit 0
+    exec {INSTALL_FD}>"$CACHE/lock"
+    flock "$INSTALL_FD"
+    [ ! -e "$dir/complete" ] || exit 0 # meanwhile
     install_packages python3-venv
     rm -rf "$dir"
     /usr/bin/python3 -m venv "$dir"
     step "fetching $2" "$dir/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes \
         -r "$ROOT/tests/$1/requirements.txt"
-    [ $# = 2 ] || "${@:3}" "$dir" || return
+    [ $# = 2 ] || "${@:3}" "$dir" || exit
     touch "$dir/complete" # its programs know where they are: it cannot be moved there when it is complete
-}
+)
 
 # What asks the API all that its description allows.
 install_api_tools() { install_python_tools api "what asks the API"; }

@@ -4,15 +4,19 @@ find_program(CLANG_FORMAT clang-format)
 find_program(CLANG_TIDY clang-tidy)
 find_program(RUN_CLANG_TIDY run-clang-tidy)
 
-set(files "files=$(git ls-files -- '*.c' '*.h')")
+set(format_files "files=$(git ls-files -- '*.c' '*.h') && test -n \"$files\" &&")
 if(CLANG_FORMAT)
-    add_custom_target(format COMMAND sh -c "${files} && ${CLANG_FORMAT} -i $files"
+    execute_process(COMMAND ${CLANG_FORMAT} --version OUTPUT_VARIABLE format_version)
+endif()
+if(format_version MATCHES "version ([0-9]+)" AND CMAKE_MATCH_1 GREATER_EQUAL 19)
+    add_custom_target(format COMMAND sh -c "${format_files} ${CLANG_FORMAT} -i $files"
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} VERBATIM)
-    add_custom_target(format-check COMMAND sh -c "${files} && ${CLANG_FORMAT} --dry-run --Werror $files"
+    add_custom_target(format-check COMMAND sh -c "${format_files} ${CLANG_FORMAT} --dry-run --Werror $files"
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} VERBATIM)
 endif()
 if(BUILD_TESTING)
-    add_test(NAME format COMMAND sh -c "${files} && exec \"$FORMAT_TOOLS/bin/clang-format\" --dry-run --Werror $files"
+    set(tool "\"\${FORMAT_TOOLS:?./demo test unit installs it}/bin/clang-format\"")
+    add_test(NAME format COMMAND sh -c "${format_files} ${tool} --dry-run --Werror $files"
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(format PROPERTIES LABELS unit)
 endif()
