@@ -102,6 +102,8 @@ class Answer:
 
 
 class Suite:
+    reports, examined = {}, 0  # with BUILD: what sanitizers have said, in how many suites
+
     def __init__(self, partitions=4):
         self.data = tempfile.mkdtemp(prefix="e2e-")
         self.ports, self.claim = free_ports()
@@ -130,25 +132,37 @@ class Suite:
         return self
 
     def sanitizers_say(self, services=SERVICES):
-        """What those of a build with sanitizers have reported, by service; they end for it, in order: leaks are told of then."""
-        found = {}
-        for service in services:
-            files = sorted(pathlib.Path(self.data, "log").glob(f"{service}-[0-9]*/*"))
-            if files:
-                self.demo("stop", service, timeout=120)
-            for file in files:
+        """What those of a build with sanitizers have reported, by service. They end for it, in order: leaks are told of then, and who
+        has anything to tell ends with a code of its own."""
+        found, log = {}, pathlib.Path(self.data, "log")
+        there = [service for service in services if any(log.glob(f"{service}-[0-9]*"))]
+        for service in there:
+            self.demo("stop", service, ok=False, timeout=120)
+        for service in there:
+            for file in sorted(log.glob(f"{service}-[0-9]*/*")):
                 lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
                 at = next((n for n, line in enumerate(lines) if SANITIZERS.search(line)), None)
                 if at is not None:
                     found.setdefault(service, "\n".join(lines[at:at + 60]))
+            for file in sorted(pathlib.Path(self.data, "run").glob(f"{service}-[0-9]*/exit")):
+                if file.read_text().split() != ["0", "0"]:
+                    found.setdefault(service, f"{file.parent.name} ended with {file.read_text()}")
         return found
 
     def close(self):
         if self.live:
+            if "BUILD" in os.environ:
+                Suite.reports |= self.sanitizers_say()
+                Suite.examined += 1
             self.demo("reset", ok=False, timeout=120)
             self.live = False
         self.claim.close()
         shutil.rmtree(self.data, ignore_errors=True)
+
+    def are_ready(self, names):
+        states = {row["name"]: row["state"] for row in self.status() if row["name"] in names}
+        assert set(states) == set(names) and set(states.values()) == {"ready"}, states
+        return True
 
     def status(self):
         return json.loads(self.demo("status", "--json").stdout)
