@@ -30,7 +30,7 @@ def linearizable(ops, step, initial=None):
         first, behind, maybe, state = stack.pop()
         if first == len(known):
             return True
-        # Whoever began after another had its answer comes after it: few can be next, however many there are.
+        # Whoever began after another had its answer comes after it: mostly few of the known can be next, however many there are.
         bound, window = math.inf, []
         for n in range(first, len(known)):
             if known[n].start > bound:

@@ -157,7 +157,7 @@ class Run:
 
     def all_ready(self):
         others = {"kafka", "registry", "connect", "postgres", "gateway"}
-        wait_until(lambda: others <= {row["name"] for row in self.suite.status() if row["state"] == "ready"}, 120, f"ready are {others}")
+        wait_until(lambda: self.suite.are_ready(others), 120, f"ready are {others}")
         for service, n in self.world.processes():
             wait_until(lambda: self.suite.is_ready(service, n), RECOVERS, f"{service}-{n} is ready: {self.suite.readyz(service, n)}")
 

@@ -57,7 +57,14 @@ class Soak:
     def capacity(self):
         """Orders a second, when more are asked for than can be had; warm."""
         def once():
-            return json.loads(self.load("--rate", 5000, "--count", 30000, "--sample", 0, "--json").communicate(timeout=300)[0])["perSecond"]
+            load = self.load("--rate", 5000, "--count", 30000, "--sample", 0, "--json")
+            try:
+                said = load.communicate(timeout=300)[0]
+            finally:
+                load.kill()
+            if load.returncode != 0:
+                raise AssertionError(f"load: exit {load.returncode}")
+            return json.loads(said)["perSecond"]
         return max(once() for _ in range(4))
 
     def lag(self):

@@ -39,13 +39,13 @@ def parts(ops):
         yield from (known + list(some) for some in itertools.combinations(unknown, size))
 
 
-def explains(sequence):
+def explains(sequence, step):
     """Is this in real time's order, and each answer right?"""
     states = [None]
     for n, o in enumerate(sequence):
         if any(later.end < o.start for later in sequence[n + 1:]):
             return False
-        states = [after for state in states for after in register_step(state, o)]
+        states = [after for state in states for after in step(state, o)]
     return bool(states)
 
 
@@ -73,10 +73,26 @@ class Linearizability(unittest.TestCase):
                 start, n = chance.randrange(8), chance.randrange(2)
                 ops.append(op(start, start + chance.randint(1, 5), "put", chance.choice((200, None)), n=n) if chance.random() < 0.5 else
                            op(start, start + chance.randint(1, 5), "get", value={"n": n}))
-            expected = any(explains(sequence) for part in parts(ops) for sequence in itertools.permutations(part))
-            self.assertEqual(linearizable(ops, register_step), expected, ops)
-            said[expected] += 1
+            said[self.judge(ops, register_step)] += 1
         self.assertGreater(min(said[True], said[False]), 50)
+
+    def test_as_trying_all_sequences_says_of_orders(self):
+        chance, said = random.Random(2), collections.Counter()
+        for _ in range(400):
+            ops = [create(0, 1)]
+            for _ in range(chance.randint(1, 4)):
+                start = chance.randrange(8)
+                end, asked = start + chance.randint(1, 5), chance.random()
+                ops.append(op(start, end, "get", value=order(chance.choice(("CREATED", "VALIDATED", "FAILED")))) if asked < 0.5 else
+                           op(start, end, "cancel", 409) if asked < 0.8 else op(start, end, "cancel", None))
+            said[self.judge(ops, order_step)] += 1
+        self.assertGreater(min(said[True], said[False]), 50)
+
+    def judge(self, ops, step):
+        """The search and the attempt of everything agree; on what?"""
+        expected = any(explains(sequence, step) for part in parts(ops) for sequence in itertools.permutations(part))
+        self.assertEqual(linearizable(ops, step), expected, ops)
+        return expected
 
     def test_a_long_history(self):
         ops = [op(n, n + 1.5, "put", None if n % 4000 == 5 else 200, n=n) for n in range(10_000)]
