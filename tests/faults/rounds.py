@@ -197,7 +197,8 @@ class Run:
         print(f"FAILED: seed {self.options.seed}, round {number}, {fault.__name__}: {self.world.notes}: {error}")
         for service, n in [*self.world.processes(), ("kafka", 0), ("registry", 0), ("connect", 0)]:
             with contextlib.suppress(OSError):
-                print(f"---- the end of the log of {service}-{n}\n" + "".join(self.suite.log_of(service, n).splitlines(True)[-25:]))
+                lines = self.suite.log_of(service, n).splitlines(True)
+                print(f"---- the end of the log of {service}-{n}\n" + "".join(lines[-300 if service == "kafka" else -25:]))
         sys.stdout.flush()
 
     def save(self):
