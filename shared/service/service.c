@@ -357,19 +357,20 @@ int service_main(int argc, char **argv, const struct service *service) {
         return EXIT_BAD_CONFIG;
     }
     logger_init(service->name, i.settings.slot, i.settings.log_level);
+
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread, those of what start() opens too */
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     if (service->start != NULL && !service->start(&i.settings, &e)) {
         logger_write(LEVEL_ERROR, "%s", e.text);
         settings_finish(&i.settings);
         return exit_code_of(&e);
     }
 
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread */
-    signal(SIGPIPE, SIG_IGN);
-    raise_file_limit();
     int signals = signalfd(-1, &set, SFD_CLOEXEC);
 
     int code;
