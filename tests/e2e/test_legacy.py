@@ -167,11 +167,23 @@ class Connector(SuiteTest):
 
     def test_a_task_that_has_failed(self):
         self.change(**{"value.converter.apicurio.registry.url": "http://127.0.0.1:9/"})
-        self.wait_state("failed")
-        self.assertIn("connect-0: Tolerance exceeded in error handler; schema registry", self.suite.demo("status").stdout)
+        wait_until(lambda: self.restock() and "connect-0: Tolerance exceeded in error handler; schema registry" in self.suite.demo("status").stdout,
+                   120, "it is told")
         self.suite.demo("up")
         self.assertEqual(self.state(), "ready")
         self.assert_follows()
+
+    def test_a_task_that_failed_while_the_registry_was_away(self):
+        self.addCleanup(self.suite.sql, "DELETE FROM stock WHERE product_id = 'unread'")
+        self.addCleanup(self.suite.demo, "start", "registry")
+        self.suite.demo("stop", "registry")
+        self.suite.demo("kill", "connect")  # its converter has no schema yet
+        self.suite.sql("INSERT INTO stock VALUES ('unread', 'Unread', 1)")
+        self.wait_state("failed")
+        self.suite.demo("start", "registry")
+        wait_until(lambda: self.suite.stock("unread"), 60, "it is tried again, by itself")
+        self.wait_state("ready")
+        self.assertIn("it is started again", self.suite.log_of("connect"))
 
     def test_a_connector_that_does_not_answer_any_more(self):
         """It retries for ever with a publication that is not there, and cannot be stopped."""
