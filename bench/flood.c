@@ -87,7 +87,7 @@ static bool write_request(struct flood *f, struct writer *w, size_t n, int64_t t
 
 static bool write_customers(struct flood *f, struct writer *w, struct err *err) {
     bool ok = true;
-    for (size_t n = 0; n < SHOP_CUSTOMERS && ok; n++, arena_reset(&f->arena)) {
+    for (size_t n = 0; n < shop_customers((size_t)f->count) && ok; n++, arena_reset(&f->arena)) {
         struct customer c = shop_customer(n, &f->arena);
         ok = writer_write(w, &topic_customers, &topic_customers, c.id, &c, clock_wall_ms(), err);
     }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-enum { PRICE_CENTS_MAX = 100, QUANTITY_MAX = 3, STOCK_MS = 30000 };
+enum { CUSTOMERS = 200, ORDERS_EACH = 1000, PRICE_CENTS_MAX = 100, QUANTITY_MAX = 3, STOCK_MS = 30000 };
 
 bool shop_gateway(const char **url, struct err *err) {
     const char *value = getenv("GATEWAY_URL");
@@ -48,9 +48,13 @@ static int32_t quantity_of(size_t n) {
     return (int32_t)(1 + (mixed(n) >> 40) % QUANTITY_MAX);
 }
 
+size_t shop_customers(size_t orders) {
+    return CUSTOMERS * (1 + orders / (CUSTOMERS * ORDERS_EACH));
+}
+
 struct order_request shop_order(size_t n, struct arena *a) {
     return (struct order_request){
-        .customer_id = arena_printf(a, "bench-%04zu", n % SHOP_CUSTOMERS),
+        .customer_id = arena_printf(a, "bench-%04zu", shop_customers(n) - CUSTOMERS + n % CUSTOMERS),
         .product_id = shop_product(product_of(n), a),
         .quantity = quantity_of(n),
         .price_cents = (int64_t)(1 + (mixed(n) >> 48) % PRICE_CENTS_MAX),
@@ -133,7 +137,7 @@ static bool ensure_customer(struct client *c, size_t n, struct err *err) {
 
 bool shop_open(struct client *c, size_t orders, struct err *err) {
     bool ok = true;
-    for (size_t n = 0; n < SHOP_CUSTOMERS && ok; n++)
+    for (size_t n = 0; n < shop_customers(orders) && ok; n++)
         ok = ensure_customer(c, n, err);
     return ok && shop_restock(orders, err) && await_stock(c, orders, err);
 }
