@@ -5,14 +5,18 @@ find_program(CLANG_TIDY clang-tidy)
 find_program(RUN_CLANG_TIDY run-clang-tidy)
 
 set(format_files "files=$(git ls-files -- '*.c' '*.h') && test -n \"$files\" &&")
+function(format_target name)
+    list(JOIN ARGN " " options)
+    add_custom_target(${name} COMMAND sh -c "${format_files} ${CLANG_FORMAT} ${options} $files"
+        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} VERBATIM)
+endfunction()
+
 if(CLANG_FORMAT)
     execute_process(COMMAND ${CLANG_FORMAT} --version OUTPUT_VARIABLE format_version)
 endif()
 if(format_version MATCHES "version ([0-9]+)" AND CMAKE_MATCH_1 GREATER_EQUAL 19)
-    add_custom_target(format COMMAND sh -c "${format_files} ${CLANG_FORMAT} -i $files"
-        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} VERBATIM)
-    add_custom_target(format-check COMMAND sh -c "${format_files} ${CLANG_FORMAT} --dry-run --Werror $files"
-        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} VERBATIM)
+    format_target(format -i)
+    format_target(format-check --dry-run --Werror)
 endif()
 if(BUILD_TESTING)
     set(tool "\"\${FORMAT_TOOLS:?./demo test unit installs it}/bin/clang-format\"")
