@@ -49,12 +49,16 @@ static int32_t quantity_of(size_t n) {
 }
 
 size_t shop_customers(size_t orders) {
-    return CUSTOMERS * (1 + orders / (CUSTOMERS * ORDERS_EACH));
+    return (orders + CUSTOMERS * ORDERS_EACH - 1) / (CUSTOMERS * ORDERS_EACH) * CUSTOMERS;
+}
+
+static size_t customer_of(size_t n) {
+    return n / (CUSTOMERS * ORDERS_EACH) * CUSTOMERS + n % CUSTOMERS;
 }
 
 struct order_request shop_order(size_t n, struct arena *a) {
     return (struct order_request){
-        .customer_id = arena_printf(a, "bench-%04zu", shop_customers(n) - CUSTOMERS + n % CUSTOMERS),
+        .customer_id = arena_printf(a, "bench-%04zu", customer_of(n)),
         .product_id = shop_product(product_of(n), a),
         .quantity = quantity_of(n),
         .price_cents = (int64_t)(1 + (mixed(n) >> 48) % PRICE_CENTS_MAX),
