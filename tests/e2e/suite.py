@@ -24,6 +24,8 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SANITIZERS = re.compile(r"(ERROR|WARNING|FATAL): \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|LeakSanitizer has encountered")
+BUILD = os.environ.get("BUILD", "release")
+SANITIZED = BUILD in ("asan-ubsan", "tsan")
 LONG = os.environ.get("E2E_LONG") == "1"  # the long forms: more rounds, more load
 PATIENCE = int(os.environ.get("E2E_PATIENCE", "1"))  # so many times as long as on a quiet machine may everything take
 SERVICE_INDEX = {row[0]: int(row[2]) for row in (line.split("\t") for line in (ROOT / "services/services.tsv").read_text().splitlines())
@@ -102,7 +104,7 @@ class Answer:
 
 
 class Suite:
-    reports, examined = {}, 0  # with BUILD: what sanitizers have said, in how many suites
+    reports, examined = {}, 0  # where SANITIZED: what sanitizers have said, in how many suites
 
     def __init__(self, partitions=4):
         self.data = tempfile.mkdtemp(prefix="e2e-")
@@ -110,7 +112,7 @@ class Suite:
         self.env = os.environ | {name: str(port) for name, port in self.ports.items()}
         self.env |= {"DATA_DIR": self.data, "PARTITIONS": str(partitions), "SIMULATE": "0", "OBSERVE": "0"}
         self.env |= {"KAFKA_BROKERS": "", "REGISTRY_URL": "", "CONNECT_URL": ""}  # all are its own
-        self.build = ROOT / "build" / os.environ.get("BUILD", "release")
+        self.build = ROOT / "build" / BUILD
         self.partitions = partitions
         self.live = False
         atexit.register(self.close)
@@ -149,13 +151,17 @@ class Suite:
                     found.setdefault(service, f"{file.parent.name} ended with {file.read_text()}")
         return found
 
+    def reset(self, ok=True):
+        """The end of its processes and data, once the sanitizers have been heard."""
+        if SANITIZED:
+            Suite.reports |= self.sanitizers_say()
+            Suite.examined += 1
+        self.demo("reset", ok=ok, timeout=120)
+        self.live = False
+
     def close(self):
         if self.live:
-            if "BUILD" in os.environ:
-                Suite.reports |= self.sanitizers_say()
-                Suite.examined += 1
-            self.demo("reset", ok=False, timeout=120)
-            self.live = False
+            self.reset(ok=False)
         self.claim.close()
         shutil.rmtree(self.data, ignore_errors=True)
 

@@ -10,14 +10,14 @@ import socket
 import threading
 import time
 
-from suite import LONG, SuiteTest, wait_until
+from suite import LONG, SANITIZED, SuiteTest, wait_until
 
 IDLE = 10_000 if LONG else 1_500
 SLOW = 200
 POLLS = 2_500 if LONG else 600
 STREAMS = 2_500 if LONG else 300
 # Of a service: what its limits on connections, waiting requests and streams let it have. (A sanitizer keeps what is freed.)
-RSS_GROWTH_MAX = (1024 if os.environ.get("BUILD", "release") != "release" else 64) << 20
+RSS_GROWTH_MAX = (1024 if SANITIZED else 64) << 20
 SERVICE = "orders"
 HEAD = b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 

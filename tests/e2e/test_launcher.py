@@ -311,10 +311,9 @@ class Launcher(SuiteTest):
 
         self.suite.up()
         self.assertEqual(self.suite.http("GET", "/v1/orders/before-down").json["state"], "VALIDATED")
-        self.suite.demo("reset")
+        self.suite.reset()
         self.assertEqual(processes_below(self.suite.data), [])
         self.assertFalse(pathlib.Path(self.suite.data, "kafka").exists())
-        self.suite.live = False
 
 
 class Parts(unittest.TestCase):
