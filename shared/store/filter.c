@@ -30,6 +30,13 @@ void filter_free(struct filter *f) {
     f->newest = NULL;
 }
 
+size_t filter_bytes(const struct filter *f) {
+    size_t bytes = 0;
+    for (const struct filter_segment *s = f->newest; s != NULL; s = s->older)
+        bytes += sizeof *s + s->line_count * sizeof(struct line);
+    return bytes;
+}
+
 static void grow(struct filter *f) {
     size_t capacity = f->newest == NULL ? FIRST_KEYS : f->newest->capacity * 2;
     size_t lines = capacity * BITS_A_KEY / LINE_BITS;

@@ -14,6 +14,9 @@ struct filter { /* zero-initialise */
 
 void filter_free(struct filter *f);
 
+/* What it takes of memory. */
+size_t filter_bytes(const struct filter *f);
+
 /* Of a key by its hash (slice_hash). Adding returns whether that changed anything. */
 bool filter_add(struct filter *f, uint64_t hash);
 /* One that was new to another filter, which had been given the same ones before: it is new to this one too,

@@ -317,7 +317,11 @@ static bool filtered_damaged(struct store *s) {
 }
 
 static void filtered_metrics(struct store *s, struct store_metrics *metrics) {
-    store_metrics(filtered_of(s)->below, metrics);
+    struct filtered *f = filtered_of(s);
+    store_metrics(f->below, metrics);
+    pthread_mutex_lock(&f->lock);
+    metrics->index_bytes += filter_bytes(&f->now.filter) + filter_bytes(&f->next.filter);
+    pthread_mutex_unlock(&f->lock);
 }
 
 static void filtered_close(struct store *s) {

@@ -240,6 +240,7 @@ static void parts_metrics(struct store *s, struct store_metrics *metrics) {
         metrics->keys += m.keys;
         metrics->bytes += m.bytes;
         metrics->memory_bytes += m.memory_bytes;
+        metrics->index_bytes += m.index_bytes;
     }
     pthread_mutex_unlock(&p->lock);
 }

@@ -296,6 +296,7 @@ static void rocks_metrics(struct store *s, struct store_metrics *metrics) {
         .keys = property(r, "rocksdb.estimate-num-keys"),
         .bytes = property(r, "rocksdb.total-sst-files-size"),
         .memory_bytes = property(r, "rocksdb.cur-size-all-mem-tables"),
+        .index_bytes = property(r, "rocksdb.estimate-table-readers-mem"),
     };
 }
 

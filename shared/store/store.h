@@ -31,6 +31,8 @@ struct store_metrics {
     uint64_t keys;         /* estimate; deleted and overwritten ones may still count */
     uint64_t bytes;        /* on disk, or for the memory store of keys and values */
     uint64_t memory_bytes; /* of it not yet in files: RocksDB's memtables */
+    uint64_t index_bytes;  /* of memory, for what tells where keys are: filters, and indexes of files; grows
+                              with the keys */
 };
 
 /* Called for each key in turn; the slices live as long as the call. Returns whether to continue. */

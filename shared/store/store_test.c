@@ -531,6 +531,20 @@ static void a_filter_is_as_large_as_what_is_there(void **state) {
     shell("rm -r %s", dir);
 }
 
+static void what_a_filter_takes_is_told(void **state) {
+    enum { KEYS = 40000, SLASHES = 2 };
+    struct fixture *f = *state;
+    struct store_metrics m;
+    struct arena a = {0};
+    for (int i = 0; i < KEYS; i++) {
+        APPLY(f, {arena_printf(&a, "row/%d/x", i), SLICE("x")});
+        arena_reset(&a);
+    }
+    store_metrics(f->store, &m);
+    assert_in_range(m.index_bytes, KEYS, 4 * SLASHES * KEYS);
+    arena_free(&a);
+}
+
 static void a_filter_knows_what_was_written_without_it(void **state) {
     struct fixture *f = *state;
     for (int round = 0; round < 2; round++) {
@@ -1230,6 +1244,7 @@ int main(int argc, char **argv) {
         ROCKSDB(rocksdb_is_as_memory),
         cmocka_unit_test(what_is_absent_costs_nothing),
         cmocka_unit_test(a_filter_is_as_large_as_what_is_there),
+        cmocka_unit_test_setup_teardown(what_a_filter_takes_is_told, setup_filtered, teardown),
         ROCKSDB(a_filter_knows_what_was_written_without_it),
         ROCKSDB(rocksdb_keeps_what_was_written),
         ROCKSDB(rocksdb_survives_kill),

@@ -45,6 +45,9 @@ static const struct metric view_bytes = {"insideout_view_bytes", METRIC_GAUGE,
                                          "Size of views and tables on disk."};
 static const struct metric view_memory = {"insideout_view_memory_bytes", METRIC_GAUGE,
                                           "Size of what is not on disk yet."};
+static const struct metric view_index_bytes = {
+    "insideout_view_index_bytes", METRIC_GAUGE,
+    "Memory for what tells where a key is: filters, indexes of files."};
 static const struct metric view_keys = {"insideout_view_keys", METRIC_GAUGE,
                                         "Keys of views, tables and their indexes; an estimate."};
 
@@ -147,5 +150,6 @@ void stream_metrics(struct stream *s, struct metrics *m) {
     store_metrics(s->o.store, &store);
     metrics_add(m, &view_bytes, (double)store.bytes, "topology", name, NULL);
     metrics_add(m, &view_memory, (double)store.memory_bytes, "topology", name, NULL);
+    metrics_add(m, &view_index_bytes, (double)store.index_bytes, "topology", name, NULL);
     metrics_add(m, &view_keys, (double)store.keys, "topology", name, NULL);
 }

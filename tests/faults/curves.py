@@ -3,6 +3,7 @@
 from html import escape
 
 WIDTH, HEIGHT, LEFT, TOP, GAP = 360, 150, 46, 34, 68
+POINTS = 240  # of a curve
 LINE = 84  # letters of names below a panel
 COLOURS = ["#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#b9770e", "#16a085", "#7f8c8d", "#d35400", "#2c3e50", "#27ae60", "#e84393", "#0097e6",
            "#6c5ce7", "#a29bfe"]
@@ -39,11 +40,18 @@ def panel(name, curves, x0, y0):
     yield f'<text x="{x0 + WIDTH}" y="{y0 + HEIGHT + 14}" text-anchor="end">{last:.0f} min</text>'
     for n, (curve, values) in enumerate(curves.items()):
         colour = COLOURS[n % len(COLOURS)]
-        path = " ".join(f"{x0 + t / last * WIDTH:.1f},{y0 + HEIGHT * (1 - v / top):.1f}" for t, v in values)
+        path = " ".join(f"{x0 + t / last * WIDTH:.1f},{y0 + HEIGHT * (1 - v / top):.1f}" for t, v in thinned(values))
         yield f'<path stroke="{colour}" d="M{path}"><title>{escape(curve)}</title></path>'
     for n, names in enumerate(lines(list(curves))):
         text = " · ".join(f'<tspan fill="{COLOURS[list(curves).index(name) % len(COLOURS)]}">{escape(name)}</tspan>' for name in names)
         yield f'<text x="{x0}" y="{y0 + HEIGHT + 28 + 11 * n}" font-size="8.5">{text}</text>'
+
+
+def thinned(values):
+    """Of what is too close together to be seen, the highest."""
+    step = -(-len(values) // POINTS)
+    for at in range(0, len(values), step or 1):
+        yield max(values[at:at + step], key=lambda value: value[1])
 
 
 def lines(names):

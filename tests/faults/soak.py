@@ -1,9 +1,9 @@
 """usage: soak.py [--minutes N] [--rate N] [--svg FILE]
 
-The suite at half of its capacity for long (60 minutes), an instance of a service killed or restarted each minute. Memory, open files,
-threads and lag of every process must not grow, disk by no more than what is written; in the end the audit must be clean. Draws the curves:
-those of an hour into docs/pictures/soak.svg, of less time into soak.svg here, unless --svg says where. SOAK_MINUTES in the environment
-is the same as --minutes.
+The suite at half of its capacity for long (60 minutes), an instance of a service killed or restarted each minute. Orders are for ever, so
+disk grows with them, and memory by what finds a row: filters and indexes, bounded here by row. Beyond these, memory, open files, threads
+and lag of every process must not grow; in the end the audit must be clean. Draws the curves: those of an hour into
+docs/pictures/soak.svg, of less time into soak.svg here, unless --svg says where. SOAK_MINUTES in the environment is the same as --minutes.
 """
 
 import argparse
@@ -28,13 +28,27 @@ INFRASTRUCTURE = ["kafka", "registry", "connect", "postgres", "gateway"]
 INTERVAL = 5  # seconds between samples
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # What may grow from the second quarter to the last, in parts and as such: allocators and caches settle late.
-MARGINS = {"RSS": (1.15, 10e6), "open files": (1.1, 10), "threads": (1.1, 4)}
+MARGINS = {"RSS beyond views": (1.15, 10e6), "open files beyond views": (1.1, 10), "threads": (1.1, 4)}
+BYTES_A_ROW = 32  # of memory, for a view's filters and indexes
 
 
-def usage(pid):
-    proc = pathlib.Path(f"/proc/{pid}")
-    return {"RSS": int((proc / "statm").read_text().split()[1]) * PAGE, "open files": len(os.listdir(proc / "fd")),
-            "threads": len(os.listdir(proc / "task"))}
+def open_files(pid):
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            yield os.readlink(fd)
+
+
+def total(page, metric):
+    """Of a metric over all its labels."""
+    return sum(float(n) for n in re.findall(rf"(?m)^insideout_{metric}\{{.*\}} (\S+)$", page))
+
+
+def usage(pid, views, page):
+    proc, files = pathlib.Path(f"/proc/{pid}"), list(open_files(pid))
+    rss, index = int((proc / "statm").read_text().split()[1]) * PAGE, total(page, "view_index_bytes")
+    return {"RSS": rss, "RSS beyond views": rss - index - total(page, "view_memory_bytes"), "index of views": index,
+            "rows": total(page, "view_keys"), "open files": len(files),
+            "open files beyond views": sum(not f.startswith(views) for f in files), "threads": len(os.listdir(proc / "task"))}
 
 
 def disk(path):
@@ -67,22 +81,26 @@ class Soak:
             return json.loads(said)["perSecond"]
         return max(once() for _ in range(4))
 
-    def lag(self):
-        """Records that the services have not read yet."""
-        left = 0
+    def metrics(self):
+        """Each service's page; none of one that is not there."""
+        pages = {}
         for service in SERVICES:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                page = self.suite.http("GET", "/metrics", port=self.suite.service_port(service)).body.decode()
-                left += sum(float(n) for n in re.findall(r"(?m)^insideout_(?:input|table)_lag_records\{.*\} (\S+)$", page))
-        return left
+                pages[service] = self.suite.http("GET", "/metrics", port=self.suite.service_port(service)).body.decode()
+        return pages
+
+    def lag(self, pages=None):
+        """Records that the services have not read yet."""
+        return sum(total(page, "(?:input|table)_lag_records") for page in (pages or self.metrics()).values())
 
     def sample(self, since):
-        now = time.monotonic() - since
+        now, pages = time.monotonic() - since, self.metrics()
         for name in SERVICES + INFRASTRUCTURE:
-            with contextlib.suppress(OSError):
-                for figure, value in usage(self.suite.pid(name)).items():
+            with contextlib.suppress(OSError, KeyError):  # one that is being restarted
+                page = pages[name] if name in SERVICES else ""
+                for figure, value in usage(self.suite.pid(name), f"{self.suite.data}/views/", page).items():
                     self.samples[figure, name].append((now, value))
-        self.samples["lag", "all"].append((now, self.lag()))
+        self.samples["lag", "all"].append((now, self.lag(pages)))
         self.samples["disk", "log"].append((now, disk(f"{self.suite.data}/kafka")))
         self.samples["disk", "views"].append((now, disk(f"{self.suite.data}/views")))
 
@@ -118,9 +136,10 @@ class Soak:
         print(f"{restarts} restarts, ready again after {statistics.median(self.ready_again or [0]):.1f} s (median), "
               f"{max(self.ready_again or [0]):.1f} s (worst)")
         wrong = self.grown()
-        print("\n".join(wrong) or "nothing grows", flush=True)
+        print("\n".join(wrong) or "nothing grows but what the orders take")
+        print("bytes of memory a row: " + ", ".join(f"{name} {each:.1f}" for name, each in sorted(self.bytes_a_row().items())), flush=True)
         wait_until(lambda: self.lag() == 0, 120, "all is read")
-        self.suite.demo("audit", "--wait", timeout=3600)  # it reads the whole log
+        print(self.suite.demo("audit", "--wait", timeout=3600).stdout, flush=True)  # it reads the whole log
         decided = json.loads(said)
         refused = decided["failed"] / max(1, decided["failed"] + decided["validated"])
         if refused > 0.1:
@@ -138,7 +157,12 @@ class Soak:
             factor, more = MARGINS[figure]
             if after > before * factor + more:
                 wrong.append(f"{figure} of {name} grows: {before:.0f}, then {after:.0f}")
-        return wrong
+        return wrong + [f"{name}: {each:.0f} bytes of memory a row" for name, each in self.bytes_a_row().items() if each > BYTES_A_ROW]
+
+    def bytes_a_row(self):
+        """Of memory for what finds them, by service, where there are enough to tell."""
+        last = {name: (self.samples["index of views", name][-1][1], self.samples["rows", name][-1][1]) for name in SERVICES}
+        return {name: index / rows for name, (index, rows) in last.items() if rows > 1e5}
 
     def draw(self, rate):
         def of(figure, scale, names=None):
@@ -146,6 +170,8 @@ class Soak:
                     if f == figure and (names is None or name in names)}
         java = {"kafka", "registry", "connect"}
         panels = [("RSS of services, MB", of("RSS", 1e6, set(SERVICES))), ("RSS of what they need, MB", of("RSS", 1e6, java)),
+                  ("RSS of services for filters and indexes, MB", of("index of views", 1e6, set(SERVICES))),
+                  ("RSS of services beyond their views, MB", of("RSS beyond views", 1e6, set(SERVICES))),
                   ("open files", of("open files", 1, set(SERVICES))), ("threads", of("threads", 1, set(SERVICES))),
                   ("records not yet read", of("lag", 1)), ("disk, MB", of("disk", 1e6))]
         title = f"{rate} orders/s for {self.options.minutes} minutes, a service restarted each minute"
