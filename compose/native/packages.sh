@@ -120,10 +120,16 @@ install_librdkafka() {
 }
 
 # One at a time on a machine: suites side by side share the cache and the build.
+lock_directory() { # lock_directory DIRECTORY
+    mkdir -p "$1"
+    exec {DIRECTORY_FD}>"$1/lock"
+    flock "$DIRECTORY_FD"
+}
+
+unlock_directory() { exec {DIRECTORY_FD}>&-; }
+
 install_all() { # install_all [run]: without the build's needs
-    mkdir -p "$CACHE"
-    exec {INSTALL_FD}>"$CACHE/lock"
-    flock "$INSTALL_FD"
+    lock_directory "$CACHE"
     install_packages "${PACKAGES_RUN[@]}"
     install_jars
     install_web
@@ -131,7 +137,7 @@ install_all() { # install_all [run]: without the build's needs
         install_packages "${PACKAGES_BUILD[@]}"
         install_librdkafka
     fi
-    exec {INSTALL_FD}>&-
+    unlock_directory
 }
 
 # A real mail server, for the tests of emails; without it they are skipped.
@@ -147,8 +153,7 @@ python_tools_dir() { # python_tools_dir TESTS
 install_python_tools() ( # install_python_tools TESTS WHAT [AFTER…]
     dir=$(python_tools_dir "$1")
     [ ! -e "$dir/complete" ] || exit 0
-    exec {INSTALL_FD}>"$CACHE/lock"
-    flock "$INSTALL_FD"
+    lock_directory "$CACHE"
     [ ! -e "$dir/complete" ] || exit 0 # meanwhile
     install_packages python3-venv
     rm -rf "$dir"
@@ -204,27 +209,23 @@ install_fuzzer() {
 }
 
 build() { # build PRESET [TARGET…]
-    mkdir -p "$ROOT/build"
-    exec {INSTALL_FD}>"$ROOT/build/lock"
-    flock "$INSTALL_FD"
+    lock_directory "$ROOT/build"
     (
         cd "$ROOT" && export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
         [ -e "build/$1/build.ninja" ] || step "configuring" cmake --preset "$1"
         step "building" cmake --build --preset "$1" ${2:+--target "${@:2}"}
     ) || return
-    exec {INSTALL_FD}>&-
+    unlock_directory
 }
 
 # The pages of the workshop, anew where anything that they show has changed.
 render_workshop() {
     local out=$ROOT/build/workshop
-    mkdir -p "$ROOT/build"
-    exec {INSTALL_FD}>"$ROOT/build/lock"
-    flock "$INSTALL_FD"
+    lock_directory "$ROOT/build"
     [ -e "$out/index.html" ] &&
         [ -z "$(find "$ROOT"/{bench,compose,docs,schemas,services,shared,tests,web,workshop} -newer "$out/index.html" -print -quit)" ] ||
         node "$ROOT/workshop/reader/render.js" "$WEB_DIR" "$out" || die "the workshop's pages cannot be made"
-    exec {INSTALL_FD}>&-
+    unlock_directory
 }
 
 # What `up` runs, and no test: a fresh machine need not wait for those.

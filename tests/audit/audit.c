@@ -3,8 +3,8 @@
  *   audit [--wait[=SECONDS]] [--json]
  *
  * Takes the log up to its ends at the moment of the call; what is in flight then is counted and named. With
- * --wait it first waits until nothing is in flight and nobody writes (60 s unless said otherwise); what is
- * still in flight after that is a violation.
+ * --wait it first waits until nothing is in flight and nobody writes (60 s unless said otherwise), and for a
+ * registry that is just starting; what is still in flight after that is a violation.
  * Its memory does not grow with the log, but for customers and cards of the time for which the services
  * themselves remember them: for each order 200 bytes or so are in a file (TMPDIR, /var/tmp). Environment:
  * KAFKA_BROKERS, REGISTRY_URL, GATEWAY_URL (unset: the views are not checked), LEGACY_URL (unset: nor the
@@ -65,6 +65,7 @@ struct program {
     struct reader *reader;
     struct arena arena; /* of one record */
     int64_t wait_ms;    /* -1: does not wait */
+    int64_t deadline;   /* on the clock that never jumps: until when it may */
     bool json;
     bool quiescent, timed_out;
     struct audit_flight flight;
@@ -144,15 +145,25 @@ static void tell(struct program *p, const struct log_record *r, const void *valu
         rides_fold_ride(p->rides, p->audit, at, r->timestamp, value);
 }
 
-/* What every reader checks. *value: decoded, NULL for a tombstone. False: the registry is away. */
+static void pause_a_little(void) {
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+}
+
+/* What every reader checks. *value: decoded, NULL for a tombstone. False: the registry is away, and stays so.
+ */
 static bool decode(struct program *p, const struct log_record *r, void **value, bool *bad, struct err *err) {
     *value = NULL;
     *bad = r->key.data == NULL || r->key.size == 0 || (r->value.data == NULL && !r->topic->tombstones);
     if (*bad || r->value.data == NULL)
         return true;
     *value = arena_alloc(&p->arena, r->topic->value->size);
-    *bad = !schemas_decode(reader_schemas(p->reader), r->topic->value, r->value, &p->arena, *value, err);
-    return !*bad || err->kind == ERR_POISON;
+    for (;; pause_a_little()) {
+        *bad = !schemas_decode(reader_schemas(p->reader), r->topic->value, r->value, &p->arena, *value, err);
+        if (!*bad || err->kind == ERR_POISON)
+            return true;
+        if (clock_mono_us() > p->deadline)
+            return false;
+    }
 }
 
 /* Compaction leaves holes. (So would the ends of transactions, but nobody writes these two in one.) */
@@ -236,8 +247,8 @@ static int64_t written(const struct program *p) {
 
 /* Quiescent needs two looks that see the same, however long one takes. */
 static bool read_log(struct program *p, struct err *err) {
-    int64_t deadline = clock_mono_us() + p->wait_ms * 1000, before = -1;
-    for (;;) {
+    p->deadline = clock_mono_us() + p->wait_ms * 1000;
+    for (int64_t before = -1;; pause_a_little()) {
         if (!look(p, err))
             return false;
         buf_clear(&p->flying);
@@ -249,11 +260,10 @@ static bool read_log(struct program *p, struct err *err) {
         p->legacy_in_flight = p->legacy_url == NULL ? 0 : legacy_fold_in_flight(p->legacy, &p->flying);
         p->flight.total += p->movies_in_flight + p->counts_in_flight + p->legacy_in_flight;
         p->quiescent = p->wait_ms >= 0 && p->flight.total == 0 && written(p) == before;
-        p->timed_out = before >= 0 && !p->quiescent && clock_mono_us() > deadline;
+        p->timed_out = before >= 0 && !p->quiescent && clock_mono_us() > p->deadline;
         if (p->wait_ms < 0 || p->quiescent || p->timed_out)
             break;
         before = written(p);
-        nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
     }
     rides_fold_suspect(p->rides);
     return (p->quiescent || look_late(p, err)) && reader_aim(p->reader, &topic_rides, false, err) &&

@@ -1,8 +1,9 @@
 """What the services need is away, at their start or later: they wait, say so, and go on by themselves."""
 
+import subprocess
 import time
 
-from suite import LONG, SERVICES, Load, SuiteTest, wait_until
+from suite import LONG, ROOT, SERVICES, Load, SuiteTest, wait_until
 
 OUTAGE = 60 if LONG else 12  # seconds without Kafka
 
@@ -46,6 +47,13 @@ class Away(SuiteTest):
         for n in range(5):
             self.suite.post_order(id=f"without-registry-{n}")
             self.assert_order(f"without-registry-{n}", "VALIDATED")
+        audit = self.suite.demo("audit", ok=False)
+        self.assertEqual(audit.returncode, 2, audit.stdout)
+        self.assertIn("registry", audit.stderr)
+        patient = subprocess.Popen([ROOT / "demo", "audit", "--wait=240"], env=self.suite.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.suite.demo("start", "registry")
+        said = patient.communicate(timeout=300)[0]
+        self.assertEqual(patient.returncode, 0, said)
 
     def test_a_database_that_is_away(self):
         self.addCleanup(self.suite.demo, "start", "postgres")  # the other tests need it, whatever happens here

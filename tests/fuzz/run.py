@@ -1,7 +1,7 @@
 """Builds the targets of libFuzzer and runs them side by side, each for a number of runs and from the corpus that is kept
 here. FUZZ_RUNS: in all, instead of the short form; then what was found to be new is kept in build/fuzz/corpus and
-used the next time. FUZZ_JOBS: processes at a time. Prints a line for each target; fails where one has found something,
-and says with which input."""
+used the next time. FUZZ_TARGETS: only these of them. FUZZ_JOBS: processes at a time. Prints a line for each target;
+fails where one has found something, and says with which input."""
 import concurrent.futures
 import os
 import pathlib
@@ -61,15 +61,16 @@ def main():
         sys.exit(77)
     build()
     wanted = os.environ.get("FUZZ_RUNS")
-    scale = int(wanted) / sum(TARGETS.values()) if wanted else 1
+    targets = {name: TARGETS[name] for name in os.environ.get("FUZZ_TARGETS", "").split()} or TARGETS
+    scale = int(wanted) / sum(targets.values()) if wanted else 1
     total, failed = 0, []
     print(f"{'target':10}{'runs':>12}{'a second':>10}{'covered':>9}{'inputs':>8}{'MB':>6}", flush=True)
     with tempfile.TemporaryDirectory() as temporary, \
             concurrent.futures.ThreadPoolExecutor(int(os.environ.get("FUZZ_JOBS") or os.cpu_count())) as pool:
         parent = BUILD / "corpus" if wanted else pathlib.Path(temporary)
-        for target in TARGETS:
+        for target in targets:
             (parent / target).mkdir(parents=True, exist_ok=True)
-        jobs = [pool.submit(run, target, max(1, round(runs * scale)), parent / target) for target, runs in TARGETS.items()]
+        jobs = [pool.submit(run, target, max(1, round(runs * scale)), parent / target) for target, runs in targets.items()]
         for job in concurrent.futures.as_completed(jobs):
             target, ok, text, figures = job.result()
             print(f"{target:10}{figures['runs']:12}{figures['a second']:10}{figures['covered']:9}{figures['inputs']:8}"
