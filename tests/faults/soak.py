@@ -111,7 +111,7 @@ class Soak:
         os.kill(pid, signal.SIGKILL if number // len(SERVICES) % 2 == 0 else signal.SIGTERM)
         since = time.monotonic()
         wait_until(lambda: self.suite.pid(service) not in (None, pid) and self.suite.is_ready(service), 60, f"{service} is ready again")
-        self.ready_again.append(time.monotonic() - since)
+        self.ready_again.append((time.monotonic() - since, service))
 
     def run(self):
         self.suite.up()
@@ -133,8 +133,9 @@ class Soak:
             said = load.communicate()[0]
             self.draw(rate)
         print(said)
-        print(f"{restarts} restarts, ready again after {statistics.median(self.ready_again or [0]):.1f} s (median), "
-              f"{max(self.ready_again or [0]):.1f} s (worst)")
+        slowest, whose = max(self.ready_again, default=(0, "none"))
+        print(f"{restarts} restarts, ready again after {statistics.median(s for s, _ in self.ready_again or [(0, '')]):.1f} s (median), "
+              f"{slowest:.1f} s (worst: {whose})")
         wrong = self.grown()
         print("\n".join(wrong) or "nothing grows but what the orders take")
         print("bytes of memory a row: " + ", ".join(f"{name} {each:.1f}" for name, each in sorted(self.bytes_a_row().items())), flush=True)
