@@ -213,6 +213,26 @@ bool schemas_recognise(struct schemas *s, const struct schema_known *known, size
     return check_learned(s, err);
 }
 
+/* --- What is known of an id --- */
+
+static const struct entry *find_entry(struct schemas *s, int32_t id, const struct event_type *as) {
+    const struct entry *e = atomic_load_explicit(&s->entries[(uint32_t)id % BUCKETS], memory_order_acquire);
+    while (e != NULL && (e->id != id || e->as != as))
+        e = e->next;
+    return e;
+}
+
+/* Takes the text. Under the lock; there is none yet. */
+static const struct entry *put_entry(struct schemas *s, int32_t id, const struct event_type *as,
+                                     struct buf *text) {
+    struct entry *e = xmalloc(sizeof *e);
+    struct entry *_Atomic *head = &s->entries[(uint32_t)id % BUCKETS];
+    *e = (struct entry){*head, id, as, plan_create(buf_slice(text), as), *text};
+    *text = (struct buf){0};
+    atomic_store_explicit(head, e, memory_order_release);
+    return e;
+}
+
 /* --- Registering, encoding --- */
 
 static const struct registered *find_registered(struct schemas *s, const struct topic *topic) {
@@ -235,8 +255,9 @@ static bool add_to_registry(struct registry *r, const char *subject, const char 
     return found || err_set(err, ERR_RETRY, "the registry does not know the subject that it just took");
 }
 
-/* How the registry itself gives what it took. */
-static bool note_registered(struct schemas *s, int32_t id, struct err *err) {
+/* How the registry itself gives what it took. So what is written can be read again, whatever becomes of it.
+ */
+static bool note_registered(struct schemas *s, int32_t id, const struct event_type *as, struct err *err) {
     bool found;
     _cleanup_(buf_free) struct buf text = {0};
     if (!s->registry->schema_by_id(s->registry, id, &found, &text, err))
@@ -244,6 +265,8 @@ static bool note_registered(struct schemas *s, int32_t id, struct err *err) {
     if (!found)
         return err_set(err, ERR_RETRY, "the registry does not know the schema %d that it just took", id);
     note_said(s, read_text(s, id, buf_slice(&text)));
+    if (find_entry(s, id, as) == NULL)
+        put_entry(s, id, as, &text);
     return true;
 }
 
@@ -256,7 +279,7 @@ bool schemas_register(struct schemas *s, const struct topic *topic, struct err *
     int32_t id;
     if (!same_registry(s, err) ||
         !add_to_registry(s->registry, subject.data, topic->value->schema, &id, err) ||
-        !note_registered(s, id, err))
+        !note_registered(s, id, topic->value, err))
         return err_prefix(err, "schema of %s", subject.data);
     struct registered *r = xmalloc(sizeof *r);
     struct registered *_Atomic *head = &s->registered[topic->number % BUCKETS];
@@ -283,13 +306,6 @@ bool schemas_encode(struct schemas *s, const struct topic *topic, const void *va
 }
 
 /* --- Decoding --- */
-
-static const struct entry *find_entry(struct schemas *s, int32_t id, const struct event_type *as) {
-    const struct entry *e = atomic_load_explicit(&s->entries[(uint32_t)id % BUCKETS], memory_order_acquire);
-    while (e != NULL && (e->id != id || e->as != as))
-        e = e->next;
-    return e;
-}
 
 /* Appends the text of schema `id`: one that was seen already, or the registry's. Under the lock. */
 static bool schema_text(struct schemas *s, int32_t id, struct buf *text, struct err *err) {
@@ -320,12 +336,7 @@ static bool add_entry(struct schemas *s, int32_t id, const struct event_type *as
         return false;
     if (as != NULL)
         note_said(s, read_text(s, id, buf_slice(&text)));
-    struct entry *e = xmalloc(sizeof *e);
-    struct entry *_Atomic *head = &s->entries[(uint32_t)id % BUCKETS];
-    *e = (struct entry){*head, id, as, plan_create(buf_slice(&text), as), text};
-    text = (struct buf){0};
-    atomic_store_explicit(head, e, memory_order_release);
-    *entry = e;
+    *entry = put_entry(s, id, as, &text);
     return true;
 }
 

@@ -42,8 +42,9 @@ WARN_UNUSED bool schemas_recognise(struct schemas *s, const struct schema_known 
                                    struct err *err);
 
 /* Registers the topic's schema as "<topic>-value", with compatibility BACKWARD, and remembers its id for
- * schemas_encode. ERR_CONFIG with subject and the registry's words when it is incompatible; ERR_RETRY when
- * the registry is away. Again is harmless, and does nothing. */
+ * schemas_encode; what that writes, schemas_decode reads without asking. ERR_CONFIG with subject and the
+ * registry's words when it is incompatible; ERR_RETRY when the registry is away. Again is harmless, and does
+ * nothing. */
 WARN_UNUSED bool schemas_register(struct schemas *s, const struct topic *topic, struct err *err);
 
 /* Appends `value`, a struct of the topic's type, in wire format to `out`; the topic must be registered.
